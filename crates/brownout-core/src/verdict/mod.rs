@@ -1,0 +1,141 @@
+//! The published judgement: what the evidence says, why, and what it cannot say.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
+use crate::snapshot::State;
+
+mod words;
+
+pub use words::{Names, confidence_words, explain, place_name, sentence, source_words, state_words};
+
+/// Where the fault lies, as far as can be told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Locus {
+    /// There is nothing to locate.
+    NoIncident,
+    /// Reports alone cannot tell where it lies.
+    Undetermined,
+}
+
+/// How much stands behind a judgement: coverage and independent groups of evidence. Never a
+/// probability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// One group of evidence, or little of it.
+    Weak,
+    /// Several groups agree.
+    Moderate,
+    /// Independent groups agree and nothing contradicts.
+    Strong,
+}
+
+/// A kind of evidence, to say which were looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// People's reports.
+    Crowd,
+    /// Measurements from vantage points.
+    Reachability,
+    /// The global routing table.
+    Routing,
+    /// Flow telemetry.
+    Traffic,
+    /// What the operator says.
+    Statements,
+}
+
+/// One reason for or against, with its figures. Words are made from it elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// More people report than usual.
+    ReportsAboveUsual {
+        /// Where: the service as a whole, or a part.
+        facet: Facet,
+        /// Distinct sources in the last 15 minutes.
+        observed: u32,
+        /// Usual mean for these 15 minutes.
+        expected: f32,
+        /// How rarely chance alone does this, in years.
+        recurrence_years: f64,
+    },
+    /// Reports are within their usual band.
+    ReportsAsUsual {
+        /// Distinct sources in the last 15 minutes.
+        observed: u32,
+        /// Usual mean for these 15 minutes.
+        expected: f32,
+    },
+    /// Several countries report at once, which one country's filtering would not do.
+    ManyCountries {
+        /// How many are above their usual band.
+        countries: u32,
+    },
+    /// Only one country reports more than usual.
+    OneCountry {
+        /// Which.
+        facet: Facet,
+    },
+    /// Nearly all reports come from one network.
+    OneNetwork {
+        /// Which.
+        facet: Facet,
+        /// Its share of the sources, in percent.
+        share_percent: u8,
+    },
+    /// Few subnets stand behind many sources.
+    FewSubnets {
+        /// Distinct subnets in the last hour.
+        subnets: u32,
+        /// Distinct sources in the last hour.
+        sources: u32,
+    },
+    /// The baseline is still a prior, so "usual" is a guess.
+    StillLearning,
+    /// An operator holds the incident.
+    Held {
+        /// Why.
+        reason: String,
+    },
+    /// Reports fell back to their usual band.
+    BackToUsual,
+}
+
+/// A judgement. A new one supersedes it; it is never edited.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The service.
+    pub service: ServiceId,
+    /// The incident it judges; `None` while there is none.
+    pub incident: Option<IncidentId>,
+    /// Counts from 1 within an incident; 0 when there is none.
+    pub revision: u32,
+    /// When it was made.
+    pub as_of: UtcTime,
+    /// Possible, confirmed, ended, calm or insufficient.
+    pub state: State,
+    /// Since when the state is not calm.
+    pub since: Option<UtcTime>,
+    /// The parts that are affected, worst first: `All`, or places and networks.
+    pub extent: Vec<Facet>,
+    /// Where the fault lies.
+    pub locus: Locus,
+    /// How much stands behind it.
+    pub confidence: Confidence,
+    /// Reasons, strongest first.
+    pub reasons: Vec<Reason>,
+    /// Kinds of evidence that were looked at.
+    pub looked_at: Vec<Source>,
+    /// Kinds of evidence that were not: they count neither for nor against.
+    pub not_looked_at: Vec<Source>,
+    /// Version of the rules that made it.
+    pub ruleset: u32,
+    /// Digest of the policy that made it.
+    pub policy: String,
+    /// Hash of all the above, hex.
+    pub hash: String,
+}
