@@ -8,6 +8,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod effect;
+pub mod engine;
 pub mod model;
 pub mod snapshot;
 pub mod verdict;

@@ -264,7 +264,7 @@ pub enum Change {
 }
 
 /// An incident with everything its page shows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IncidentView {
     /// Stable name.
     pub id: IncidentId,

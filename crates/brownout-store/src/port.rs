@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use brownout_core::effect::{Derived, RollUp};
 use brownout_core::model::{Evidence, IncidentId, Minute, Record, Seq, SeriesKey, UtcTime};
+use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
 
 /// What went wrong, in terms a host can act on.
@@ -90,49 +92,6 @@ pub trait Checkpoints {
     fn newest(&self, not_after: Seq) -> Result<Option<Checkpoint>, StoreError>;
 }
 
-/// A count of one interval, to be kept for charts.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RollUp {
-    /// Which series.
-    pub key: SeriesKey,
-    /// First minute of the five-minute interval.
-    pub start: Minute,
-    /// Distinct sources, weighted, in hundredths.
-    pub hundredths: u32,
-    /// Usual mean for the interval.
-    pub expected: f32,
-}
-
-/// An incident as history keeps it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IncidentRow {
-    /// Which.
-    pub id: IncidentId,
-    /// Possible, confirmed or ended.
-    pub state: brownout_core::snapshot::State,
-    /// When it became possible.
-    pub opened_at: UtcTime,
-    /// When it was confirmed.
-    pub confirmed_at: Option<UtcTime>,
-    /// When it ended.
-    pub ended_at: Option<UtcTime>,
-    /// The most sources in any 15 minutes.
-    pub peak: u32,
-    /// The whole view, as canonical JSON of the wire type.
-    pub detail: String,
-}
-
-/// What the engine derived up to a tick; applied whole and once.
-#[derive(Clone, Debug, Default)]
-pub struct Derived {
-    /// Roll-ups to add or replace.
-    pub roll_ups: Vec<RollUp>,
-    /// Incidents that changed.
-    pub incidents: Vec<IncidentRow>,
-    /// Judgements that were published.
-    pub verdicts: Vec<Verdict>,
-}
-
 /// Takes what is derived. Applying the same position twice changes nothing.
 pub trait DerivedStore {
     /// The position up to which everything is applied.
@@ -154,10 +113,10 @@ pub trait History: Send + Sync {
     ) -> Result<Vec<RollUp>, StoreError>;
 
     /// Incidents opened before `before`, latest first, at most `limit`.
-    fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentRow>, StoreError>;
+    fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError>;
 
     /// One incident.
-    fn incident(&self, id: IncidentId) -> Result<Option<IncidentRow>, StoreError>;
+    fn incident(&self, id: IncidentId) -> Result<Option<IncidentView>, StoreError>;
 
     /// Published judgements of an incident, oldest first.
     fn verdicts(&self, id: IncidentId) -> Result<Vec<Verdict>, StoreError>;

@@ -1,0 +1,40 @@
+//! What the engine asks of its host: a closed list, and nothing else ever leaves it.
+
+use std::sync::Arc;
+
+use crate::model::{Minute, SeriesKey};
+use crate::snapshot::{IncidentView, Snapshot};
+use crate::verdict::Verdict;
+
+/// Something the host is to do. A replay of old records discards effects that reach outside.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Keep what was derived up to this position, whole and once.
+    Persist(crate::model::Seq, Box<Derived>),
+    /// Show this to readers from now on.
+    Publish(Arc<Snapshot>),
+}
+
+/// What was derived since the last time.
+#[derive(Clone, Debug, Default)]
+pub struct Derived {
+    /// Roll-ups to add or replace.
+    pub roll_ups: Vec<RollUp>,
+    /// Incidents that changed, each as it is now.
+    pub incidents: Vec<Arc<IncidentView>>,
+    /// Judgements that were published.
+    pub verdicts: Vec<Arc<Verdict>>,
+}
+
+/// A count of one five-minute interval, kept for charts. Intervals without a count are not kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RollUp {
+    /// Which series.
+    pub key: SeriesKey,
+    /// First minute of the interval; a multiple of five.
+    pub start: Minute,
+    /// Distinct sources, weighted, in hundredths.
+    pub hundredths: u32,
+    /// Usual mean for the interval, in sources.
+    pub expected: f32,
+}
