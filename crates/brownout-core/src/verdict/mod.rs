@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
+mod judge;
 mod words;
+
+pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{Names, confidence_words, explain, place_name, sentence, source_words, state_words};
 
