@@ -3,8 +3,8 @@
 use brownout_core::effect::Effect;
 use brownout_core::engine::Engine;
 use brownout_core::model::{
-    Catalogue, Category, ChannelId, CountryCode, Evidence, Facet, Place, Policy, ProblemKind, Record, Report,
-    Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
+    Catalogue, Category, ChannelId, CountryCode, Evidence, Facet, Place, ProblemKind, Record, Report, Seq,
+    Service, ServiceId, SourceKeys, UtcTime, Weight,
 };
 use brownout_core::snapshot::{Change, State};
 
@@ -68,7 +68,7 @@ impl World {
         let at = start.parse().expect("a time");
         let services = (0..5).map(|id| service(id, &format!("s{id}"))).collect();
         world.append(at, Evidence::Catalogue(Box::new(Catalogue::new(services).expect("a catalogue"))));
-        world.append(at, Evidence::Policy(Box::new(Policy::default())));
+        world.append(at, Evidence::Policy(Box::default()));
         world.append(at, Evidence::Tick);
         world
     }
