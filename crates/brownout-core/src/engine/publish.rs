@@ -33,7 +33,7 @@ pub(super) struct Publisher {
 
 impl Publisher {
     pub(super) fn publish(&mut self, state: &mut EngineState) -> Arc<Snapshot> {
-        let at = state.last_tick.unwrap_or(state.now);
+        let at = state.now;
         // Serials must grow over restarts too, for readers keep them.
         self.serial = (self.serial + 1).max(u64::try_from(state.now.millis() / 100).unwrap_or(0));
         let step = at.minute().0 / 5;
