@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod geography;
 mod map;
+mod regions;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +48,9 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let root = root();
     let sources = source::Sources::new(from.unwrap_or_else(|| root.join("target/sources")));
     match what {
+        "geography" => {
+            write(&root.join("crates/brownout-core/data/geography.bin"), &geography::build(&sources)?)
+        }
         "map" => write(&root.join("crates/brownout-web/data/world.txt"), map::build(&sources)?.as_bytes()),
         _ => Err(USAGE.into()),
     }

@@ -61,6 +61,39 @@ impl Sources {
             .map_err(|error| format!("{file} of {}: {error}", package.label()).into())
     }
 
+    /// Reads all JSON files under a folder of a package, in the order of their paths.
+    pub(crate) fn json_files(
+        &self,
+        package: Package,
+        folder: &str,
+    ) -> Result<Vec<(PathBuf, serde_json::Value)>, Failure> {
+        let unpacked = self.folder.join(package.folder());
+        if !unpacked.is_dir() {
+            self.fetch(package, &unpacked)?;
+        }
+        let mut files = Vec::new();
+        let mut open = vec![unpacked.join(folder)];
+        while let Some(folder) = open.pop() {
+            for entry in
+                std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?
+            {
+                let path = entry?.path();
+                if path.is_dir() {
+                    open.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "json") {
+                    files.push(path);
+                }
+            }
+        }
+        files.sort();
+        let read = |path: PathBuf| -> Result<(PathBuf, serde_json::Value), Failure> {
+            let value = serde_json::from_slice(&std::fs::read(&path)?)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok((path, value))
+        };
+        files.into_iter().map(read).collect()
+    }
+
     fn fetch(&self, package: Package, unpacked: &Path) -> Result<(), Failure> {
         let wanted = package.label();
         println!("fetching {wanted}");
