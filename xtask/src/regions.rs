@@ -66,7 +66,9 @@ const BY_HAND: &[(&str, &str)] = &[
     ("NO.01", "no32"), ("NO.04", "no33"), ("NO.05", "no56"), ("NO.13", "no31"), ("NO.17", "no40"),
     ("NO.18", "no55"), ("NO.20", "no39"), ("PE.15", "pelim"), ("PE.LMA", "pelma"),
     ("TW.02", "twkhh"), ("TW.03", "twtpe"), ("UZ.13", "uztk"), ("UZ.14", "uzto"), ("VN.79", "vnsg"),
-    ("VN.20", "vnsg"), ("MK.41", "mk85"),
+    ("MA.01", "ma01"), ("MA.02", "ma02"), ("MA.03", "ma03"), ("MA.04", "ma04"), ("MA.05", "ma05"),
+    ("MA.06", "ma06"), ("MA.07", "ma07"), ("MA.08", "ma08"), ("MA.09", "ma09"), ("MA.10", "ma10"),
+    ("MA.11", "ma11"), ("MA.12", "ma12"),
     ("KZ.01", "kz19"), ("KZ.02", "kz75"), ("KZ.03", "kz11"), ("KZ.04", "kz15"), ("KZ.05", "kz71"),
     ("KZ.06", "kz23"), ("KZ.07", "kz27"), ("KZ.09", "kz47"), ("KZ.10", "kz61"), ("KZ.11", "kz55"),
     ("KZ.12", "kz35"), ("KZ.13", "kz39"), ("KZ.14", "kz43"), ("KZ.15", "kz63"), ("KZ.16", "kz59"),
@@ -87,7 +89,7 @@ const BY_HAND: &[(&str, &str)] = &[
 ];
 
 /// Countries whose English region names are the usual ones in GeoNames, not in CLDR.
-const NAMED_BY_GEONAMES: &[&str] = &["ET", "KZ", "MA", "NP", "UA"];
+const NAMED_BY_GEONAMES: &[&str] = &["ET", "KZ", "MA", "NO", "NP", "UA"];
 
 /// Countries for which the table is wrong.
 const TABLE_WRONG: &[&str] = &["NO", "TW", "VN"];
@@ -187,7 +189,7 @@ impl Regions {
             let division = matched.iter().find(|(_, its)| *its == code).map(|(division, _)| *division);
             let by_geonames = division.filter(|_| NAMED_BY_GEONAMES.contains(&country));
             let name = by_geonames.and_then(|division| self.admin1.get(&format!("{country}.{division}")));
-            name.unwrap_or(&self.names[code]).trim_end_matches('²').to_owned()
+            name.or(self.names.get(code)).unwrap_or(code).trim_end_matches('²').to_owned()
         };
         let list = codes.iter().map(|code| (code[2..].to_uppercase(), name(code))).collect();
         let places = matched
@@ -200,7 +202,7 @@ impl Regions {
     fn by_exact_name(&self, country: &str, admin1: &str) -> Option<String> {
         let key = format!("{country}.{admin1}");
         match BY_HAND.iter().find(|(division, _)| *division == key) {
-            Some((_, code)) => self.in_force(code),
+            Some((_, code)) => Some((*code).to_owned()),
             None => self.by_name(country, &key, Geography::name_key),
         }
     }
