@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod addresses;
 mod geography;
 mod map;
 mod regions;
@@ -48,6 +49,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let root = root();
     let sources = source::Sources::new(from.unwrap_or_else(|| root.join("target/sources")));
     match what {
+        "addresses" => write(&root.join("crates/brownout/data/addresses.bin"), &addresses::build(&sources)?),
         "geography" => {
             write(&root.join("crates/brownout-core/data/geography.bin"), &geography::build(&sources)?)
         }
