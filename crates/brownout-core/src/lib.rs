@@ -11,5 +11,6 @@
 pub mod effect;
 pub mod engine;
 pub mod model;
+pub mod report;
 pub mod snapshot;
 pub mod verdict;
