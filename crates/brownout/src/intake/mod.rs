@@ -3,13 +3,16 @@
 //! A request goes one way: client address, limits, body, words, proof of work, keys, sink. After
 //! the keys are made the address is gone. The answer is sent when the evidence is durable.
 
+mod batch;
 mod body;
 mod client;
+mod lines;
 mod metrics;
 mod problem;
 mod salts;
 mod single;
 mod sink;
+mod times;
 mod world;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,7 +28,11 @@ use axum::routing::post;
 
 use brownout_core::model::{Asn, Place};
 
+pub use batch::{
+    BATCH_LINES_MAX, Judged, LINE_BYTES_MAX, SOURCE_BYTES_MAX, TokenCheck, TokenGrant, TokenLookup, judge,
+};
 pub use client::{ForwardedBy, Network, NetworkError, TrustedProxies};
+pub use lines::Line;
 pub use metrics::IntakeMetrics;
 pub use problem::{Problem, Reason};
 pub use salts::{FillRandom, SaltBox, Salts, Turned, system_random};
@@ -54,6 +61,10 @@ pub struct IntakeSettings {
     pub report_bytes_max: usize,
     /// Longest time for a single report's body.
     pub body_timeout: Duration,
+    /// Largest body of a batch, in bytes, also after decompression.
+    pub batch_bytes_max: usize,
+    /// Longest time for a batch's body.
+    pub batch_timeout: Duration,
 }
 
 impl Default for IntakeSettings {
@@ -62,6 +73,8 @@ impl Default for IntakeSettings {
             proxies: TrustedProxies::default(),
             report_bytes_max: 4 << 10,
             body_timeout: Duration::from_secs(10),
+            batch_bytes_max: 16 << 20,
+            batch_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -71,6 +84,7 @@ pub struct Intake {
     sink: Arc<dyn Sink>,
     world: ArcSwap<World>,
     lookup: AddressLookup,
+    tokens: TokenLookup,
     salts: SaltBox,
     settings: IntakeSettings,
     metrics: IntakeMetrics,
@@ -87,11 +101,12 @@ impl Intake {
         sink: Arc<dyn Sink>,
         world: World,
         lookup: AddressLookup,
+        tokens: TokenLookup,
         salts: SaltBox,
         settings: IntakeSettings,
     ) -> Self {
         let world = ArcSwap::from_pointee(world);
-        Intake { sink, world, lookup, salts, settings, metrics: IntakeMetrics::default() }
+        Intake { sink, world, lookup, tokens, salts, settings, metrics: IntakeMetrics::default() }
     }
 
     /// Checks reports against this from now on.
@@ -120,12 +135,21 @@ impl Intake {
 
 /// The routes of intake.
 pub fn router(intake: Arc<Intake>) -> Router {
-    Router::new().route("/api/v1/reports", post(report_json)).with_state(intake)
+    Router::new()
+        .route("/api/v1/reports", post(report_json))
+        .route("/api/v1/reports/batch", post(report_batch))
+        .with_state(intake)
 }
 
 async fn report_json(State(intake): State<Arc<Intake>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let client = intake.client(&head.extensions, &head.headers);
     let result = single::answer_json(&intake, &client, &head.headers, body).await;
+    intake.finish(result)
+}
+
+async fn report_batch(State(intake): State<Arc<Intake>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let result = batch::answer_batch(&intake, &head.headers, body).await;
     intake.finish(result)
 }
