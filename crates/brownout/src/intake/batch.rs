@@ -12,6 +12,7 @@ use brownout_core::report::{
 };
 
 use super::Intake;
+use super::idempotency::{Turn, key_of};
 use super::lines::{City, Line};
 use super::problem::{Problem, Reason, inert_json};
 use super::sink::Submission;
@@ -206,6 +207,17 @@ pub(super) async fn answer_batch(
     if !body.is_empty() || clock.is_none() {
         super::body::require_type(headers, &["application/x-ndjson", "application/ndjson"])?;
     }
+    let owner = [b"channel ".as_slice(), &grant.channel.0.to_le_bytes()].concat();
+    let first = match key_of(headers, &owner)? {
+        None => None,
+        Some(name) => match intake.answers.turn(name, &body).await? {
+            Turn::First(first) => Some(first),
+            Turn::Known(answer) => {
+                intake.metrics.idempotent_repeats.inc();
+                return Ok(ok(answer));
+            }
+        },
+    };
     let now = clock.unwrap_or_else(|| intake.sink.now());
     let key = intake.partner_key(grant);
     let world = intake.world.load_full();
@@ -223,15 +235,21 @@ pub(super) async fn answer_batch(
     for (reason, lines) in &judged.refused_counts {
         intake.metrics.refuse_lines(*reason, *lines);
     }
-    submit(intake, judged, clock).await
+    let answer = submit(intake, judged, clock).await?;
+    if let Some(first) = first {
+        first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
+    }
+    Ok(ok(answer))
+}
+
+fn ok(answer: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// Hands the lines over as one submission and writes the answer.
-async fn submit(
-    intake: &Intake,
-    mut judged: Judged,
-    clock: Option<UtcTime>,
-) -> Result<Response<Body>, Problem> {
+async fn submit(intake: &Intake, mut judged: Judged, clock: Option<UtcTime>) -> Result<Bytes, Problem> {
     let count = judged.evidence.len();
     let evidence = std::mem::take(&mut judged.evidence);
     let accepted = match (count, clock) {
@@ -250,9 +268,7 @@ async fn submit(
         "first_seq": accepted.filter(|_| count > 0).map(|accepted| accepted.first_seq.0),
         "received_at": accepted.map(|accepted| accepted.received_at.to_string()),
     });
-    let mut response = Response::new(Body::from(inert_json(&answer)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
+    Ok(inert_json(&answer).into())
 }
 
 fn refused_line(line: usize, problem: &Problem) -> Value {

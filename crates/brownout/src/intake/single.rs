@@ -7,12 +7,15 @@ use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use brownout_core::model::{Evidence, Place, Seq, UtcTime, Weight};
+use brownout_core::model::{Evidence, Place, Seq, ServiceId, SourceKeys, UtcTime, Weight};
 use brownout_core::report::{CityName, Draft, RejectReason, StatedPlace, check, source_keys};
 
+use super::idempotency::{Turn, key_of};
 use super::problem::{Problem, Reason, inert_json};
+use super::proof::Credit;
 use super::sink::{Comment, Submission};
-use super::{Client, Intake};
+use super::world::World;
+use super::{Client, Intake, unix_seconds};
 
 /// A report as the public interface takes it.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -127,13 +130,25 @@ pub(super) async fn answer_json(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
+    intake.slow_down(client)?;
     super::body::require_type(headers, &["application/json"])?;
-    let body =
-        super::body::read(headers, body, intake.settings.report_bytes_max, intake.settings.body_timeout)
-            .await?;
+    let settings = &intake.settings;
+    let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
     let request = parse_report(&body)?;
-    let receipt = intake.take(client, &request, true).await?;
-    Ok(created(receipt.to_json().into()))
+    let Some(name) = key_of(headers, &client.owner())? else {
+        return Ok(created(intake.take(client, &request, true).await?.to_json().into()));
+    };
+    match intake.answers.turn(name, &body).await? {
+        Turn::Known(answer) => {
+            intake.metrics.idempotent_repeats.inc();
+            Ok(created(answer))
+        }
+        Turn::First(first) => {
+            let answer = Bytes::from(intake.take(client, &request, true).await?.to_json());
+            first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
+            Ok(created(answer))
+        }
+    }
 }
 
 /// The answer to a report that is durable.
@@ -155,16 +170,21 @@ impl Intake {
     ) -> Result<Receipt, Problem> {
         let world = self.world.load_full();
         let facts = (self.lookup)(client.address);
-        let checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
-            .map_err(|reason| self.explain(reason, &request.service))?;
-        let weight = Weight::FULL;
-        let salts = self.salts.salts();
-        let keys = source_keys(&salts.current, salts.previous.as_ref(), checked.service, client.address, 0);
-        let comment = checked.comment.clone().map(|text| Comment { service: checked.service, text });
+        let mut checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
+            .map_err(|reason| explain(&world, reason, &request.service))?;
+        let service = checked.service;
+        let comment = checked.comment.take().map(|text| Comment { service, text });
         let place = checked.place;
+        let (weight, spent) = self.weigh(client, request.proof.as_deref(), &world)?;
+        let keys = self.keys(client, service);
         let report = checked.into_report(self.sink.now(), facts.network, keys, weight);
         let submission = Submission { evidence: vec![Evidence::Report(report)], comment, clock: None };
-        let accepted = self.sink.submit(submission).await?;
+        let accepted = self.sink.submit(submission).await.inspect_err(|_| {
+            // The client will come again with the same proof, and is right to.
+            if let Some(proof) = spent {
+                self.proofs.give_back(proof);
+            }
+        })?;
         self.metrics.accepted.inc();
         Ok(Receipt {
             seq: accepted.first_seq,
@@ -175,12 +195,55 @@ impl Intake {
         })
     }
 
-    /// A refusal with what was probably meant.
-    fn explain(&self, reason: RejectReason, service: &str) -> Problem {
-        let suggestion = match reason {
-            RejectReason::UnknownService => self.world.load().did_you_mean(service),
-            _ => None,
-        };
-        Problem { suggestion, ..Problem::from(reason) }
+    /// What a report weighs, and the proof that was used up for it.
+    fn weigh(
+        &self,
+        client: &Client,
+        proof: Option<&str>,
+        world: &World,
+    ) -> Result<(Weight, Option<[u8; 16]>), Problem> {
+        self.gauge.count(self.started.elapsed());
+        let asked = self.is_proof_asked(client);
+        match proof.map(|proof| self.proofs.redeem(proof, unix_seconds())).transpose()? {
+            Some(Credit::Full(name)) => {
+                self.metrics.proofs.inc();
+                return Ok((Weight::FULL, Some(name)));
+            }
+            Some(Credit::NoRoom) => {
+                self.metrics.proof_store_full.inc();
+            }
+            None => {}
+        }
+        if !asked {
+            return Ok((Weight::FULL, None));
+        }
+        self.metrics.weight_lowered.inc();
+        Ok((world.weight_without_proof, None))
     }
+
+    /// The keys by which the engine knows this reporter of this service again.
+    fn keys(&self, client: &Client, service: ServiceId) -> SourceKeys {
+        let salts = self.salts.salts();
+        let keys = |slot| source_keys(&salts.current, salts.previous.as_ref(), service, client.address, slot);
+        let first = keys(0);
+        // While rotations overlap the older key finds the slots that were given under it.
+        let (slot, overflow) = self.agents.slot(
+            first.previous_source.unwrap_or(first.source),
+            client.agent,
+            self.uptime_seconds(),
+        );
+        if overflow {
+            self.metrics.agents_overflow.inc();
+        }
+        if slot == 0 { first } else { keys(slot) }
+    }
+}
+
+/// A refusal with what was probably meant.
+fn explain(world: &World, reason: RejectReason, service: &str) -> Problem {
+    let suggestion = match reason {
+        RejectReason::UnknownService => world.did_you_mean(service),
+        _ => None,
+    };
+    Problem { suggestion, ..Problem::from(reason) }
 }
