@@ -1,0 +1,9 @@
+//! Brownout as a program: configuration, command line and wiring.
+//!
+//! Input and output live here, at the rim; what is judged, and how, lives in `brownout-core`.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod logging;
