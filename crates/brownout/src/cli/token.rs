@@ -34,6 +34,12 @@ pub struct Add {
     /// Days until it expires; without it, never
     #[arg(long)]
     pub days: Option<u32>,
+    /// What its reports weigh at most, in percent of a person's own report
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub weight: u8,
+    /// Let it give its own time to a folder with a virtual clock (scenarios, imports)
+    #[arg(long)]
+    pub virtual_clock: bool,
 }
 
 /// A token to revoke.

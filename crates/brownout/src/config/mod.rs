@@ -22,6 +22,44 @@ pub use reload::Change;
 
 use reader::Reader;
 
+/// A setting that is one of a few words; the first is the default.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $these:literal;
+     $(#[$first_doc:meta])* $first:ident = $first_word:literal,
+     $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        pub enum $name {
+            $(#[$first_doc])* #[default] #[serde(rename = $first_word)] $first,
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl FromStr for $name {
+            type Err = WordError;
+
+            fn from_str(text: &str) -> Result<Self, WordError> {
+                match text {
+                    $first_word => Ok($name::$first),
+                    $($word => Ok($name::$variant),)*
+                    _ => Err(WordError($these)),
+                }
+            }
+        }
+    };
+}
+
+/// A text that is none of the words a setting knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordError(&'static str);
+
+impl fmt::Display for WordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for WordError {}
+
 /// The commented file with every setting at its default.
 pub const TEMPLATE: &str = include_str!("../../../../packaging/brownout.toml");
 
@@ -72,8 +110,10 @@ pub struct Listen {
     pub connections_max: u32,
     /// Time for a request's head, in seconds, 1 to 300.
     pub header_timeout_seconds: u32,
-    /// Time for a request's body, in seconds, 1 to 600.
+    /// Time for a single report's body, in seconds, 1 to 600.
     pub body_timeout_seconds: u32,
+    /// Time for a batch's body, in seconds, 1 to 600.
+    pub batch_timeout_seconds: u32,
     /// Time an idle connection is kept, in seconds, 1 to 3600.
     pub idle_timeout_seconds: u32,
     /// Largest body of a single report, in bytes, 1 KiB to 1 MiB.
@@ -90,10 +130,11 @@ impl Default for Listen {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8750)),
             connections_max: 4096,
             header_timeout_seconds: 10,
-            body_timeout_seconds: 15,
+            body_timeout_seconds: 10,
+            batch_timeout_seconds: 60,
             idle_timeout_seconds: 60,
-            body_bytes_max: 16 << 10,
-            batch_bytes_max: 8 << 20,
+            body_bytes_max: 4 << 10,
+            batch_bytes_max: 16 << 20,
             shutdown_seconds: 10,
         }
     }
@@ -102,8 +143,20 @@ impl Default for Listen {
 /// Section `[proxies]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Proxies {
-    /// Networks from which `X-Forwarded-For` is believed.
+    /// Networks whose word about a client's address is taken.
     pub trusted: Vec<Cidr>,
+    /// The one header in which they give it.
+    pub header: ForwardedHeader,
+}
+
+words! {
+    /// The header in which a proxy names its client. Exactly one is read, because a proxy that
+    /// sets one passes the other through from the client.
+    ForwardedHeader, "\"x-forwarded-for\" or \"forwarded\"";
+    /// `X-Forwarded-For`.
+    XForwardedFor = "x-forwarded-for",
+    /// `Forwarded` (RFC 7239).
+    Forwarded = "forwarded",
 }
 
 /// Section `[intake]`.
@@ -142,42 +195,16 @@ impl Default for Intake {
     }
 }
 
-/// When reporters are asked for a proof of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProofOfWork {
-    /// Never.
-    Off,
+words! {
+    /// When reporters are asked for a proof of work.
+    ProofOfWork, "one of \"off\", \"auto\", \"on\"";
     /// While reports are unusually many.
-    Auto,
+    Auto = "auto",
+    /// Never.
+    Off = "off",
     /// Always.
-    On,
+    On = "on",
 }
-
-impl FromStr for ProofOfWork {
-    type Err = ProofOfWorkError;
-
-    fn from_str(text: &str) -> Result<Self, ProofOfWorkError> {
-        match text {
-            "off" => Ok(ProofOfWork::Off),
-            "auto" => Ok(ProofOfWork::Auto),
-            "on" => Ok(ProofOfWork::On),
-            _ => Err(ProofOfWorkError),
-        }
-    }
-}
-
-/// Text that names no mode of proof of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProofOfWorkError;
-
-impl fmt::Display for ProofOfWorkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("one of \"off\", \"auto\", \"on\"")
-    }
-}
-
-impl std::error::Error for ProofOfWorkError {}
 
 /// Section `[catalogue]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -317,12 +344,16 @@ impl Config {
             s.whole("connections_max", &mut listen.connections_max, 1..=1_000_000);
             s.whole("header_timeout_seconds", &mut listen.header_timeout_seconds, 1..=300);
             s.whole("body_timeout_seconds", &mut listen.body_timeout_seconds, 1..=600);
+            s.whole("batch_timeout_seconds", &mut listen.batch_timeout_seconds, 1..=600);
             s.whole("idle_timeout_seconds", &mut listen.idle_timeout_seconds, 1..=3600);
             s.whole("body_bytes_max", &mut listen.body_bytes_max, 1024..=1 << 20);
             s.whole("batch_bytes_max", &mut listen.batch_bytes_max, 64 << 10..=256 << 20);
             s.whole("shutdown_seconds", &mut listen.shutdown_seconds, 0..=300);
         });
-        reader.section("proxies", |s| s.list("trusted", &mut proxies.trusted));
+        reader.section("proxies", |s| {
+            s.list("trusted", &mut proxies.trusted);
+            s.parse("header", &mut proxies.header);
+        });
         reader.section("intake", |s| {
             s.whole("source_per_minute", &mut intake.source_per_minute, 1..=100_000);
             s.whole("source_burst", &mut intake.source_burst, 1..=100_000);
