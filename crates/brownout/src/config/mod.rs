@@ -174,8 +174,6 @@ pub struct Intake {
     pub proof_of_work: ProofOfWork,
     /// Whether a report may carry a comment.
     pub comments: bool,
-    /// Longest comment, in characters, 1 to 5,000.
-    pub comment_chars_max: u32,
     /// Reports that may wait for the disk at once, 64 to 10,000,000; beyond, 503.
     pub queue_reports_max: u32,
 }
@@ -189,7 +187,6 @@ impl Default for Intake {
             subnet_burst: 240,
             proof_of_work: ProofOfWork::Auto,
             comments: true,
-            comment_chars_max: 500,
             queue_reports_max: 65_536,
         }
     }
@@ -361,7 +358,6 @@ impl Config {
             s.whole("subnet_burst", &mut intake.subnet_burst, 1..=10_000_000);
             s.parse("proof_of_work", &mut intake.proof_of_work);
             s.flag("comments", &mut intake.comments);
-            s.whole("comment_chars_max", &mut intake.comment_chars_max, 1..=5_000);
             s.whole("queue_reports_max", &mut intake.queue_reports_max, 64..=10_000_000);
         });
         reader.section("policy", |s| s.policy(policy));
