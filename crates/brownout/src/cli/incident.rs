@@ -1,5 +1,6 @@
 //! `brownout incident`.
 
+use brownout_core::model::UtcTime;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::client::{Client, ServerArg, rows, segment};
@@ -17,7 +18,9 @@ pub struct Incident {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// List incidents, the ongoing ones first
-    #[command(after_help = "Example:\n  brownout incident ls --state ongoing --output csv")]
+    #[command(
+        after_help = "Examples:\n  brownout incident ls --state ongoing --output csv\n  brownout incident ls --before 2025-03-11T00:00:00Z"
+    )]
     Ls(List),
     /// Show one incident: verdict, places, timeline
     #[command(after_help = "Example:\n  brownout incident show x-2025-03-10-0947")]
@@ -30,9 +33,12 @@ pub struct List {
     /// Only those in this state
     #[arg(long, value_enum)]
     pub state: Option<StateArg>,
-    /// At most this many, 1 to 1000
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// At most this many, 1 to 100
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub limit: u32,
+    /// Only those opened before this time, the latest first; reaches back as far as the records do
+    #[arg(long, value_name = "TIME")]
+    pub before: Option<UtcTime>,
     /// Which server.
     #[command(flatten)]
     pub server: ServerArg,
@@ -62,7 +68,8 @@ pub struct Show {
 }
 
 /// Columns of an incident, in the words of the interface.
-const COLUMNS: &[&str] = &["name", "service", "state", "opened_at", "confirmed_at", "ended_at", "peak"];
+const COLUMNS: &[&str] =
+    &["name", "service", "state", "opened_at", "confirmed_at", "ended_at", "peak", "peak_at"];
 
 pub(super) fn run(args: &Incident, console: &mut Console<'_>) -> Result<Exit, Failure> {
     match &args.action {
@@ -77,6 +84,7 @@ fn ls(args: &List, console: &mut Console<'_>) -> Result<Exit, Failure> {
     if let Some(state) = args.state.and_then(|state| state.to_possible_value()) {
         query.push(("state", state.get_name().to_owned()));
     }
+    query.extend(args.before.map(|before| ("before", before.to_string())));
     let document = client.json("/api/v1/incidents", &query)?;
     let table = rows(&document, "incidents", COLUMNS);
     match console.format {

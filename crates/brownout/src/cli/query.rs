@@ -15,10 +15,10 @@ use super::{Console, Exit, Failure, Format};
 pub struct Query {
     /// The service's slug
     pub service: String,
-    /// Which part: country:PK, region:PK-PB, city:1172451, network:9541, kind:login
+    /// Which part: country:PK, region:PK-PB, city:1172451, network:AS17557, kind:login, channel:0
     #[arg(long)]
     pub facet: Option<String>,
-    /// From when: a time such as 2025-03-10T09:00:00Z, or how long ago (90m, 6h, 7d)
+    /// From when, at most 31 days before the end: a time such as 2025-03-10T09:00:00Z, or how long ago (90m, 6h, 7d)
     #[arg(long, default_value = "24h", value_parser = parse_moment)]
     pub from: Moment,
     /// Until when, likewise; without it, now
@@ -68,9 +68,8 @@ fn instant(moment: Moment) -> UtcTime {
     }
 }
 
-/// Columns of a bar, in the words of the interface.
-const COLUMNS: &[&str] =
-    &["start", "count", "p10=usual.p10", "median=usual.median", "p90=usual.p90", "expected"];
+/// Columns of an interval, in the words of the interface.
+const COLUMNS: &[&str] = &["at", "sources", "expected"];
 
 pub(super) fn run(args: &Query, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let client = Client::new(&args.server.server)?;
@@ -80,7 +79,7 @@ pub(super) fn run(args: &Query, console: &mut Console<'_>) -> Result<Exit, Failu
     let document = client.json(&format!("/api/v1/services/{}/series", segment(&args.service)), &query)?;
     match console.format {
         Format::Json => console.json(&document)?,
-        _ => console.table(&rows(&document, "bars", COLUMNS))?,
+        _ => console.table(&rows(&document, "points", COLUMNS))?,
     }
     Ok(Exit::Ok)
 }

@@ -29,8 +29,7 @@ pub struct Status {
 }
 
 /// Columns of a service, in the words of the interface.
-const COLUMNS: &[&str] =
-    &["service=slug", "name", "state", "since", "observed", "usual=usual.median", "incident"];
+const COLUMNS: &[&str] = &["service=slug", "name", "state", "since", "observed", "expected", "incident"];
 
 pub(super) fn run(args: &Status, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let client = Client::new(&args.server.server)?;

@@ -50,9 +50,9 @@ fn serving(answers: &'static [(&'static str, u16, &'static str)]) -> String {
 }
 
 const SERVICES: &str = r#"{"services":[
-    {"slug":"x","name":"X","state":"confirmed","since":"2025-03-10T10:02:00Z","observed":65,"usual":{"median":4.0},"incident":"x-2025-03-10-0947"},
-    {"slug":"mail","name":"Mail","state":"possible","since":"2025-03-10T10:12:00Z","observed":9,"usual":{"median":1.0},"incident":null},
-    {"slug":"calm","name":"Calm","state":"calm","since":null,"observed":0,"usual":{"median":0.0},"incident":null}]}"#;
+    {"slug":"x","name":"X","state":"confirmed","since":"2025-03-10T10:02:00Z","observed":65,"expected":4.0,"incident":"x-2025-03-10-0947"},
+    {"slug":"mail","name":"Mail","state":"possible","since":"2025-03-10T10:12:00Z","observed":9,"expected":1.0,"incident":null},
+    {"slug":"calm","name":"Calm","state":"calm","since":null,"observed":0,"expected":0.0,"incident":null}]}"#;
 
 fn observatory() -> String {
     serving(&[
@@ -70,7 +70,7 @@ fn observatory() -> String {
         (
             "/api/v1/services/x/series?from=2025-03-10T09%3A00%3A00Z&facet=country%3APK",
             200,
-            r#"{"bars":[{"start":"2025-03-10T09:00:00Z","count":3,"usual":{"median":1.5}},{"start":"2025-03-10T09:05:00Z","count":null}]}"#,
+            r#"{"points":[{"at":"2025-03-10T09:00:00Z","sources":3.0,"expected":1.5},{"at":"2025-03-10T09:05:00Z","sources":0.5,"expected":1.5}]}"#,
         ),
         (
             "/api/v1/services/nope/series?from=2025-03-10T09%3A00%3A00Z",
@@ -119,9 +119,9 @@ fn status_lists_trouble_and_its_exit_code_tells_it() {
     let ran = brownout(&["status", "--server", &server]);
     assert_eq!(ran.exit, Exit::Ok);
     insta::assert_snapshot!(ran.out, @r"
-    SERVICE  NAME  STATE      SINCE                 OBSERVED  USUAL  INCIDENT
-    x        X     confirmed  2025-03-10T10:02:00Z        65    4.0  x-2025-03-10-0947
-    mail     Mail  possible   2025-03-10T10:12:00Z         9    1.0  -
+    SERVICE  NAME  STATE      SINCE                 OBSERVED  EXPECTED  INCIDENT
+    x        X     confirmed  2025-03-10T10:02:00Z        65       4.0  x-2025-03-10-0947
+    mail     Mail  possible   2025-03-10T10:12:00Z         9       1.0  -
     ");
     let exit =
         |args: &[&str]| brownout(&[&["status", "--exit-code", "--server", &server], args].concat()).exit;
@@ -159,7 +159,10 @@ fn counts_are_queried_with_everything_escaped() {
     let ran =
         brownout(&["query", "x", "--from", from, "--facet", "country:PK", "-o", "csv", "--server", &server]);
     assert_eq!((ran.exit, ran.err.as_str()), (Exit::Ok, ""));
-    assert_eq!(ran.out, "start,count,median\r\n2025-03-10T09:00:00Z,3,1.5\r\n2025-03-10T09:05:00Z,,\r\n");
+    assert_eq!(
+        ran.out,
+        "at,sources,expected\r\n2025-03-10T09:00:00Z,3.0,1.5\r\n2025-03-10T09:05:00Z,0.5,1.5\r\n"
+    );
     let ran = brownout(&["query", "nope", "--from", from, "--server", &server]);
     assert_eq!(ran.exit, Exit::Error);
     assert!(ran.err.ends_with("No such service: nope (404)"), "{}", ran.err);
