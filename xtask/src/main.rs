@@ -1,4 +1,5 @@
-//! Developer commands of Brownout: `cargo xtask data geography|addresses|map [--from DIR]`.
+//! Developer commands of Brownout: `cargo xtask data geography|addresses|map [--from DIR]` and
+//! `cargo xtask rule`.
 //!
 //! Every file that is embedded in the program and derived from somebody else's data is rebuilt
 //! here from its named source package. The same packages give the same bytes.
@@ -10,6 +11,7 @@ mod addresses;
 mod geography;
 mod map;
 mod regions;
+mod rule;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -19,8 +21,10 @@ use std::process::ExitCode;
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
-usage: cargo xtask data geography|addresses|map [--from DIR]
+usage: cargo xtask rule
+       cargo xtask data geography|addresses|map [--from DIR]
 
+  rule        checks the dependency rule, file lengths and the number of packages
   geography   crates/brownout-core/data/geography.bin
   addresses   crates/brownout/data/addresses.bin
   map         crates/brownout-web/data/world.txt
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (what, from) = match words.as_slice() {
+        ["rule"] => return rule::run(&root()),
         ["data", what] => (*what, None),
         ["data", what, "--from", folder] => (*what, Some(PathBuf::from(folder))),
         _ => return Err(USAGE.into()),
