@@ -9,7 +9,7 @@ use brownout_core::model::{Minute, UtcTime};
 
 use crate::curve::Curve;
 use crate::rng::Rng;
-use crate::scenario::{EventShape, Scenario};
+use crate::scenario::{EventShape, Scenario, ScopeKey};
 use stream::{Pick, Stream, Wheel};
 
 /// How much virtual time each step covers.
@@ -60,6 +60,8 @@ pub struct Player {
     end: u32,
     /// Lines of the minute by second, reused.
     seconds: Vec<Vec<Pick>>,
+    /// Page views of the minute.
+    views: Vec<(ScopeKey, u32)>,
     /// Bodies of the step that is being filled, by channel.
     filling: Vec<(Vec<u8>, u32)>,
     ready: VecDeque<Step>,
@@ -82,6 +84,7 @@ impl Player {
             minute: scenario.plays_from().minute().0,
             end: scenario.end.minute().0,
             seconds: vec![Vec::new(); 60],
+            views: Vec::new(),
             filling: vec![(Vec::new(), 0); channels.len()],
             ready: VecDeque::new(),
             channels,
@@ -105,6 +108,9 @@ impl Player {
                 let (body, lines) = &mut self.filling[usize::from(pick.channel)];
                 self.streams[pick.stream as usize].write(body, pick, &stamp, second);
                 *lines += 1;
+            }
+            if second == 59 {
+                self.write_views(minute);
             }
             self.seconds[second as usize] = picks;
             self.seconds[second as usize].clear();
@@ -136,7 +142,28 @@ impl Player {
                     seconds[second as usize].push(pick);
                 };
                 self.streams[index].reports(minute, count, self.scenario.repeats, take);
+                let scope = self.streams[index].scope();
+                let known = self.scenario.page_views.iter().find(|(service, _)| *service == scope.service);
+                let views = known.map_or(0.0, |(_, per_report)| f64::from(count) * per_report) as u32;
+                if views > 0 {
+                    self.views.push((scope, views));
+                }
             }
+        }
+    }
+
+    /// Page views of the minute, on the first channel: `page_views` stands in place of a kind and a
+    /// source.
+    fn write_views(&mut self, minute: u32) {
+        let at = Minute(minute).start().plus_seconds(59);
+        let (body, lines) = &mut self.filling[0];
+        for (scope, views) in self.views.drain(..) {
+            let slug = &self.scenario.services[scope.service].slug;
+            let country = scope.country.map(|code| format!(",\"country\":\"{code}\"")).unwrap_or_default();
+            let line =
+                format!("{{\"service\":\"{slug}\",\"page_views\":{views},\"at\":\"{at}\"{country}}}\n");
+            body.extend_from_slice(line.as_bytes());
+            *lines += 1;
         }
     }
 
@@ -172,6 +199,6 @@ fn whole_step(seconds: u32) -> u32 {
 }
 
 /// The curve of a scope, if it has anchors.
-fn curve_of(scenario: &Scenario, scope: crate::ScopeKey) -> Option<&Curve> {
+fn curve_of(scenario: &Scenario, scope: ScopeKey) -> Option<&Curve> {
     scenario.curves.iter().find(|(known, _)| *known == scope).map(|(_, curve)| curve)
 }

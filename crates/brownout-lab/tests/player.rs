@@ -150,6 +150,50 @@ fn no_subnet_holds_more_than_three_sources() {
     assert!((1.4..1.6).contains(&mean), "{mean}");
 }
 
+#[test]
+fn page_views_and_channels_come_beside_the_reports() {
+    let text = "title \"t\"\nstart 2025-01-01T00:00Z\nend 2025-01-01T02:00Z\nservice a social \"A\"\n\
+                channel form 50%\nchannel partner 50%\npage-views a 3 per report\nanchor 01:00 a PK 900 synthetic\n";
+    let steps = play(&Arc::new(Scenario::parse(text).expect("it parses")), None);
+    let until: UtcTime = "2025-01-01T01:00:00Z".parse().expect("a time");
+    let (mut reports, mut views) = (BTreeMap::<String, u32>::new(), 0);
+    for step in steps.iter().filter(|step| step.clock <= until) {
+        for line in std::str::from_utf8(&step.body).expect("UTF-8").lines() {
+            match field(line, "page_views") {
+                Some(count) => views += count.parse::<u32>().expect("a number"),
+                None => *reports.entry(step.channel.to_string()).or_default() += 1,
+            }
+        }
+    }
+    assert_eq!(views, 2700);
+    assert_eq!(reports.values().sum::<u32>(), 900);
+    assert!((380..520).contains(&reports["form"]), "{reports:?}");
+}
+
+#[test]
+fn silence_loses_everything_and_the_clock_goes_on() {
+    let scenario = shipped("collector-dies");
+    let (from, to): (UtcTime, UtcTime) =
+        ("2025-01-15T14:00:00Z".parse().expect("a time"), "2025-01-15T14:30:00Z".parse().expect("a time"));
+    let steps = play(&scenario, None);
+    let silent: Vec<&Step> = steps.iter().filter(|step| step.clock > from && step.clock <= to).collect();
+    assert_eq!(silent.len(), 30);
+    assert!(silent.iter().all(|step| step.lines == 0));
+    assert!(steps.iter().filter(|step| step.clock > to).any(|step| step.lines > 0));
+}
+
+#[test]
+fn a_brigade_is_one_subnet_with_all_of_its_reports() {
+    let mut subnets: BTreeMap<String, u32> = BTreeMap::new();
+    for step in play(&shipped("brigade"), None) {
+        for line in std::str::from_utf8(&step.body).expect("UTF-8").lines() {
+            *subnets.entry(field(line, "subnet").expect("a subnet").to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!(subnets.values().max(), Some(&500));
+    assert_eq!(subnets.values().filter(|count| **count > 3).count(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 

@@ -61,6 +61,7 @@ enum Rate {
 /// Reports that share a service and a country.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
+    scope: ScopeKey,
     rate: Rate,
     dispersion: Option<f64>,
     /// The hour for which `factor` was drawn.
@@ -121,6 +122,7 @@ impl Stream {
         let (networks, network_shares) = networks(scenario, scope, focus);
         let stream_seed = mix(seed ^ mix(number));
         Some(Stream {
+            scope,
             rate,
             dispersion,
             factor_hour: u32::MAX,
@@ -140,6 +142,10 @@ impl Stream {
             recent: Vec::new(),
             recent_next: 0,
         })
+    }
+
+    pub(super) fn scope(&self) -> ScopeKey {
+        self.scope
     }
 
     /// How many new sources report in a minute.
