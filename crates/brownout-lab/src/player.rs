@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use brownout_core::model::{Minute, UtcTime};
 
-use crate::curve::Curve;
 use crate::rng::Rng;
 use crate::scenario::{EventShape, Scenario, ScopeKey};
 use stream::{Pick, Stream, Wheel};
@@ -196,9 +195,4 @@ fn whole_step(seconds: u32) -> u32 {
         0..60 => (1..=seconds.max(1)).rev().find(|step| 60 % step == 0).unwrap_or(1),
         _ => seconds.min(600) / 60 * 60,
     }
-}
-
-/// The curve of a scope, if it has anchors.
-fn curve_of(scenario: &Scenario, scope: ScopeKey) -> Option<&Curve> {
-    scenario.curves.iter().find(|(known, _)| *known == scope).map(|(_, curve)| curve)
 }

@@ -2,9 +2,8 @@
 
 use brownout_core::model::ProblemKind;
 
-use super::curve_of;
 use crate::rng::{Rng, mix};
-use crate::scenario::{Event, EventShape, Focus, Scenario, ScopeKey};
+use crate::scenario::{Event, EventShape, Focus, Scenario, ScopeKey, local_hour};
 
 /// Sources that a repeat can be drawn from.
 const RECENT_MAX: usize = 256;
@@ -54,7 +53,13 @@ pub(super) struct Pick {
 
 #[derive(Clone, Debug)]
 enum Rate {
-    Usual(ScopeKey),
+    Usual {
+        /// Position of its anchors' counts in the scenario's curves.
+        curve: Option<usize>,
+        per_hour: f64,
+        /// Minutes of local time ahead of UTC.
+        ahead: i32,
+    },
     Event(Event),
 }
 
@@ -87,41 +92,43 @@ pub(super) struct Stream {
 
 /// The streams of a scenario, in a fixed order.
 pub(super) fn all(scenario: &Scenario, seed: u64) -> Vec<Stream> {
-    let mut rates: Vec<(Rate, Option<f64>)> = Vec::new();
+    let mut rates: Vec<(ScopeKey, Rate, Option<f64>)> = Vec::new();
+    let usual = |scope: ScopeKey, per_hour: f64| {
+        let curve = scenario.curves.iter().position(|(known, _)| *known == scope);
+        Rate::Usual { curve, per_hour, ahead: scenario.minutes_ahead(scope.country) }
+    };
     for known in &scenario.baselines {
-        rates.push((Rate::Usual(known.scope), known.dispersion));
+        rates.push((known.scope, usual(known.scope, known.per_hour), known.dispersion));
     }
     for (scope, _) in &scenario.curves {
         if !scenario.baselines.iter().any(|known| known.scope == *scope) {
-            rates.push((Rate::Usual(*scope), None));
+            rates.push((*scope, usual(*scope, 0.0), None));
         }
     }
-    for event in scenario.events.iter().filter(|event| event.scope.is_some()) {
-        rates.push((Rate::Event(*event), None));
+    for event in &scenario.events {
+        if let Some(scope) = event.scope {
+            rates.push((scope, Rate::Event(*event), None));
+        }
     }
-    let numbered = rates.into_iter().zip(1_u64..);
-    numbered
-        .filter_map(|((rate, dispersion), number)| Stream::new(scenario, rate, dispersion, (seed, number)))
-        .collect()
+    rates.into_iter().zip(1_u64..).map(|(rate, number)| Stream::new(scenario, rate, (seed, number))).collect()
 }
 
 impl Stream {
     fn new(
         scenario: &Scenario,
-        rate: Rate,
-        dispersion: Option<f64>,
+        (scope, rate, dispersion): (ScopeKey, Rate, Option<f64>),
         (seed, number): (u64, u64),
-    ) -> Option<Self> {
-        let (scope, focus) = match &rate {
-            Rate::Usual(scope) => (*scope, Focus::Everywhere),
-            Rate::Event(event) => (event.scope?, event.focus),
+    ) -> Self {
+        let focus = match &rate {
+            Rate::Usual { .. } => Focus::Everywhere,
+            Rate::Event(event) => event.focus,
         };
         let service = &scenario.services[scope.service];
         let mix_of = if service.kinds.is_empty() { &scenario.kinds } else { &service.kinds };
         let (places, place_shares) = places(scenario, scope, focus);
         let (networks, network_shares) = networks(scenario, scope, focus);
         let stream_seed = mix(seed ^ mix(number));
-        Some(Stream {
+        Stream {
             scope,
             rate,
             dispersion,
@@ -141,7 +148,7 @@ impl Stream {
             group: (Pick::default(), 0),
             recent: Vec::new(),
             recent_next: 0,
-        })
+        }
     }
 
     pub(super) fn scope(&self) -> ScopeKey {
@@ -151,16 +158,17 @@ impl Stream {
     /// How many new sources report in a minute.
     pub(super) fn count(&mut self, scenario: &Scenario, minute: u32) -> u32 {
         match &self.rate {
-            Rate::Usual(scope) => {
-                let scope = *scope;
-                if let Some(count) = curve_of(scenario, scope).and_then(|curve| curve.at(minute)) {
+            Rate::Usual { curve, per_hour, ahead } => {
+                let curve = curve.and_then(|index| scenario.curves.get(index));
+                if let Some(count) = curve.and_then(|(_, curve)| curve.at(minute)) {
                     return count;
                 }
                 if let Some(shape) = self.dispersion.filter(|_| self.factor_hour != minute / 60) {
                     self.factor_hour = minute / 60;
                     self.factor = self.rng.gamma_factor(shape);
                 }
-                self.rng.poisson(scenario.usual(scope, minute) * self.factor)
+                let weight = scenario.hours[local_hour(*ahead, minute)];
+                self.rng.poisson(per_hour / 60.0 * weight * self.factor)
             }
             Rate::Event(event) => {
                 let (start, end) = (event.start.minute().0, event.end.minute().0);

@@ -1,6 +1,8 @@
 //! What can only be checked when the whole scenario is known.
 
-use brownout_core::model::ProblemKind;
+use std::collections::BTreeMap;
+
+use brownout_core::model::{CountryCode, ProblemKind};
 
 use super::parse::Draft;
 use super::text::ScenarioError;
@@ -59,18 +61,14 @@ pub(super) fn finish(draft: Draft, last: u32) -> Result<Scenario, ScenarioError>
 
 /// The cities, and the networks, of one country hold at most all of its reports.
 fn check_shares(scenario: &Scenario) -> Result<(), String> {
-    for city in &scenario.cities {
-        let country = city.region.country();
-        let same = scenario.cities.iter().filter(|other| other.region.country() == country);
-        if same.map(|other| other.share).sum::<f64>() > 1.0 + 1e-9 {
-            return Err(format!("the cities of {country} have more than 100% together"));
-        }
-    }
-    for network in &scenario.networks {
-        let country = network.country;
-        let same = scenario.networks.iter().filter(|other| other.country == country);
-        if same.map(|other| other.share).sum::<f64>() > 1.0 + 1e-9 {
-            return Err(format!("the networks of {country} have more than 100% together"));
+    let mut sums: BTreeMap<(CountryCode, &str), f64> = BTreeMap::new();
+    let cities = scenario.cities.iter().map(|city| (city.region.country(), "cities", city.share));
+    let networks = scenario.networks.iter().map(|network| (network.country, "networks", network.share));
+    for (country, what, share) in cities.chain(networks) {
+        let sum = sums.entry((country, what)).or_default();
+        *sum += share;
+        if *sum > 1.0 + 1e-9 {
+            return Err(format!("the {what} of {country} have more than 100% together"));
         }
     }
     Ok(())

@@ -259,13 +259,16 @@ impl Scenario {
     pub(crate) fn usual(&self, scope: ScopeKey, minute: u32) -> f64 {
         let per_hour: f64 =
             self.baselines.iter().filter(|known| known.scope == scope).map(|known| known.per_hour).sum();
-        per_hour / 60.0 * self.hours[self.local_hour(scope.country, minute)]
+        per_hour / 60.0 * self.hours[local_hour(self.minutes_ahead(scope.country), minute)]
     }
 
-    /// The hour of the day in a country's local time, 0 to 23.
-    pub(crate) fn local_hour(&self, country: Option<CountryCode>, minute: u32) -> usize {
-        let ahead =
-            self.clocks.iter().find(|(known, _)| Some(*known) == country).map_or(0, |(_, ahead)| *ahead);
-        ((i64::from(minute) + i64::from(ahead)).div_euclid(60)).rem_euclid(24) as usize
+    /// Minutes by which a country's local time is ahead of UTC.
+    pub(crate) fn minutes_ahead(&self, country: Option<CountryCode>) -> i32 {
+        self.clocks.iter().find(|(known, _)| Some(*known) == country).map_or(0, |(_, ahead)| *ahead)
     }
+}
+
+/// The hour of the day, 0 to 23, where clocks are this many minutes ahead of UTC.
+pub(crate) fn local_hour(minutes_ahead: i32, minute: u32) -> usize {
+    (i64::from(minute) + i64::from(minutes_ahead)).div_euclid(60).rem_euclid(24) as usize
 }

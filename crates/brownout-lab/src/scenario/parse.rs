@@ -2,11 +2,11 @@
 
 use brownout_core::model::{Asn, Category, CityId, CountryCode, ProblemKind, RegionCode, UtcTime};
 
-use super::expectation::STATE_WORDS;
+use super::expectation;
 use super::text::{Cursor, ScenarioError, clock};
 use super::{
-    Anchor, Baseline, City, Event, EventShape, Expectation, ExpectationKind, Focus, Mark, Network, Note,
-    Scenario, ScopeKey, ServiceLine, build,
+    Anchor, Baseline, City, Event, EventShape, Expectation, Focus, Mark, Network, Note, Scenario, ScopeKey,
+    ServiceLine, build,
 };
 
 const STATEMENTS: [&str; 24] = [
@@ -155,7 +155,7 @@ fn statement(draft: &mut Draft, cursor: &mut Cursor<'_>, line: &str) -> Result<(
             draft.scenario.notes.push(Note { at, kind, mark, text });
         }
         "expect" => {
-            let kind = expectation(draft, cursor)?;
+            let kind = expectation::read(draft, cursor)?;
             let text = line.split_once("expect").map_or(line, |(_, rest)| rest).trim().to_owned();
             draft.scenario.expectations.push(Expectation { line: cursor.line(), text, kind });
         }
@@ -176,7 +176,7 @@ fn statement(draft: &mut Draft, cursor: &mut Cursor<'_>, line: &str) -> Result<(
     Ok(())
 }
 
-fn time_of(start: Option<UtcTime>, cursor: &mut Cursor<'_>) -> Result<UtcTime, ScenarioError> {
+pub(super) fn time_of(start: Option<UtcTime>, cursor: &mut Cursor<'_>) -> Result<UtcTime, ScenarioError> {
     match start {
         Some(start) => cursor.time(Some(start)),
         None => Err(cursor.error("`start` must stand before the first statement with a time")),
@@ -195,7 +195,7 @@ fn hours(cursor: &mut Cursor<'_>) -> Result<[f64; 24], ScenarioError> {
     Ok(weights.map(|weight| weight / mean))
 }
 
-fn country(cursor: &mut Cursor<'_>) -> Result<CountryCode, ScenarioError> {
+pub(super) fn country(cursor: &mut Cursor<'_>) -> Result<CountryCode, ScenarioError> {
     let word = cursor.word("a country such as PK")?;
     word.parse().map_err(|_| cursor.error_before("a two-letter country code such as PK is expected here"))
 }
@@ -284,14 +284,14 @@ fn services(scenario: &mut Scenario, cursor: &mut Cursor<'_>) -> Result<(), Scen
     Ok(())
 }
 
-fn known_service(scenario: &Scenario, cursor: &mut Cursor<'_>) -> Result<usize, ScenarioError> {
+pub(super) fn known_service(scenario: &Scenario, cursor: &mut Cursor<'_>) -> Result<usize, ScenarioError> {
     let slug = cursor.word("a service's slug")?;
     let slugs = scenario.services.iter().map(|known| known.slug.as_str());
     let found = scenario.services.iter().position(|known| known.slug == slug);
     found.ok_or_else(|| cursor.unknown("a service that is declared above", slug, slugs))
 }
 
-fn scope(scenario: &Scenario, cursor: &mut Cursor<'_>) -> Result<ScopeKey, ScenarioError> {
+pub(super) fn scope(scenario: &Scenario, cursor: &mut Cursor<'_>) -> Result<ScopeKey, ScenarioError> {
     Ok(ScopeKey { service: known_service(scenario, cursor)?, country: country_or_world(cursor)? })
 }
 
@@ -467,7 +467,7 @@ fn focus(
     Ok(Focus::Everywhere)
 }
 
-fn known_city(
+pub(super) fn known_city(
     scenario: &Scenario,
     cursor: &Cursor<'_>,
     name: &str,
@@ -477,120 +477,4 @@ fn known_city(
     let names = scenario.cities.iter().filter(|city| of_country(city)).map(|city| city.name.as_str());
     let found = scenario.cities.iter().position(|city| of_country(city) && city.name == name);
     found.ok_or_else(|| cursor.unknown("a city that is declared above for this country", name, names))
-}
-
-fn expectation(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<ExpectationKind, ScenarioError> {
-    let scenario = &draft.scenario;
-    let slug = |index: usize| scenario.services[index].slug.clone();
-    let word = cursor.word("what is expected")?;
-    match word {
-        "no" => {
-            cursor.expect("incident")?;
-            let service = if cursor.is_done() { None } else { Some(known_service(scenario, cursor)?) };
-            Ok(ExpectationKind::NoIncident { service: service.map(slug) })
-        }
-        "one" => {
-            cursor.expect("incident")?;
-            Ok(ExpectationKind::OneIncident { service: slug(known_service(scenario, cursor)?) })
-        }
-        "never" => {
-            cursor.expect("confirmed")?;
-            Ok(ExpectationKind::NeverConfirmed { service: slug(known_service(scenario, cursor)?) })
-        }
-        "peak" | "wave" => height(draft, cursor, word == "peak"),
-        "waves" => {
-            let scope = scope(scenario, cursor)?;
-            cursor.expect("at")?;
-            cursor.expect("least")?;
-            let least = cursor.whole("how many waves", (1, 10_000))? as u32;
-            Ok(ExpectationKind::Waves { service: slug(scope.service), country: scope.country, least })
-        }
-        "places" => {
-            let service = slug(known_service(scenario, cursor)?);
-            let country = country(cursor)?;
-            let mut cities = Vec::new();
-            while cities.is_empty() || cursor.take(",") {
-                let name = cursor.any("a city")?.text;
-                known_city(scenario, cursor, name, Some(country))?;
-                cities.push(name.to_owned());
-            }
-            Ok(ExpectationKind::Places { service, country, cities })
-        }
-        "networks" => {
-            let service = slug(known_service(scenario, cursor)?);
-            let country = country(cursor)?;
-            let mut asns = Vec::new();
-            while asns.is_empty() || cursor.take(",") {
-                asns.push(cursor.whole("a network's number", (1, u64::from(u32::MAX)))? as u32);
-            }
-            Ok(ExpectationKind::Networks { service, country, asns })
-        }
-        "by" => {
-            let at = time_of(draft.start, cursor)?;
-            let scope = scope(scenario, cursor)?;
-            let state = state(cursor)?;
-            Ok(ExpectationKind::By { at, service: slug(scope.service), country: scope.country, state })
-        }
-        _ if clock(word).is_some() || word.contains('T') => {
-            // The word is a time after all: read the line again from there.
-            let mut again = cursor.clone();
-            again.back();
-            let at = time_of(draft.start, &mut again)?;
-            *cursor = again;
-            at_a_time(scenario, cursor, at)
-        }
-        _ => {
-            let known = ["no", "one", "never", "peak", "wave", "waves", "places", "networks", "by", "10:02"];
-            Err(cursor.unknown("something that can be expected", word, known))
-        }
-    }
-}
-
-fn state(cursor: &mut Cursor<'_>) -> Result<brownout_core::snapshot::State, ScenarioError> {
-    let word = cursor.word("a state such as possible")?;
-    let found = STATE_WORDS.iter().find(|(known, _)| *known == word).map(|(_, state)| *state);
-    found.ok_or_else(|| cursor.unknown("a state", word, STATE_WORDS.map(|(known, _)| known)))
-}
-
-fn within(cursor: &mut Cursor<'_>) -> Result<u32, ScenarioError> {
-    if !cursor.take("within") {
-        return Ok(0);
-    }
-    cursor.whole("how far off it may be", (0, 5_000_000)).map(|value| value as u32)
-}
-
-fn at_a_time(
-    scenario: &Scenario,
-    cursor: &mut Cursor<'_>,
-    at: UtcTime,
-) -> Result<ExpectationKind, ScenarioError> {
-    let scope = scope(scenario, cursor)?;
-    let mut wanted = None;
-    let mut observed = None;
-    if !cursor.take("observed") {
-        wanted = Some(state(cursor)?);
-        if cursor.is_done() {
-            let service = scenario.services[scope.service].slug.clone();
-            return Ok(ExpectationKind::At { at, service, country: scope.country, state: wanted, observed });
-        }
-        cursor.expect("observed")?;
-    }
-    let sources = cursor.whole("distinct sources in 15 minutes", (0, 5_000_000))? as u32;
-    observed = observed.or(Some((sources, within(cursor)?)));
-    let service = scenario.services[scope.service].slug.clone();
-    Ok(ExpectationKind::At { at, service, country: scope.country, state: wanted, observed })
-}
-
-fn height(draft: &Draft, cursor: &mut Cursor<'_>, peak: bool) -> Result<ExpectationKind, ScenarioError> {
-    let scope = scope(&draft.scenario, cursor)?;
-    let sources = cursor.whole("distinct sources in 15 minutes", (0, 5_000_000))? as u32;
-    let within = within(cursor)?;
-    let at = if cursor.take("at") { Some(time_of(draft.start, cursor)?) } else { None };
-    let service = draft.scenario.services[scope.service].slug.clone();
-    let country = scope.country;
-    Ok(if peak {
-        ExpectationKind::Peak { service, country, sources, within, at }
-    } else {
-        ExpectationKind::Wave { service, country, sources, within, at }
-    })
 }
