@@ -161,19 +161,23 @@ impl EmbeddedLog {
         Ok(())
     }
 
-    /// Appends batches that were encoded elsewhere; otherwise as [`EvidenceLog::append`].
+    /// Appends batches that were encoded elsewhere, each with its own time; otherwise as
+    /// [`EvidenceLog::append`]. A time before the one before it becomes that one.
     pub fn append_encoded(
         &mut self,
-        now: UtcTime,
-        batches: &mut [EncodedBatch],
+        batches: &mut [(UtcTime, EncodedBatch)],
     ) -> Result<Vec<Appended>, StoreError> {
-        let received_at = self.time_for(now);
+        let mut received_at = self.last_received_at.unwrap_or(UtcTime::from_millis(i64::MIN));
         let mut next = self.last_seq.next();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let mut appended = Vec::with_capacity(batches.len());
         let mut frames = 0;
-        for batch in batches {
+        for (now, batch) in batches {
+            if *now < received_at {
+                self.counters.clock_set_back.add(1);
+            }
+            received_at = received_at.max(*now);
             appended.push(Appended { first_seq: next, received_at });
             if batch.is_empty() {
                 continue;

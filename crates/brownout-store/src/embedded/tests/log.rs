@@ -17,8 +17,8 @@ fn what_was_appended_is_read_again_after_reopening() {
     let appended = log.append(at(0), &[batch(0, 30), vec![], batch(30, 12)]).expect("appended");
     let firsts: Vec<u64> = appended.iter().map(|it| it.first_seq.0).collect();
     assert_eq!(firsts, [1, 31, 31]);
-    let mut encoded = [EncodedBatch::encode(&batch(42, 5)).expect("encoded")];
-    assert_eq!(log.append_encoded(at(1), &mut encoded).expect("appended")[0].first_seq, Seq(43));
+    let mut encoded = [(at(1), EncodedBatch::encode(&batch(42, 5)).expect("encoded"))];
+    assert_eq!(log.append_encoded(&mut encoded).expect("appended")[0].first_seq, Seq(43));
     drop(log);
 
     let log = open(folder.path());
