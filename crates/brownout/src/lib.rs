@@ -8,5 +8,6 @@ pub mod cli;
 pub mod config;
 pub mod host;
 pub mod intake;
+pub mod listener;
 pub mod logging;
 pub mod reference;
