@@ -208,6 +208,11 @@ impl Engine {
         &self.state.catalogue
     }
 
+    /// One more than the highest number that any service ever had.
+    pub fn service_numbers(&self) -> u32 {
+        self.state.born.keys().map(|id| id.0.saturating_add(1)).max().unwrap_or(0)
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.state.policy

@@ -5,6 +5,7 @@
 //! snapshot and derived rows. Readers see the snapshot and the history and never this thread.
 
 mod keeper;
+pub mod lane;
 mod recover;
 mod sink;
 mod worker;
@@ -16,12 +17,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use brownout_core::engine::Engine;
+use brownout_core::engine::{ENGINE_VERSION, Engine};
 use brownout_core::model::{Catalogue, ChannelId, Evidence, Policy, UtcTime};
 use brownout_core::snapshot::Snapshot;
 use brownout_store::embedded::{Admin, Clock, EmbeddedStore, Options, Retention, Rolling};
 use brownout_store::port::{History, StoreError};
 use tokio::sync::watch;
+
+use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
 
 pub use recover::{Replayed, replay};
 pub use sink::HostSink;
@@ -37,8 +40,8 @@ pub struct Setup {
     pub rolling: Rolling,
     /// How long they are kept.
     pub retention: Retention,
-    /// Gives the catalogue to use, from the one in the folder.
-    pub catalogue: Box<dyn Fn(Option<&Catalogue>) -> Result<Catalogue, String> + Send>,
+    /// The services to know, before they are numbered.
+    pub services: Vec<ServiceEntry>,
     /// The policy to use.
     pub policy: Policy,
     /// Digest of the geography in use.
@@ -139,10 +142,7 @@ impl Instance {
 
     fn start(store: EmbeddedStore, setup: Setup) -> Result<Self, StoreError> {
         let mut parts = recover::recover(store)?;
-        let catalogue =
-            (setup.catalogue)(Some(parts.engine.catalogue()).filter(|known| !known.is_empty()).map(|known| &**known))
-                .map_err(StoreError::Io)?;
-        let first = setup_records(&parts.engine, catalogue, &setup);
+        let first = first_records(&parts.engine, &setup)?;
         let snapshot = Arc::new(ArcSwap::new(parts.engine.snapshot()));
         let time = Arc::new(Time {
             virtual_now: (parts.clock == Clock::Virtual)
@@ -193,8 +193,7 @@ impl Instance {
 
     fn open_degraded(folder: &Path, clock: Clock, why: &StoreError) -> Result<Self, StoreError> {
         let store = EmbeddedStore::open_read_only(folder)?;
-        let engine = recover::read_only(&store)?;
-        let mut engine = engine;
+        let mut engine = recover::read_only(&store)?;
         let snapshot = engine.snapshot();
         let counters = Arc::new(HostCounters::default());
         let now = engine.now();
@@ -229,11 +228,13 @@ impl Instance {
     }
 }
 
-/// Records that tell the engine of what has changed since the folder was last open.
-fn setup_records(engine: &Engine, catalogue: Catalogue, setup: &Setup) -> Vec<Evidence> {
-    let mut records = Vec::new();
-    let version = brownout_core::engine::ENGINE_VERSION.to_owned();
-    records.push(Evidence::Engine { version });
+/// Records that tell the engine of what has changed since it last ran.
+///
+/// # Errors
+/// When the services make no catalogue.
+fn first_records(engine: &Engine, setup: &Setup) -> Result<Vec<Evidence>, StoreError> {
+    let catalogue = number(engine, setup.services.clone())?;
+    let mut records = vec![Evidence::Engine { version: ENGINE_VERSION.to_owned() }];
     if **engine.catalogue() != catalogue {
         records.push(Evidence::Catalogue(Box::new(catalogue)));
     }
@@ -248,5 +249,16 @@ fn setup_records(engine: &Engine, catalogue: Catalogue, setup: &Setup) -> Vec<Ev
             records.push(Evidence::Channel { id, name: name.to_owned() });
         }
     }
-    records
+    Ok(records)
+}
+
+/// Numbers services on from what the engine has seen.
+///
+/// # Errors
+/// When the services make no catalogue.
+pub fn number(engine: &Engine, services: Vec<ServiceEntry>) -> Result<Catalogue, StoreError> {
+    let mut numbers = Numbers::default();
+    numbers.observe(engine.catalogue());
+    numbers.reserve(engine.service_numbers());
+    assign(services, &mut numbers).map_err(|error| StoreError::Io(error.to_string()))
 }

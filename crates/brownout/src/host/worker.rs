@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::keeper::Keeper;
 use super::sink::Job;
-use super::{HostCounters, Time, recover};
+use super::{HostCounters, Time, lane, recover};
 use crate::intake::{Accepted, Refusal};
 
 /// Most submissions that share one flush.
@@ -213,7 +213,6 @@ impl Worker {
     /// on what it has seen; if the log then fails, the engine is set up anew from the log.
     fn take_virtual(&mut self, jobs: Vec<Job>) {
         let mut group = Group::default();
-        let mut next = self.log.last_seq().next();
         let mut failed = None;
         for job in jobs {
             let at = job.clock.unwrap_or_else(|| self.time.now());
@@ -222,20 +221,19 @@ impl Worker {
                 continue;
             }
             self.begin(at);
-            next = next.max(self.log.last_seq().next());
-            while let Some(due) = self.engine.poll_timeout().filter(|due| *due < at) {
-                next = self.tick(&mut group, due, next);
-                if group.batches.len() >= VIRTUAL_BATCHES_MAX {
-                    failed = self.flush(&mut group).err().or(failed);
+            let evidence = job.evidence.clone();
+            let mut job = Some(job);
+            lane::advance(&mut self.engine, at, &evidence, |_, at, own| match (own, job.take()) {
+                (Some(tick), kept) => {
+                    job = kept;
+                    group.batches.push((at, encoded(tick)));
                 }
-            }
-            let due = self.engine.poll_timeout() == Some(at);
-            self.feed(next, at, &job.evidence);
-            next = Seq(next.0 + job.evidence.len() as u64);
+                (None, Some(job)) => group.push(at, job),
+                (None, None) => {}
+            });
             self.time.advance(at);
-            group.push(at, job);
-            if due {
-                next = self.tick(&mut group, at, next);
+            if group.batches.len() >= VIRTUAL_BATCHES_MAX {
+                failed = self.flush(&mut group).err().or(failed);
             }
         }
         failed = self.flush(&mut group).err().or(failed);
@@ -243,13 +241,6 @@ impl Worker {
             tracing::error!(%error, "the log failed; the engine is set up anew from it");
             self.set_up_anew();
         }
-    }
-
-    fn tick(&mut self, group: &mut Group, at: UtcTime, next: Seq) -> Seq {
-        let tick = [Evidence::Tick];
-        self.feed(next, at, &tick);
-        group.batches.push((at, encoded(&tick)));
-        next.next()
     }
 
     fn flush(&mut self, group: &mut Group) -> Result<(), StoreError> {

@@ -227,6 +227,11 @@ impl Numbers {
         }
     }
 
+    /// Numbers below `next` have been given, to whomever.
+    pub fn reserve(&mut self, next: u32) {
+        self.next = self.next.max(next);
+    }
+
     fn give(&mut self, slug: &str) -> ServiceId {
         let next = &mut self.next;
         *self.by_slug.entry(slug.to_owned()).or_insert_with(|| {
