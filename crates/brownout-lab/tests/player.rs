@@ -195,7 +195,7 @@ fn a_brigade_is_one_subnet_with_all_of_its_reports() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn anchors_are_met_through_the_player(
