@@ -8,12 +8,12 @@ use std::io::Read;
 
 use brownout_core::model::{ProblemKind, UtcTime};
 
-pub use table::{Columns, table};
+pub use table::{Cities, Columns, table};
 
 /// Rows that one import may hold, for they are sorted by time in memory.
 pub const ROWS_MAX: usize = 5_000_000;
-/// Bytes of one cell that are looked at.
-const CELL_BYTES_MAX: usize = 200;
+/// Bytes of one cell that is looked at, and of a source: as many as the intake takes.
+const CELL_BYTES_MAX: usize = 128;
 
 /// Why a row was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,8 @@ pub struct Imported {
     pub rows: Vec<Row>,
     /// Rows left out, by reason.
     pub rejected: BTreeMap<RowReject, u64>,
+    /// Rows whose city is not known and so is left out of the line; the row stays.
+    pub cities_unknown: u64,
 }
 
 impl Imported {
@@ -104,8 +106,9 @@ impl Imported {
 ///
 /// The service is always `spectrum`; the table's own `service` says which of its products failed.
 /// Who reported is not in the table, so city, ZIP code and product together stand for the source
-/// and the ZIP code for its subnet. Notes are not carried over.
-pub fn spectrum(reader: impl Read) -> Result<Imported, ImportError> {
+/// and the ZIP code for its subnet. Notes are not carried over. Many of the places are too small for
+/// the geography; `cities` says which it knows.
+pub fn spectrum(reader: impl Read, cities: Cities<'_>) -> Result<Imported, ImportError> {
     let columns = Columns {
         time: "created_at".to_owned(),
         source: vec!["city".to_owned(), "zip_code".to_owned(), "service".to_owned()],
@@ -117,7 +120,7 @@ pub fn spectrum(reader: impl Read) -> Result<Imported, ImportError> {
         fixed_country: Some("US".to_owned()),
         ..Columns::default()
     };
-    table::read(reader, &columns, spectrum_kind)
+    table::read(reader, &columns, cities, spectrum_kind)
 }
 
 /// The kind of problem behind a product of the provider.

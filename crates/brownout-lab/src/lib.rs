@@ -14,7 +14,7 @@ pub mod rng;
 mod scenario;
 pub mod timeline;
 
-pub use player::{Pace, Player, Step};
+pub use player::{Pace, Player, Step, Views};
 pub use scenario::{
     Anchor, Baseline, City, Event, EventShape, Expectation, ExpectationKind, Focus, Mark, Network, Note,
     Scenario, ScenarioError, ScopeKey, ServiceLine, find, scenarios,

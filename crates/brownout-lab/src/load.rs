@@ -27,8 +27,8 @@ pub struct Load<'a> {
     pub lines_per_body: usize,
     /// Slugs of services of the catalogue, reported in turn at random.
     pub services: &'a [&'a str],
-    /// The time of all lines as RFC 3339; without one the intake takes the time of receipt.
-    pub at: Option<&'a str>,
+    /// The time of all lines, as RFC 3339.
+    pub at: &'a str,
 }
 
 /// Bodies of JSON lines for the batch intake, each line from a source of its own.
@@ -37,7 +37,7 @@ pub fn bodies(load: Load<'_>) -> Vec<Vec<u8>> {
     let mut number = 0_u64;
     let lines_per_body = load.lines_per_body.min(LINES_MAX);
     let bodies = load.bodies.min(LINES_MAX / lines_per_body.max(1));
-    let at = load.at.map(|at| format!(",\"at\":\"{at}\"")).unwrap_or_default();
+    let at = load.at;
     let mut made = Vec::with_capacity(bodies);
     for _ in 0..bodies {
         let mut body = String::with_capacity(lines_per_body * 176);
@@ -50,7 +50,7 @@ pub fn bodies(load: Load<'_>) -> Vec<Vec<u8>> {
             let subnet = mix(!load.seed.wrapping_add(number / 2)) >> 16;
             number += 1;
             body.push_str(&format!(
-                "{{\"service\":\"{service}\",\"kind\":\"{kind}\"{at},\"source\":\"{source:016x}\",\"subnet\":\"s{subnet:012x}\"{place}}}\n"
+                "{{\"service\":\"{service}\",\"kind\":\"{kind}\",\"at\":\"{at}\",\"source\":\"{source:016x}\",\"subnet\":\"s{subnet:012x}\"{place}}}\n"
             ));
         }
         made.push(body.into_bytes());
@@ -64,7 +64,13 @@ mod tests {
 
     #[test]
     fn bodies_hold_lines_of_json_that_repeat_for_a_seed() {
-        let load = Load { seed: 5, bodies: 3, lines_per_body: 100, services: &["x", "github"], at: None };
+        let load = Load {
+            seed: 5,
+            bodies: 3,
+            lines_per_body: 100,
+            services: &["x", "github"],
+            at: "2025-03-10T10:00:00Z",
+        };
         let made = bodies(load);
         assert_eq!(made, bodies(load));
         assert_ne!(made, bodies(Load { seed: 6, ..load }));

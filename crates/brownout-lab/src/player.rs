@@ -5,10 +5,10 @@ mod stream;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use brownout_core::model::{Minute, UtcTime};
+use brownout_core::model::{CountryCode, Minute, UtcTime};
 
 use crate::rng::Rng;
-use crate::scenario::{EventShape, Scenario, ScopeKey};
+use crate::scenario::{EventShape, Scenario};
 use stream::{Pick, Stream, Wheel};
 
 /// How much virtual time each step covers.
@@ -40,6 +40,21 @@ pub struct Step {
     pub body: Vec<u8>,
     /// How many lines these are.
     pub lines: u32,
+    /// Views of services' pages meanwhile, on the first channel's step; they are no reports.
+    pub page_views: Vec<Views>,
+}
+
+/// Views of a service's page in a minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Views {
+    /// The minute.
+    pub at: UtcTime,
+    /// The service's slug.
+    pub service: String,
+    /// The readers' country.
+    pub country: Option<CountryCode>,
+    /// How many.
+    pub count: u32,
 }
 
 /// An iterator over the steps of a scenario. The same scenario, seed and pace give the same bytes.
@@ -59,8 +74,8 @@ pub struct Player {
     end: u32,
     /// Lines of the minute by second, reused.
     seconds: Vec<Vec<Pick>>,
-    /// Page views of the minute.
-    views: Vec<(ScopeKey, u32)>,
+    /// Page views of the step that is being filled.
+    views: Vec<Views>,
     /// Bodies of the step that is being filled, by channel.
     filling: Vec<(Vec<u8>, u32)>,
     ready: VecDeque<Step>,
@@ -108,9 +123,6 @@ impl Player {
                 self.streams[pick.stream as usize].write(body, pick, &stamp, second);
                 *lines += 1;
             }
-            if second == 59 {
-                self.write_views(minute);
-            }
             self.seconds[second as usize] = picks;
             self.seconds[second as usize].clear();
             if step < 60 && (second + 1) % step == 0 {
@@ -145,24 +157,11 @@ impl Player {
                 let known = self.scenario.page_views.iter().find(|(service, _)| *service == scope.service);
                 let views = known.map_or(0.0, |(_, per_report)| f64::from(count) * per_report) as u32;
                 if views > 0 {
-                    self.views.push((scope, views));
+                    let service = self.scenario.services[scope.service].slug.clone();
+                    let at = Minute(minute).start();
+                    self.views.push(Views { at, service, country: scope.country, count: views });
                 }
             }
-        }
-    }
-
-    /// Page views of the minute, on the first channel: `page_views` stands in place of a kind and a
-    /// source.
-    fn write_views(&mut self, minute: u32) {
-        let at = Minute(minute).start().plus_seconds(59);
-        let (body, lines) = &mut self.filling[0];
-        for (scope, views) in self.views.drain(..) {
-            let slug = &self.scenario.services[scope.service].slug;
-            let country = scope.country.map(|code| format!(",\"country\":\"{code}\"")).unwrap_or_default();
-            let line =
-                format!("{{\"service\":\"{slug}\",\"page_views\":{views},\"at\":\"{at}\"{country}}}\n");
-            body.extend_from_slice(line.as_bytes());
-            *lines += 1;
         }
     }
 
@@ -173,7 +172,8 @@ impl Player {
                 let empty = Vec::with_capacity(body.len());
                 let body = std::mem::replace(body, empty);
                 let channel = Arc::clone(&self.channels[index]);
-                self.ready.push_back(Step { clock, channel, body, lines: std::mem::take(lines) });
+                let page_views = std::mem::take(&mut self.views);
+                self.ready.push_back(Step { clock, channel, body, lines: std::mem::take(lines), page_views });
             }
         }
     }

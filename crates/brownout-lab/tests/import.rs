@@ -1,7 +1,14 @@
 //! Tables of others: all of their rows, or a counted reason.
 
+use brownout_core::model::{CityId, CountryCode, RegionCode};
 use brownout_lab::import::{self, Columns, RowReject};
 use proptest::prelude::*;
+
+/// A geography of one city.
+fn milwaukee(_: CountryCode, region: Option<RegionCode>, name: &str) -> Option<CityId> {
+    let there = name == "Milwaukee" && region.is_some_and(|region| region.to_string() == "US-WI");
+    there.then(|| CityId::new(5_263_045)).flatten()
+}
 
 #[test]
 fn the_provider_table_is_read_whole() {
@@ -11,7 +18,7 @@ fn the_provider_table_is_read_whole() {
         println!("skipped: {path} is not there");
         return;
     };
-    let imported = import::spectrum(file).expect("a table");
+    let imported = import::spectrum(file, &milwaukee).expect("a table");
     assert_eq!(imported.rows.len(), 2287);
     assert!(imported.rejected.is_empty(), "{:?}", imported.rejected);
     assert!(imported.rows.is_sorted_by_key(|row| row.at));
@@ -26,7 +33,7 @@ fn rows_keep_their_place_and_kind_and_are_sorted() {
         yesterday,Milwaukee,WI,53225,Internet,\n\
         2026-06-16T16:53:18Z,Milwaukee\n\
         2026-06-16T16:53:19Z,,,,,\n";
-    let imported = import::spectrum(text.as_bytes()).expect("a table");
+    let imported = import::spectrum(text.as_bytes(), &milwaukee).expect("a table");
     let lines: Vec<serde_json::Value> =
         imported.rows.iter().map(|row| serde_json::from_str(&row.line).expect("JSON")).collect();
     assert_eq!(
@@ -34,12 +41,13 @@ fn rows_keep_their_place_and_kind_and_are_sorted() {
         [
             serde_json::json!({"service": "spectrum", "kind": "connection", "at": "2026-06-16T16:53:18Z",
                 "source": "Milwaukee|53225|Internet+TV", "subnet": "53225",
-                "country": "US", "region": "US-WI", "city": "Milwaukee"}),
+                "country": "US", "region": "US-WI", "city": 5263045}),
             serde_json::json!({"service": "spectrum", "kind": "calls", "at": "2026-06-16T17:00:00Z",
                 "source": "St. Louis|63101|Phone", "subnet": "63101",
-                "country": "US", "region": "US-MO", "city": "St. Louis"}),
+                "country": "US", "region": "US-MO"}),
         ]
     );
+    assert_eq!(imported.cities_unknown, 1);
     let rejected: Vec<(RowReject, u64)> = imported.rejected.into_iter().collect();
     assert_eq!(rejected, [(RowReject::Malformed, 1), (RowReject::Time, 1), (RowReject::Source, 1)]);
 }
@@ -56,7 +64,7 @@ fn any_table_is_read_by_its_header() {
     };
     let text =
         "\u{feff}when,who,what,land,net\n1741600920,a,x,PK,AS17557\n2025-03-10 10:03:00,b,x,Pakistan,\n";
-    let imported = import::table(text.as_bytes(), &columns).expect("a table");
+    let imported = import::table(text.as_bytes(), &columns, &milwaukee).expect("a table");
     let lines: Vec<&str> = imported.rows.iter().map(|row| row.line.as_str()).collect();
     assert!(
         lines[0].contains("\"at\":\"2025-03-10T10:02:00Z\"") && lines[0].contains("\"asn\":17557"),
@@ -66,7 +74,7 @@ fn any_table_is_read_by_its_header() {
     assert!(!lines[1].contains("country"), "{}", lines[1]);
 
     let wrong = Columns { time: "wen".to_owned(), ..columns };
-    let error = import::table(text.as_bytes(), &wrong).expect_err("no such column").to_string();
+    let error = import::table(text.as_bytes(), &wrong, &milwaukee).expect_err("no such column").to_string();
     assert_eq!(error, "the table has no column `wen`; did you mean `when`?");
 }
 
@@ -75,10 +83,10 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut text = b"created_at,city,state,zip_code,service,note\n".to_vec();
         text.extend(&bytes);
-        let imported = import::spectrum(text.as_slice()).expect("the header is fine");
+        let imported = import::spectrum(text.as_slice(), &milwaukee).expect("the header is fine");
         for row in &imported.rows {
             prop_assert!(serde_json::from_str::<serde_json::Value>(&row.line).is_ok());
         }
-        let _ = import::spectrum(bytes.as_slice());
+        let _ = import::spectrum(bytes.as_slice(), &milwaukee);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use brownout_core::model::{CountryCode, ProblemKind, RegionCode, UtcTime};
+use brownout_core::model::{CityId, CountryCode, ProblemKind, RegionCode, UtcTime};
 
 use super::{CELL_BYTES_MAX, ImportError, Imported, Row, RowReject};
 
@@ -33,9 +33,13 @@ pub struct Columns {
     pub fixed_country: Option<String>,
 }
 
+/// Finds a city by country, region and name. An intake refuses a line with a city that it does not
+/// know, and a report is worth keeping without one.
+pub type Cities<'a> = &'a dyn Fn(CountryCode, Option<RegionCode>, &str) -> Option<CityId>;
+
 /// Reads any table with a header.
-pub fn table(reader: impl Read, columns: &Columns) -> Result<Imported, ImportError> {
-    read(reader, columns, |slug| ProblemKind::from_slug(slug).unwrap_or(ProblemKind::Other))
+pub fn table(reader: impl Read, columns: &Columns, cities: Cities<'_>) -> Result<Imported, ImportError> {
+    read(reader, columns, cities, |slug| ProblemKind::from_slug(slug).unwrap_or(ProblemKind::Other))
 }
 
 /// Positions of the columns in the table.
@@ -89,6 +93,7 @@ impl Positions {
 pub(super) fn read(
     reader: impl Read,
     columns: &Columns,
+    cities: Cities<'_>,
     kind_of: impl Fn(&str) -> ProblemKind,
 ) -> Result<Imported, ImportError> {
     let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
@@ -100,7 +105,11 @@ pub(super) fn read(
         match table.read_byte_record(&mut record) {
             Ok(false) => break,
             Ok(true) if record.len() != header.len() => imported.keep(Err(RowReject::Malformed)),
-            Ok(true) => imported.keep(row(&record, &positions, columns, &kind_of)),
+            Ok(true) => {
+                let read = row(&record, &positions, columns, cities, &kind_of);
+                imported.cities_unknown += u64::from(matches!(read, Ok((_, true))));
+                imported.keep(read.map(|(row, _)| row));
+            }
             Err(error) if error.is_io_error() => return Err(ImportError(error.to_string())),
             Err(_) => imported.keep(Err(RowReject::Malformed)),
         }
@@ -118,12 +127,14 @@ fn cell(record: &csv::ByteRecord, index: usize) -> Result<String, RowReject> {
     Ok(text.to_owned())
 }
 
+/// A row, and whether its city is not known.
 fn row(
     record: &csv::ByteRecord,
     positions: &Positions,
     columns: &Columns,
+    cities: Cities<'_>,
     kind_of: &impl Fn(&str) -> ProblemKind,
-) -> Result<Row, RowReject> {
+) -> Result<(Row, bool), RowReject> {
     let at = time(&cell(record, positions.time)?).ok_or(RowReject::Time)?;
     let maybe = |index: Option<usize>| index.map(|index| cell(record, index)).transpose();
     let parts = positions.source.iter().map(|index| cell(record, *index)).collect::<Result<Vec<_>, _>>()?;
@@ -147,14 +158,19 @@ fn row(
     put("subnet", subnet.into());
     let country = maybe(positions.country)?.or_else(|| columns.fixed_country.clone());
     let country: Option<CountryCode> = country.and_then(|code| code.parse().ok());
+    let mut city_unknown = false;
     if let Some(country) = country {
         put("country", country.to_string().into());
         let region = maybe(positions.region)?.and_then(|text| region(country, &text));
         if let Some(region) = region {
             put("region", region.to_string().into());
         }
-        if let Some(city) = maybe(positions.city)?.filter(|city| !city.is_empty()) {
-            put("city", city.parse::<u32>().map_or_else(|_| city.into(), serde_json::Value::from));
+        if let Some(name) = maybe(positions.city)?.filter(|name| !name.is_empty()) {
+            let number = name.parse::<u32>().ok().and_then(CityId::new);
+            match number.or_else(|| cities(country, region, &name)) {
+                Some(id) => put("city", id.0.get().into()),
+                None => city_unknown = true,
+            }
         }
     }
     let network = maybe(positions.network)?;
@@ -162,7 +178,7 @@ fn row(
     if let Some(asn) = digits.and_then(|digits| digits.parse::<u32>().ok()).filter(|asn| *asn != 0) {
         put("asn", asn.into());
     }
-    Ok(Row { at, source, line: serde_json::Value::Object(line).to_string() })
+    Ok((Row { at, source, line: serde_json::Value::Object(line).to_string() }, city_unknown))
 }
 
 fn region(country: CountryCode, text: &str) -> Option<RegionCode> {
