@@ -6,6 +6,7 @@
 
 mod keeper;
 pub mod lane;
+pub mod stage;
 mod recover;
 mod sink;
 mod worker;

@@ -1,0 +1,113 @@
+//! A stage for scripts: the same intake, engine and clock as a data folder's, without the folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use brownout_core::effect::{Derived, Effect};
+use brownout_core::engine::Engine;
+use brownout_core::model::{ChannelId, Evidence, Geography, Policy, UtcTime, Weight};
+use brownout_core::report::PartnerKey;
+use brownout_lab::Step;
+use brownout_store::port::StoreError;
+
+use super::{lane, number};
+use crate::intake::{TokenGrant, World, judge};
+use crate::reference::catalogue::ServiceEntry;
+
+/// An engine on a virtual clock that takes batches as the batch intake does.
+pub struct Stage {
+    /// The engine.
+    pub engine: Engine,
+    world: World,
+    channels: BTreeMap<Arc<str>, ChannelId>,
+    /// Lines that were taken.
+    pub accepted: u64,
+    /// Lines that were refused, with the first reason.
+    pub refused: (u64, Option<String>),
+}
+
+impl Stage {
+    /// Sets the stage at the first instant that is played.
+    ///
+    /// # Errors
+    /// When the services make no catalogue.
+    pub fn new(
+        services: Vec<ServiceEntry>,
+        policy: &Policy,
+        geography: Arc<Geography>,
+        at: UtcTime,
+    ) -> Result<Self, StoreError> {
+        let mut engine = Engine::new();
+        let catalogue = number(&engine, services)?;
+        let world = World::new(Arc::new(catalogue.clone()), geography, policy);
+        let first = [
+            Evidence::Catalogue(Box::new(catalogue)),
+            Evidence::Policy(Box::new(policy.clone())),
+            Evidence::Tick,
+        ];
+        lane::feed(&mut engine, at, &first);
+        Ok(Stage { engine, world, channels: BTreeMap::new(), accepted: 0, refused: (0, None) })
+    }
+
+    /// Plays one step. `each` sees the engine after every tick with what that tick derived.
+    pub fn play(&mut self, step: &Step, mut each: impl FnMut(&mut Engine, UtcTime, Option<Box<Derived>>)) {
+        let mut evidence = Vec::new();
+        let known = self.channels.len();
+        let channel = *self.channels.entry(step.channel.clone()).or_insert_with(|| {
+            let id = ChannelId(ChannelId::FIRST_PARTNER.0 + known as u16);
+            evidence.push(Evidence::Channel { id, name: step.channel.to_string() });
+            id
+        });
+        let grant = TokenGrant { channel, virtual_clock: true, weight: Weight::FULL };
+        match judge(&step.body, &self.world, grant, &PartnerKey::fixed(channel), step.clock) {
+            Ok(mut judged) => {
+                self.accepted += judged.evidence.len() as u64;
+                self.refused.0 += judged.refused_total();
+                if let (None, Some((line, problem))) = (&self.refused.1, judged.refused.first()) {
+                    self.refused.1 = Some(format!("line {line}: {}", problem.detail));
+                }
+                evidence.append(&mut judged.evidence);
+            }
+            Err(problem) => {
+                self.refused.0 += u64::from(step.lines);
+                self.refused.1.get_or_insert_with(|| problem.detail);
+            }
+        }
+        lane::advance(&mut self.engine, step.clock, &evidence, |engine, at, own| {
+            if own.is_none() {
+                return;
+            }
+            let mut derived = None;
+            while let Some(effect) = engine.poll_effect() {
+                if let Effect::Persist(_, rows) = effect {
+                    derived = Some(rows);
+                }
+            }
+            each(engine, at, derived);
+        });
+    }
+}
+
+/// The services of a scenario, as the catalogue knows them or as the scenario declares them.
+pub fn services_of(scenario: &brownout_lab::Scenario, known: &[ServiceEntry]) -> Vec<ServiceEntry> {
+    let declared = scenario.catalogue_entries(brownout_core::model::ServiceId(0));
+    declared
+        .into_iter()
+        .map(|service| match known.iter().find(|entry| entry.slug == service.slug) {
+            // Only what it depends on inside the scenario can be told.
+            Some(entry) => ServiceEntry { depends_on: Vec::new(), ..entry.clone() },
+            None => ServiceEntry {
+                slug: service.slug,
+                name: service.name,
+                category: service.category,
+                home: None,
+                targets: Vec::new(),
+                networks: Vec::new(),
+                depends_on: Vec::new(),
+                status_page: None,
+                users: None,
+                users_source: None,
+            },
+        })
+        .collect()
+}
