@@ -34,6 +34,9 @@ const NAME_MAX: usize = 60;
 /// Start of a range and what stands from there on.
 type Entry<T> = (u128, Option<T>);
 
+/// Reads the value of one line's fields.
+type Read<'r, T> = &'r mut dyn FnMut(&[String]) -> Result<Option<T>, Failure>;
+
 /// The bytes of `addresses.bin`.
 pub(crate) fn build(sources: &Sources) -> Result<Vec<u8>, Failure> {
     let mut names: BTreeMap<u32, String> = BTreeMap::new();
@@ -126,7 +129,7 @@ fn table<T: PartialEq + Clone>(
     package: Package,
     file: &str,
     shift: u32,
-    value: &mut dyn FnMut(&[String]) -> Result<Option<T>, Failure>,
+    value: Read<'_, T>,
 ) -> Result<Vec<Entry<T>>, Failure> {
     let text = String::from_utf8(sources.read(package, file)?)?;
     let mut entries: Vec<Entry<T>> = vec![(0, None)];
@@ -148,7 +151,11 @@ fn table<T: PartialEq + Clone>(
         push(&mut entries, (first, value));
         next = last + 1;
     }
-    push(&mut entries, (next, None));
+    // Past the last address of the family there is nothing to say.
+    let bits = if shift == 0 { 32 } else { 128 - shift };
+    if next >> bits == 0 {
+        push(&mut entries, (next, None));
+    }
     Ok(entries)
 }
 

@@ -66,7 +66,14 @@ pub(crate) fn build(sources: &Sources) -> Result<Vec<u8>, Failure> {
     let mut tally = Tally::default();
     for code in codes {
         let listed = by_country.remove(code).unwrap_or_default();
-        country(code, &countries[code], &listed, &facts, &regions, &mut out, &mut tally)?;
+        let admin1: BTreeSet<&str> = listed.iter().filter_map(|city| city["admin1code"].as_str()).collect();
+        let (list, region_of) = regions.of_country(code, &admin1);
+        let cities = cities_of(&listed, &region_of)?;
+        tally.count(code, &cities);
+        let known = facts.get(word(&countries[code], "fips")?);
+        write_country(&mut out, code, &countries[code], known, cities.first().map(|city| city.position))?;
+        write_regions(&mut out, &list);
+        write_cities(&mut out, &cities);
     }
     tally.print();
 
@@ -81,28 +88,24 @@ pub(crate) fn build(sources: &Sources) -> Result<Vec<u8>, Failure> {
     Ok(out)
 }
 
-#[allow(clippy::too_many_arguments)]
-fn country(
-    code: &str,
-    entry: &Value,
-    listed: &[&Value],
-    facts: &BTreeMap<String, Facts>,
-    regions: &Regions,
-    out: &mut Vec<u8>,
-    tally: &mut Tally,
-) -> Result<(), Failure> {
-    let admin1: BTreeSet<&str> = listed.iter().filter_map(|city| city["admin1code"].as_str()).collect();
-    let (list, region_of) = regions.of_country(code, &admin1);
+/// The cities of a country, largest first.
+fn cities_of(listed: &[&Value], region_of: &BTreeMap<String, usize>) -> Result<Vec<City>, Failure> {
     let mut cities = Vec::new();
     for city in listed {
         let region = city["admin1code"].as_str().and_then(|admin1| region_of.get(admin1));
         cities.push(read_city(city, region.map_or(0, |index| index + 1))?);
     }
     cities.sort_by(|a, b| b.population.cmp(&a.population).then(a.id.cmp(&b.id)));
-    tally.count(code, &cities);
+    Ok(cities)
+}
 
-    let known = facts.get(word(entry, "fips")?);
-    let largest = cities.first().map(|city| city.position);
+fn write_country(
+    out: &mut Vec<u8>,
+    code: &str,
+    entry: &Value,
+    known: Option<&Facts>,
+    largest: Option<(f64, f64)>,
+) -> Result<(), Failure> {
     let population = known.and_then(|facts| facts.population).or(entry["population"].as_u64());
     out.extend_from_slice(code.as_bytes());
     text(out, word(entry, "name")?);
@@ -111,14 +114,20 @@ fn country(
     number(out, users.map_or(0, |(users, _)| users + 1));
     number(out, users.map_or(0, |(_, year)| year));
     position(out, known.and_then(|facts| facts.position).or(largest).unwrap_or((0.0, 0.0)));
+    Ok(())
+}
 
+fn write_regions(out: &mut Vec<u8>, list: &[(String, String)]) {
     number(out, list.len() as u64);
-    for (part, name) in &list {
+    for (part, name) in list {
         text(out, part);
         text(out, name);
     }
+}
+
+fn write_cities(out: &mut Vec<u8>, cities: &[City]) {
     number(out, cities.len() as u64);
-    for city in &cities {
+    for city in cities {
         number(out, city.id);
         text(out, &city.name);
         number(out, city.region as u64);
@@ -129,7 +138,6 @@ fn country(
             text(out, spelling);
         }
     }
-    Ok(())
 }
 
 fn read_city(city: &Value, region: usize) -> Result<City, Failure> {

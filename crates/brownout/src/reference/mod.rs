@@ -1,3 +1,6 @@
 //! Reference data: the catalogue of services, and what an address says of place and network.
 
+pub mod addresses;
 pub mod catalogue;
+mod databases;
+mod ranges;

@@ -41,17 +41,14 @@ const SHORT: &[(&str, &str)] = &[("st", "saint"), ("ste", "sainte"), ("ft", "for
 /// `St` and its like spelt out. Other scripts stay as they are, but for their case.
 pub(super) fn fold(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
-    for character in name.chars().flat_map(char::to_lowercase) {
+    for character in name.chars() {
         match character {
             'a'..='z' | '0'..='9' => plain.push(character),
+            'A'..='Z' => plain.push(character.to_ascii_lowercase()),
             // Apostrophes, stops and combining marks are written or left out at will.
             '\'' | '.' | '`' | '\u{2bb}'..='\u{2bf}' | '\u{2018}' | '\u{2019}' | '\u{300}'..='\u{36f}' => {}
             _ if character.is_ascii() => plain.push(' '),
-            _ => match ACCENTS.iter().find(|(_, forms)| forms.contains(character)) {
-                Some((base, _)) => plain.push_str(base),
-                None if character.is_alphanumeric() => plain.push(character),
-                None => plain.push(' '),
-            },
+            _ => character.to_lowercase().for_each(|lower| push_plain(&mut plain, lower)),
         }
     }
     let mut folded = String::with_capacity(plain.len() + 4);
@@ -62,6 +59,16 @@ pub(super) fn fold(name: &str) -> String {
         folded.push_str(SHORT.iter().find(|(short, _)| *short == word).map_or(word, |(_, long)| long));
     }
     folded
+}
+
+/// One lower-case character beyond ASCII, or a combining mark that lowering one left behind.
+fn push_plain(plain: &mut String, character: char) {
+    match ACCENTS.iter().find(|(_, forms)| forms.contains(character)) {
+        Some((base, _)) => plain.push_str(base),
+        None if character.is_alphanumeric() => plain.push(character),
+        None if ('\u{300}'..='\u{36f}').contains(&character) => {}
+        None => plain.push(' '),
+    }
 }
 
 #[cfg(test)]
