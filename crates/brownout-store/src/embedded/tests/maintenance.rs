@@ -63,6 +63,28 @@ fn sealing_changes_the_form_and_nothing_else() {
 }
 
 #[test]
+fn an_interrupted_sealing_is_done_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options::default();
+    let mut store = EmbeddedStore::open(folder.path(), options, at(0)).expect("opens");
+    store.log.append(at(1), &[batch(0, 30)]).expect("appended");
+    store.log.roll();
+    let path = folder.path().join("log/00000000000000000001.seg");
+    let frames = fs::read(&path).expect("there");
+    store.maintenance.seal().expect("sealed");
+    drop(store);
+    fs::write(&path, frames).expect("as if the frames had not been removed");
+    let mut store = EmbeddedStore::open(folder.path(), options, at(0)).expect("opens");
+    assert_eq!(store.log.append(at(2), &[batch(30, 5)]).expect("appended")[0].first_seq, Seq(31));
+    store.log.roll();
+    store.maintenance.seal().expect("sealed");
+    let found: Vec<Evidence> = records(&store.log).into_iter().map(|record| record.evidence).collect();
+    assert_eq!(found, batch(0, 35));
+    assert_eq!(stats(folder.path()).expect("readable").sealed_segments, 1);
+    assert!(verify(folder.path()).expect("readable").is_sound());
+}
+
+#[test]
 fn time_goes_on_after_everything_is_sealed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut store = filled(folder.path(), 100);
