@@ -16,18 +16,18 @@ try:
     rows, reports, slugs, first, last = duckdb.sql(
         f"""select count(*), count(*) filter (kind = 'report'), count(distinct service),
                    min(seq), max(seq) from read_parquet({files})"""
-    ).fetchone()
+    ).fetchall()[0]
     assert rows == last - first + 1, (rows, first, last)
     assert reports > rows // 2 and slugs == 3, (reports, slugs)
     kinds = duckdb.sql(f"select distinct kind from read_parquet({files}) order by 1").fetchall()
     assert [kind for (kind,) in kinds] == ["catalogue", "operator", "page_views", "report", "tick"], kinds
-    (stamp,) = duckdb.sql(f"select typeof(received_at) from read_parquet({files}) limit 1").fetchone()
+    (stamp,) = duckdb.sql(f"select typeof(received_at) from read_parquet({files}) limit 1").fetchall()[0]
     assert stamp == "TIMESTAMP WITH TIME ZONE", stamp
     (wrong,) = duckdb.sql(
         f"""select count(*) from read_parquet({files})
             where (kind = 'report') <> (problem is not null) or (kind = 'page_views') <> (views is not null)
                or (region is not null and length(region) <> 6) or weight > 100"""
-    ).fetchone()
+    ).fetchall()[0]
     assert wrong == 0, wrong
     read_by.append("duckdb " + duckdb.__version__)
 except ImportError:

@@ -64,7 +64,7 @@ impl CheckpointFolder {
         Ok(self.newest(Seq(u64::MAX))?.map(|checkpoint| checkpoint.seq))
     }
 
-    /// Removes all but the newest ones that check and the one at the horizon, where a log that
+    /// Removes damaged ones, and all but the newest ones that check and the one at the horizon, where a log that
     /// begins at `first_seq` can be replayed from.
     pub(crate) fn prune(&self, first_seq: Seq) -> Result<(), StoreError> {
         let horizon = match first_seq.0 {
@@ -73,9 +73,16 @@ impl CheckpointFolder {
         };
         let mut valid = 0;
         for position in self.positions()? {
-            let kept = valid < CHECKPOINTS_KEPT && self.load(position).is_ok();
-            valid += usize::from(kept);
-            if !kept && horizon != Some(position) && valid >= CHECKPOINTS_KEPT {
+            let kept = match self.load(position) {
+                Ok(_) => {
+                    valid += 1;
+                    valid <= CHECKPOINTS_KEPT || horizon == Some(position)
+                }
+                Err(StoreError::Corrupt(_)) => false,
+                // It could not be read now; that says nothing of its bytes.
+                Err(_) => true,
+            };
+            if !kept {
                 let path = self.path(position);
                 fs::remove_file(&path).at(&path)?;
                 self.counters.checkpoints_pruned.add(1);

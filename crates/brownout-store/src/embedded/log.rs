@@ -391,12 +391,25 @@ fn last_time_before_end(segments: &[Segment]) -> Option<UtcTime> {
     })
 }
 
-/// Removes what is left of an interrupted sealing.
+/// Removes temporary files that an interrupted run left.
 pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), StoreError> {
     for entry in fs::read_dir(folder).at(folder)? {
         let path = entry.at(folder)?.path();
         if path.extension().is_some_and(|extension| extension == "tmp") {
             fs::remove_file(&path).at(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the sealed form of segments whose frames are still there: the sealing was interrupted,
+/// and the frames may yet grow when theirs is the newest segment.
+pub(crate) fn remove_half_sealed(folder: &Path) -> Result<(), StoreError> {
+    let open: Vec<Segment> = segment::list(folder)?.into_iter().filter(|it| !it.is_sealed()).collect();
+    for entry in fs::read_dir(folder).at(folder)? {
+        let Some(found) = Segment::parse(entry.at(folder)?.path()) else { continue };
+        if found.is_sealed() && open.iter().any(|segment| segment.first == found.first) {
+            fs::remove_file(&found.path).at(&found.path)?;
         }
     }
     Ok(())

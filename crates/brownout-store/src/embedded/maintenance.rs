@@ -111,9 +111,9 @@ impl Maintenance {
         let path = segment::sealed_path(log, segment.first, summary.last);
         let temporary = path.with_extension("tmp");
         let written = sealed::write(&temporary, &mut rows, &summary, &catalogue)
-            .and_then(|()| sealed::read_rows(&temporary));
+            .and_then(|()| sealed::check(&temporary));
         match written {
-            Ok((_, read_back)) if read_back == summary => {}
+            Ok(read_back) if read_back == summary => {}
             Ok(_) => {
                 let what = format!("{}: read back other than written", temporary.display());
                 return Err(StoreError::Corrupt(what));

@@ -91,7 +91,8 @@ impl EmbeddedStore {
     /// Opens the folder, which is made if need be, and recovers from an interrupted run. `now` is
     /// written into a new folder.
     ///
-    /// When `derived.applied()` is behind the newest checkpoint, replay from before it.
+    /// Start the engine from `checkpoints.newest(derived.applied())` and the log after it: when the
+    /// derived database was lost, that is the beginning or the retention horizon.
     pub fn open(root: &Path, options: Options, now: UtcTime) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
         layout.make_folders()?;
@@ -100,6 +101,7 @@ impl EmbeddedStore {
         let info = layout.describe(options.clock, now)?;
         let counters = Arc::new(Counters::default());
         log::remove_unfinished(&layout.log())?;
+        log::remove_half_sealed(&layout.log())?;
         log::remove_unfinished(&layout.checkpoints())?;
         log::remove_unfinished(&layout.comments())?;
         let checkpoints = CheckpointFolder::new(&layout.checkpoints(), counters.clone(), held());

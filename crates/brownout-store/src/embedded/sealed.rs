@@ -28,7 +28,8 @@ use super::rows::{Columns, Row, kind_of, rebuild};
 use super::wire;
 
 /// Rows of one row group. Fixed, so that sealing and reading hold a bounded number of columns.
-const GROUP_ROWS: usize = 131_072;
+/// Small in tests, so that they meet files of several groups.
+const GROUP_ROWS: usize = if cfg!(test) { 16 } else { 131_072 };
 /// The most records that are handed out at once.
 const BATCH_ROWS: usize = 4096;
 
@@ -66,25 +67,35 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of rows in `seq` order. `None` when there are none.
+    /// Of rows in any order. `None` when there are none.
     pub(crate) fn of(rows: &[Row]) -> Result<Option<Self>, StoreError> {
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
-        let mut sum = 0u64;
+        let mut summary = None;
+        Summary::add(&mut summary, rows)?;
+        Ok(summary)
+    }
+
+    /// Takes in more rows.
+    fn add(summary: &mut Option<Self>, rows: &[Row]) -> Result<(), StoreError> {
         let mut bytes = Vec::new();
         for row in rows {
             bytes.clear();
             bytes.extend_from_slice(&row.seq.0.to_le_bytes());
             bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
             wire::encode(&row.evidence, &mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
-            sum = sum.wrapping_add(u64::from(crc32c::crc32c(&bytes)));
+            let so_far = summary.get_or_insert(Summary {
+                first: row.seq,
+                last: row.seq,
+                count: 0,
+                last_received_at: row.received_at,
+                sum: 0,
+            });
+            so_far.first = so_far.first.min(row.seq);
+            so_far.last = so_far.last.max(row.seq);
+            so_far.count += 1;
+            so_far.last_received_at = so_far.last_received_at.max(row.received_at);
+            so_far.sum = so_far.sum.wrapping_add(u64::from(crc32c::crc32c(&bytes)));
         }
-        Ok(Some(Summary {
-            first: first.seq,
-            last: last.seq,
-            count: rows.len() as u64,
-            last_received_at: last.received_at,
-            sum,
-        }))
+        Ok(())
     }
 
     fn fields(&self) -> [(&'static str, i128); 5] {
@@ -265,21 +276,36 @@ pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
     Ok(SealedRows { rows: rows.into_iter().peekable() })
 }
 
-/// As [`read`], for whoever compares.
+/// As [`read`], as rows.
 pub(crate) fn read_rows(path: &Path) -> Result<(Vec<Row>, Summary), StoreError> {
+    let mut all = Vec::new();
+    let summary = walk(path, |rows| all.append(rows))?;
+    all.sort_unstable_by_key(|row| row.seq);
+    Ok((all, summary))
+}
+
+/// Reads and checks a sealed file without holding more than a part of it.
+pub(crate) fn check(path: &Path) -> Result<Summary, StoreError> {
+    walk(path, |_| {})
+}
+
+/// Shows the rows of each part to `see`; fails when they are not those that were sealed.
+fn walk(path: &Path, mut see: impl FnMut(&mut Vec<Row>)) -> Result<Summary, StoreError> {
     guarded(path, || {
         let reader = open(path)?;
         let corrupt = |what: &str| StoreError::Corrupt(format!("{}: {what}", path.display()));
         let summary = Summary::read(&reader).ok_or_else(|| corrupt("no summary in the metadata"))?;
-        let mut rows = Vec::new();
+        let (mut rows, mut found) = (Vec::new(), None);
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).map_err(|error| parquet_error(path, &error))?;
             let columns = Columns::read(&*group).map_err(|error| parquet_error(path, &error))?;
+            rows.clear();
             rebuild(columns, &mut rows).map_err(corrupt)?;
+            Summary::add(&mut found, &rows)?;
+            see(&mut rows);
         }
-        rows.sort_unstable_by_key(|row| row.seq);
-        match Summary::of(&rows)? {
-            Some(found) if found == summary => Ok((rows, summary)),
+        match found {
+            Some(found) if found == summary => Ok(summary),
             _ => Err(corrupt("the rows are not those that were sealed")),
         }
     })

@@ -24,7 +24,7 @@ impl Segment {
         self.last.is_some()
     }
 
-    fn parse(path: PathBuf) -> Option<Self> {
+    pub(crate) fn parse(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         let number = |digits: &str| (digits.len() == 20).then(|| digits.parse().ok().map(Seq))?;
         let (first, last) = if let Some(stem) = name.strip_suffix(".seg") {

@@ -106,13 +106,13 @@ pub fn decode(payload: &[u8], count: u32, out: &mut Vec<Evidence>) -> Result<(),
 
 fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
     const SHORT: WireError = WireError("cut short");
-    match bytes.first().ok_or(SHORT)? {
-        &TAG_REPORT => {
+    match *bytes.first().ok_or(SHORT)? {
+        TAG_REPORT => {
             let (report, rest) = bytes.split_first_chunk::<REPORT_BYTES>().ok_or(SHORT)?;
             Ok((Evidence::Report(decode_report(report)?), rest))
         }
-        &TAG_TICK => Ok((Evidence::Tick, &bytes[1..])),
-        &TAG_PAGE_VIEWS => {
+        TAG_TICK => Ok((Evidence::Tick, &bytes[1..])),
+        TAG_PAGE_VIEWS => {
             let (views, rest) = bytes.split_first_chunk::<PAGE_VIEWS_BYTES>().ok_or(SHORT)?;
             let views = PageViews {
                 service: ServiceId(u32_at(views, 1)),
@@ -121,7 +121,7 @@ fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
             };
             Ok((Evidence::PageViews(views), rest))
         }
-        &TAG_JSON => {
+        TAG_JSON => {
             let (head, rest) = bytes.split_first_chunk::<5>().ok_or(SHORT)?;
             let (json, rest) = rest.split_at_checked(u32_at(head, 1) as usize).ok_or(SHORT)?;
             let evidence = serde_json::from_slice(json).map_err(|_| WireError("JSON of no known kind"))?;

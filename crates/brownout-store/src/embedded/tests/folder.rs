@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use brownout_core::effect::Derived;
-use brownout_core::model::{ChannelId, Evidence, IncidentId, Minute, Seq, ServiceId};
+use brownout_core::model::{ChannelId, Evidence, Facet, IncidentId, Minute, Seq, ServiceId};
 use brownout_core::snapshot::State;
 use brownout_core::verdict::{Confidence, Locus, Reason, Verdict};
 
@@ -126,6 +126,23 @@ fn a_lost_or_damaged_database_takes_neither_tokens_nor_verdicts_with_it() {
         drop(again);
         assert_eq!(verify(folder.path()).expect("readable").verdicts, 2);
     }
+}
+
+#[test]
+fn figures_without_bound_are_kept_as_the_largest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut open = store(folder.path());
+    let mut endless = (*verdict(1)).clone();
+    let (facet, recurrence_years) = (Facet::All, f64::INFINITY);
+    endless.reasons =
+        vec![Reason::ReportsAboveUsual { facet, observed: 9, expected: f32::NAN, recurrence_years }];
+    let derived = Derived { verdicts: vec![Arc::new(endless.clone())], ..Derived::default() };
+    open.derived.apply(Seq(1), &derived).expect("applied");
+    let recurrence_years = f64::MAX;
+    endless.reasons = vec![Reason::ReportsAboveUsual { facet, observed: 9, expected: 0.0, recurrence_years }];
+    let incident = endless.incident.expect("one");
+    assert_eq!(open.history.verdicts(incident).expect("readable"), [endless]);
+    assert!(verify(folder.path()).expect("readable").is_sound());
 }
 
 #[test]
