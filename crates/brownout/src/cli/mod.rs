@@ -79,7 +79,7 @@ pub enum Command {
     Export(export::Export),
     /// The evidence log: verify, print, count
     Log(log::Log),
-    /// Bring in reports from a file through the batch intake
+    /// Bring in reports from a file, into a data folder of their own
     Import(import::Import),
     /// Run a stored evidence log again and print what is concluded
     Replay(replay::Replay),
