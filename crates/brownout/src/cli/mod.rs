@@ -118,7 +118,9 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "brownout: {failure}");
+            if !failure.message.is_empty() {
+                let _ = writeln!(io::stderr(), "brownout: {failure}");
+            }
             failure.exit.into()
         }
     }
