@@ -129,10 +129,18 @@ fn data_folder(folder: &Path) -> Vec<Finding> {
             // It is made at the first start, so what counts is the folder it will be made in.
             let parent = folder.ancestors().skip(1).find(|parent| parent.is_dir());
             let parent = parent.map_or(PathBuf::from("."), Path::to_owned);
-            let detail = format!("{name} is not there yet; the first start makes it in {}", parent.display());
-            let mut findings = vec![finding("data folder", Health::Ok, detail)];
-            findings.push(free_space(&parent));
-            return findings;
+            let place = parent.display();
+            let created = match rustix::fs::access(&parent, rustix::fs::Access::WRITE_OK) {
+                Ok(()) => {
+                    let detail = format!("{name} is not there yet; the first start makes it in {place}");
+                    finding("data folder", Health::Ok, detail)
+                }
+                Err(error) => {
+                    let detail = format!("{name} is not there and cannot be made in {place}: {error}");
+                    finding("data folder", Health::Fail, detail)
+                }
+            };
+            return vec![created, free_space(&parent)];
         }
         Err(error) => return vec![finding("data folder", Health::Fail, format!("{name}: {error}"))],
     };

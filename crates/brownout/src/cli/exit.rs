@@ -33,7 +33,7 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// How the program ends.
     pub exit: Exit,
-    /// What to tell.
+    /// What to tell; empty is nothing.
     pub message: String,
 }
 
@@ -65,6 +65,10 @@ impl From<ConfigError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // Who stops reading early, as `head` does, has what it wanted: that is no failure.
+            return Failure { exit: Exit::Ok, message: String::new() };
+        }
         Failure::new(error.to_string())
     }
 }

@@ -36,7 +36,7 @@ pub struct Source {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Data folder to fill; it must not be in use by a server
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", default_value = "brownout-import")]
     pub into: PathBuf,
     /// Name of the channel that the reports are counted under
     #[arg(long, default_value = "import")]

@@ -79,7 +79,7 @@ pub enum Command {
     Export(export::Export),
     /// The evidence log: verify, print, count
     Log(log::Log),
-    /// Bring in reports from a file through the batch intake
+    /// Bring in reports from a file, into a data folder of their own
     Import(import::Import),
     /// Run a stored evidence log again and print what is concluded
     Replay(replay::Replay),
@@ -118,7 +118,9 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "brownout: {failure}");
+            if !failure.message.is_empty() {
+                let _ = writeln!(io::stderr(), "brownout: {failure}");
+            }
             failure.exit.into()
         }
     }

@@ -15,7 +15,7 @@ use super::{Console, Exit, Failure, Settings};
 pub struct Replay {
     /// The data folder whose log is run again
     pub folder: PathBuf,
-    /// A configuration whose [policy] is used instead of the recorded one
+    /// A configuration whose policy section is used instead of the recorded one
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// First record to print results for, by position
