@@ -110,8 +110,7 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.head_bytes_max.max(8192))
-        .pipeline_flush(true);
+        .max_buf_size(limits.head_bytes_max.max(8192));
     // Every connection holds a receiver: the sender knows when the last one is gone.
     let (stopping, stopped) = watch::channel(());
     let mut stop = pin!(stop);
