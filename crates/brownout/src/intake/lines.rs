@@ -139,20 +139,6 @@ fn put<T>(field: &mut T, value: T, number: u32) -> u16 {
     1 << number
 }
 
-/// The fields by number, with the quote that ends them.
-const FIELDS: [&[u8]; 10] = [
-    b"service\"",
-    b"kind\"",
-    b"at\"",
-    b"source\"",
-    b"subnet\"",
-    b"country\"",
-    b"region\"",
-    b"city\"",
-    b"asn\"",
-    b"weight\"",
-];
-
 /// Finds the first byte that may not stand in a plain string: a quote, a backslash or a control
 /// character. Eight bytes at a time, because strings are most of a line; the trick is the classic
 /// one of finding a zero byte in a word, whose lowest hit is always a true one.
@@ -211,24 +197,21 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn field(&mut self) -> Option<usize> {
         let rest = self.text.as_bytes().get(self.at..)?;
-        // Two letters tell which field it can only be.
-        let field = match (rest.first()?, rest.get(1)?) {
-            (b's', b'e') => 0,
-            (b'k', _) => 1,
-            (b'a', b't') => 2,
-            (b's', b'o') => 3,
-            (b's', _) => 4,
-            (b'c', b'o') => 5,
-            (b'r', _) => 6,
-            (b'c', _) => 7,
-            (b'a', _) => 8,
-            _ => 9,
+        // Each comparison is with a constant, which becomes one or two of whole words.
+        let (field, length) = match rest.first()? {
+            b's' if rest.starts_with(b"service\"") => (0, 8),
+            b'k' if rest.starts_with(b"kind\"") => (1, 5),
+            b'a' if rest.starts_with(b"at\"") => (2, 3),
+            b's' if rest.starts_with(b"source\"") => (3, 7),
+            b's' if rest.starts_with(b"subnet\"") => (4, 7),
+            b'c' if rest.starts_with(b"country\"") => (5, 8),
+            b'r' if rest.starts_with(b"region\"") => (6, 7),
+            b'c' if rest.starts_with(b"city\"") => (7, 5),
+            b'a' if rest.starts_with(b"asn\"") => (8, 4),
+            b'w' if rest.starts_with(b"weight\"") => (9, 7),
+            _ => return None,
         };
-        let name = FIELDS[field];
-        if !rest.starts_with(name) {
-            return None;
-        }
-        self.at += name.len();
+        self.at += length;
         self.expect(b':')?;
         Some(field)
     }
