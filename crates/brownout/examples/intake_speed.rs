@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use brownout::intake::{Line, TokenGrant, World, judge};
+use brownout::intake::{BatchLine, Line, TokenGrant, World, judge};
 use brownout_core::model::{
     Catalogue, Category, ChannelId, City, CityId, Country, Geography, Policy, Region, Service, ServiceId,
     UtcTime, Weight,
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let overlap = PartnerKey::live(&salt, Some(&old), ChannelId(16));
     println!("{LINES} lines of {} bytes", body.len() / LINES);
     report("scan only", || body.lines().filter(|line| Line::scan(black_box(line)).is_some()).count());
-    report("serde only", || body.lines().filter(|line| Line::parse_slowly(black_box(line)).is_ok()).count());
+    report("serde only", || body.lines().filter(|line| BatchLine::parse(black_box(line)).is_ok()).count());
     let judged = |key: &PartnerKey| {
         judge(black_box(body.as_bytes()), &world, grant, key, now).map_or(0, |judged| judged.evidence.len())
     };

@@ -126,15 +126,10 @@ impl Places {
         } else {
             of_country.get(name.to_lowercase().as_str())?
         };
-        let mut cities = ids.iter().filter_map(|id| self.geography.city(*id));
-        match region {
-            None => cities.next(),
-            Some(region) => {
-                let all: Vec<&City> = cities.collect();
-                let inside = all.iter().find(|city| city.region == Some(region));
-                inside.or_else(|| all.iter().find(|city| city.region.is_none())).or(all.first()).copied()
-            }
-        }
+        let cities = || ids.iter().filter_map(|id| self.geography.city(*id));
+        let Some(region) = region else { return cities().next() };
+        let inside = cities().find(|city| city.region == Some(region));
+        inside.or_else(|| cities().find(|city| city.region.is_none())).or_else(|| cities().next())
     }
 
     /// Who is believed about where a reporter is.

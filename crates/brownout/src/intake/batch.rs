@@ -6,14 +6,12 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::{Value, json};
 
-use brownout_core::model::{Asn, ChannelId, Evidence, Place, ProblemKind, Report, UtcTime, Weight};
-use brownout_core::report::{
-    CityName, FUTURE_MINUTES_MAX, PartnerKey, RejectReason, StatedPlace, partner_keys,
-};
+use brownout_core::model::{Asn, ChannelId, Evidence, ProblemKind, Report, UtcTime, Weight};
+use brownout_core::report::{FUTURE_MINUTES_MAX, PartnerKey, RejectReason, partner_keys};
 
 use super::Intake;
 use super::idempotency::{Turn, key_of};
-use super::lines::{City, Line};
+use super::lines::{BatchLine, Line};
 use super::problem::{Problem, Reason, inert_json};
 use super::sink::Submission;
 use super::times::Times;
@@ -144,31 +142,34 @@ impl Judge<'_> {
         if text.len() > LINE_BYTES_MAX {
             return Err(Problem::new(Reason::LineTooLong, format!("At most {LINE_BYTES_MAX} bytes.")));
         }
-        let line = Line::parse(text)?;
-        let service = self.world.catalogue.find(&line.service).ok_or(RejectReason::UnknownService)?.id;
-        let kind = ProblemKind::from_slug(&line.kind).ok_or(RejectReason::UnknownKind)?;
-        let occurred_at = self.times.parse(&line.at).ok_or_else(|| {
+        match Line::scan(text) {
+            Some(line) => self.report(&line),
+            None => self.report(&BatchLine::parse(text)?.as_line()),
+        }
+    }
+
+    fn report(&mut self, line: &Line<'_>) -> Result<Report, Problem> {
+        let service = self.world.catalogue.find(line.service).ok_or(RejectReason::UnknownService)?.id;
+        let kind = ProblemKind::from_slug(line.kind).ok_or(RejectReason::UnknownKind)?;
+        let occurred_at = self.times.parse(line.at).ok_or_else(|| {
             Problem::new(Reason::BadTime, "Write times as RFC 3339 has them, such as 2025-03-10T10:02:00Z.")
         })?;
         if occurred_at > self.latest {
             return Err(RejectReason::InTheFuture.into());
         }
-        for name in [Some(&line.source), line.subnet.as_ref()].into_iter().flatten() {
-            if !(1..=SOURCE_BYTES_MAX).contains(&name.len()) {
-                return Err(Problem::new(Reason::BadSource, format!("1 to {SOURCE_BYTES_MAX} bytes.")));
-            }
+        let name_fits = |name: &str| (1..=SOURCE_BYTES_MAX).contains(&name.len());
+        if !name_fits(line.source) || !line.subnet.is_none_or(name_fits) {
+            return Err(Problem::new(Reason::BadSource, format!("1 to {SOURCE_BYTES_MAX} bytes.")));
         }
-        let weight = self.weight(line.weight)?;
-        let subnet = line.subnet.as_deref().map(str::as_bytes);
         Ok(Report {
             service,
             kind,
             channel: self.grant.channel,
             occurred_at,
-            place: self.place(&line)?,
+            place: self.world.places.resolve(&line.place, None)?,
             network: line.asn.and_then(Asn::new),
-            source: partner_keys(self.key, service, line.source.as_bytes(), subnet),
-            weight,
+            source: partner_keys(self.key, service, line.source.as_bytes(), line.subnet.map(str::as_bytes)),
+            weight: self.weight(line.weight)?,
         })
     }
 
@@ -181,15 +182,6 @@ impl Judge<'_> {
             }
             Some(_) => Err(Problem::new(Reason::BadWeight, "In percent, 0 to 100.")),
         }
-    }
-
-    fn place(&self, line: &Line<'_>) -> Result<Place, Problem> {
-        let city = line.city.as_ref().map(|city| match city {
-            City::Number(number) => CityName::Number(*number),
-            City::Name(name) => CityName::Name(name),
-        });
-        let stated = StatedPlace { country: line.country.as_deref(), region: line.region.as_deref(), city };
-        Ok(self.world.places.resolve(&stated, None)?)
     }
 }
 

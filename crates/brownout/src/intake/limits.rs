@@ -127,31 +127,38 @@ pub(super) struct Gauge {
 }
 
 impl Gauge {
-    /// Counts one report and gives the reports per second. Races between threads cost a count or
-    /// two, which does not matter for a threshold.
-    pub(super) fn count(&self, monotonic: Duration) -> u64 {
+    /// Counts one report. Races between threads cost a count or two, which does not matter for a
+    /// threshold.
+    pub(super) fn count(&self, monotonic: Duration) {
         let now = monotonic.as_secs() as i64;
         let last = self.second.load(Ordering::Relaxed);
         if now > last && self.second.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
-            let counted = self.count.swap(0, Ordering::Relaxed) * 1000;
-            // A tenth of each new second, and nothing for the seconds in which none came.
-            let mut mean = self.mean_milli.load(Ordering::Relaxed);
-            mean = mean - mean / 10 + counted / 10;
-            for _ in 1..(now - last).min(100) {
-                mean -= mean / 10;
-            }
-            self.mean_milli.store(mean, Ordering::Relaxed);
+            let counted = self.count.swap(0, Ordering::Relaxed);
+            self.mean_milli.store(self.mean_after(now - last, counted), Ordering::Relaxed);
         }
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.rate()
     }
 
-    /// Reports per second as of the last one that was counted.
-    pub(super) fn rate(&self) -> u64 {
-        // A flood shows within its first second.
+    /// Reports per second.
+    pub(super) fn rate(&self, monotonic: Duration) -> u64 {
         let running = self.count.load(Ordering::Relaxed);
-        (self.mean_milli.load(Ordering::Relaxed) / 1000).max(running / 2)
+        match monotonic.as_secs() as i64 - self.second.load(Ordering::Relaxed) {
+            // A flood shows within its first second.
+            ..=0 => (self.mean_milli.load(Ordering::Relaxed) / 1000).max(running / 2),
+            seconds => self.mean_after(seconds, running) / 1000,
+        }
+    }
+
+    /// The mean when `seconds` have gone by, in the first of which `counted` came.
+    fn mean_after(&self, seconds: i64, counted: u64) -> u64 {
+        // A tenth of each new second, and nothing for the seconds in which none came.
+        let mut mean = self.mean_milli.load(Ordering::Relaxed);
+        mean = mean - mean / 10 + counted * 100;
+        for _ in 1..seconds.min(100) {
+            mean -= mean / 10;
+        }
+        mean
     }
 }
 
@@ -201,18 +208,20 @@ mod tests {
 
     #[test]
     fn the_gauge_rises_at_once_and_falls_slowly() {
+        let at = Duration::from_secs;
         let gauge = Gauge::default();
-        let mut rate = 0;
         for _ in 0..400 {
-            rate = gauge.count(Duration::from_secs(100));
+            gauge.count(at(100));
         }
-        assert_eq!(rate, 200);
+        assert_eq!(gauge.rate(at(100)), 200);
         for second in 101..130 {
             for _ in 0..100 {
-                rate = gauge.count(Duration::from_secs(second));
+                gauge.count(at(second));
             }
         }
-        assert!((90..=100).contains(&rate), "{rate}");
-        assert!(gauge.count(Duration::from_secs(300)) <= 1);
+        assert!((90..=110).contains(&gauge.rate(at(129))), "{}", gauge.rate(at(129)));
+        let later = gauge.rate(at(135));
+        assert!((40..=70).contains(&later), "{later}");
+        assert_eq!(gauge.rate(at(300)), 0, "also when nobody comes any more");
     }
 }

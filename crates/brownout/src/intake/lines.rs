@@ -9,47 +9,36 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use brownout_core::report::{CityName, StatedPlace};
+
 use super::problem::Problem;
 use super::single::{CityField, json_problem};
 
 /// A line as text, before its words are looked up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line<'a> {
     /// Slug of the service.
-    pub service: Cow<'a, str>,
+    pub service: &'a str,
     /// Slug of the kind of problem.
-    pub kind: Cow<'a, str>,
+    pub kind: &'a str,
     /// When it happened, RFC 3339.
-    pub at: Cow<'a, str>,
+    pub at: &'a str,
     /// The partner's name for the source.
-    pub source: Cow<'a, str>,
+    pub source: &'a str,
     /// The partner's name for the source's subnet.
-    pub subnet: Option<Cow<'a, str>>,
-    /// ISO 3166-1 alpha-2.
-    pub country: Option<Cow<'a, str>>,
-    /// ISO 3166-2.
-    pub region: Option<Cow<'a, str>>,
-    /// A city.
-    pub city: Option<City<'a>>,
+    pub subnet: Option<&'a str>,
+    /// Where, as the partner says.
+    pub place: StatedPlace<'a>,
     /// The reporter's network.
     pub asn: Option<u32>,
     /// How much it counts, in percent.
     pub weight: Option<u32>,
 }
 
-/// A city by number or name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum City<'a> {
-    /// GeoNames number.
-    Number(u32),
-    /// Name.
-    Name(Cow<'a, str>),
-}
-
-/// The same shape for serde, and for the description of the interface.
-#[derive(Deserialize, utoipa::ToSchema)]
+/// One line of a batch: a report that a partner vouches for.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BatchLine<'a> {
+pub struct BatchLine<'a> {
     /// Slug of the service.
     #[serde(borrow)]
     service: Cow<'a, str>,
@@ -82,35 +71,32 @@ pub(super) struct BatchLine<'a> {
     weight: Option<u32>,
 }
 
-impl<'a> Line<'a> {
-    /// Reads a line in either way.
+impl<'a> BatchLine<'a> {
+    /// Reads a line with serde.
     pub fn parse(text: &'a str) -> Result<Self, Problem> {
-        match Line::scan(text) {
-            Some(line) => Ok(line),
-            None => Line::parse_slowly(text),
+        serde_json::from_str(text).map_err(|error| json_problem(&error))
+    }
+
+    /// The same as text.
+    pub fn as_line(&self) -> Line<'_> {
+        let city = self.city.as_ref().map(|city| match city {
+            CityField::Number(number) => CityName::Number(*number),
+            CityField::Name(name) => CityName::Name(name),
+        });
+        Line {
+            service: &self.service,
+            kind: &self.kind,
+            at: &self.at,
+            source: &self.source,
+            subnet: self.subnet.as_deref(),
+            place: StatedPlace { country: self.country.as_deref(), region: self.region.as_deref(), city },
+            asn: self.asn,
+            weight: self.weight,
         }
     }
+}
 
-    /// Reads a line with serde.
-    pub fn parse_slowly(text: &'a str) -> Result<Self, Problem> {
-        let line: BatchLine<'a> = serde_json::from_str(text).map_err(|error| json_problem(&error))?;
-        Ok(Line {
-            service: line.service,
-            kind: line.kind,
-            at: line.at,
-            source: line.source,
-            subnet: line.subnet,
-            country: line.country,
-            region: line.region,
-            city: line.city.map(|city| match city {
-                CityField::Number(number) => City::Number(number),
-                CityField::Name(name) => City::Name(name),
-            }),
-            asn: line.asn,
-            weight: line.weight,
-        })
-    }
-
+impl<'a> Line<'a> {
     /// Reads a line of the usual shape; `None` says nothing about the line.
     pub fn scan(text: &'a str) -> Option<Self> {
         let mut scanner = Scanner { text, at: 0 };
@@ -118,20 +104,18 @@ impl<'a> Line<'a> {
         let mut seen = 0_u16;
         scanner.expect(b'{')?;
         loop {
-            let field = scanner.string()?;
-            scanner.expect(b':')?;
-            let bit = match field.as_bytes() {
-                b"service" => put(&mut line.service, scanner.string()?, 0),
-                b"kind" => put(&mut line.kind, scanner.string()?, 1),
-                b"at" => put(&mut line.at, scanner.string()?, 2),
-                b"source" => put(&mut line.source, scanner.string()?, 3),
-                b"subnet" => put(&mut line.subnet, scanner.text_or_null()?, 4),
-                b"country" => put(&mut line.country, scanner.text_or_null()?, 5),
-                b"region" => put(&mut line.region, scanner.text_or_null()?, 6),
-                b"city" => put(&mut line.city, scanner.city_or_null()?, 7),
-                b"asn" => put(&mut line.asn, scanner.number_or_null()?, 8),
-                b"weight" => put(&mut line.weight, scanner.number_or_null()?, 9),
-                _ => return None,
+            scanner.expect(b'"')?;
+            let bit = match scanner.field()? {
+                0 => put(&mut line.service, scanner.string()?, 0),
+                1 => put(&mut line.kind, scanner.string()?, 1),
+                2 => put(&mut line.at, scanner.string()?, 2),
+                3 => put(&mut line.source, scanner.string()?, 3),
+                4 => put(&mut line.subnet, scanner.text_or_null()?, 4),
+                5 => put(&mut line.place.country, scanner.text_or_null()?, 5),
+                6 => put(&mut line.place.region, scanner.text_or_null()?, 6),
+                7 => put(&mut line.place.city, scanner.city_or_null()?, 7),
+                8 => put(&mut line.asn, scanner.number_or_null()?, 8),
+                _ => put(&mut line.weight, scanner.number_or_null()?, 9),
             };
             if seen & bit != 0 {
                 return None;
@@ -149,9 +133,34 @@ impl<'a> Line<'a> {
 }
 
 /// Stores a field and gives the bit by which it is known to be there.
-fn put<'a, T: From<V>, V: 'a>(field: &mut T, value: V, bit: u32) -> u16 {
-    *field = value.into();
-    1 << bit
+#[inline]
+fn put<T>(field: &mut T, value: T, number: u32) -> u16 {
+    *field = value;
+    1 << number
+}
+
+/// Finds the first byte that may not stand in a plain string: a quote, a backslash or a control
+/// character. Eight bytes at a time, because strings are most of a line; the trick is the classic
+/// one of finding a zero byte in a word, whose lowest hit is always a true one.
+#[inline]
+fn plain_length(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let mut at = 0;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let hits = quotes | backslashes | controls;
+        if hits != 0 {
+            return Some(at + hits.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..)?;
+    rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F)).map(|length| at + length)
 }
 
 /// Walks over a line's bytes; every step gives `None` where serde should look instead.
@@ -184,6 +193,29 @@ impl<'a> Scanner<'a> {
         self.next().is_none()
     }
 
+    /// The number of the field whose opening quote was just read, and its colon.
+    #[inline]
+    fn field(&mut self) -> Option<usize> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        // Each comparison is with a constant, which becomes one or two of whole words.
+        let (field, length) = match rest.first()? {
+            b's' if rest.starts_with(b"service\"") => (0, 8),
+            b'k' if rest.starts_with(b"kind\"") => (1, 5),
+            b'a' if rest.starts_with(b"at\"") => (2, 3),
+            b's' if rest.starts_with(b"source\"") => (3, 7),
+            b's' if rest.starts_with(b"subnet\"") => (4, 7),
+            b'c' if rest.starts_with(b"country\"") => (5, 8),
+            b'r' if rest.starts_with(b"region\"") => (6, 7),
+            b'c' if rest.starts_with(b"city\"") => (7, 5),
+            b'a' if rest.starts_with(b"asn\"") => (8, 4),
+            b'w' if rest.starts_with(b"weight\"") => (9, 7),
+            _ => return None,
+        };
+        self.at += length;
+        self.expect(b':')?;
+        Some(field)
+    }
+
     #[inline]
     fn string(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
@@ -195,7 +227,7 @@ impl<'a> Scanner<'a> {
     fn string_rest(&mut self) -> Option<&'a str> {
         let start = self.at;
         let rest = self.text.as_bytes().get(start..)?;
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F))?;
+        let length = plain_length(rest)?;
         if rest[length] != b'"' {
             return None;
         }
@@ -211,20 +243,20 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn text_or_null(&mut self) -> Option<Option<Cow<'a, str>>> {
+    fn text_or_null(&mut self) -> Option<Option<&'a str>> {
         match self.next()? {
-            b'"' => self.string_rest().map(|text| Some(Cow::Borrowed(text))),
+            b'"' => self.string_rest().map(Some),
             b'n' => self.null_rest().map(|()| None),
             _ => None,
         }
     }
 
     #[inline]
-    fn city_or_null(&mut self) -> Option<Option<City<'a>>> {
+    fn city_or_null(&mut self) -> Option<Option<CityName<'a>>> {
         match self.next()? {
-            b'"' => self.string_rest().map(|text| Some(City::Name(Cow::Borrowed(text)))),
+            b'"' => self.string_rest().map(|text| Some(CityName::Name(text))),
             b'n' => self.null_rest().map(|()| None),
-            digit => self.number_rest(digit).map(|number| Some(City::Number(number))),
+            digit => self.number_rest(digit).map(|number| Some(CityName::Number(number))),
         }
     }
 
@@ -275,7 +307,8 @@ mod tests {
         ] {
             let scanned = Line::scan(text);
             assert!(scanned.is_some(), "{text}");
-            assert_eq!(scanned, Line::parse_slowly(text).ok(), "{text}");
+            let slowly = BatchLine::parse(text).ok();
+            assert_eq!(scanned, slowly.as_ref().map(BatchLine::as_line), "{text}");
         }
     }
 
@@ -298,14 +331,23 @@ mod tests {
             ("[]", false),
         ] {
             assert_eq!(Line::scan(text), None, "{text}");
-            assert_eq!(Line::parse(text).is_ok(), fine, "{text}");
+            assert_eq!(BatchLine::parse(text).is_ok(), fine, "{text}");
         }
     }
 
     proptest! {
         #[test]
+        fn plain_length_is_what_a_loop_finds(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            // High bytes and their neighbours are where the trick could go wrong.
+            for bytes in [bytes.clone(), bytes.iter().map(|byte| byte | 0x80).collect(), [&bytes[..], b"\""].concat()] {
+                let found = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+                prop_assert_eq!(plain_length(&bytes), found);
+            }
+        }
+
+        #[test]
         fn any_text_gives_an_answer(text in ".{0,300}") {
-            prop_assert!(Line::parse(&text).is_err());
+            prop_assert!(Line::scan(&text).is_none() && BatchLine::parse(&text).is_err());
         }
 
         /// Whatever the scanner takes, serde takes too, and understands the same.
@@ -319,7 +361,8 @@ mod tests {
                 }
             }
             if let Some(line) = Line::scan(&text) {
-                prop_assert_eq!(Some(line), Line::parse_slowly(&text).ok());
+                let slowly = BatchLine::parse(&text).ok();
+                prop_assert_eq!(Some(line), slowly.as_ref().map(BatchLine::as_line));
             }
         }
     }

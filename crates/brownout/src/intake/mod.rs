@@ -51,7 +51,7 @@ pub use client::{ForwardedBy, Network, NetworkError, TrustedProxies};
 pub use form::{FormPages, FormReport, PlainPages};
 pub use idempotency::ANSWERS_MAX;
 pub use limits::Rate;
-pub use lines::Line;
+pub use lines::{BatchLine, Line};
 pub use metrics::IntakeMetrics;
 pub use openapi::openapi;
 pub use problem::{Problem, Reason};
@@ -262,17 +262,21 @@ impl Intake {
         }
     }
 
-    /// Whether this client's report counts less without a proof of work.
-    fn is_proof_asked(&self, client: &Client) -> bool {
+    /// Whether everybody is asked for a proof of work now, so that a form can bring its challenge
+    /// along.
+    pub fn asks_everybody_for_proof(&self) -> bool {
         match self.settings.proof {
             ProofMode::Off => false,
             ProofMode::On => true,
-            ProofMode::Auto => {
-                // The limiter is asked in any case, or it would not know who was busy before.
-                let busy = self.paced(&self.calm, client) != Pace::Fine;
-                busy || self.gauge.rate() >= self.settings.proof_from_per_second
-            }
+            ProofMode::Auto => self.gauge.rate(self.started.elapsed()) >= self.settings.proof_from_per_second,
         }
+    }
+
+    /// Whether this client's report counts less without a proof of work.
+    fn is_proof_asked(&self, client: &Client) -> bool {
+        // The limiter is asked in any case, or it would not know who was busy before.
+        let busy = self.settings.proof == ProofMode::Auto && self.paced(&self.calm, client) != Pace::Fine;
+        busy || self.asks_everybody_for_proof()
     }
 
     fn paced(&self, limits: &Limits, client: &Client) -> Pace {
