@@ -261,7 +261,7 @@ pub(crate) fn sparkline(chart: &Chart) -> String {
     const POINTS: usize = 48;
     let bars = &chart.bars;
     if bars.is_empty() {
-        return r#"<svg class="spark" viewBox="0 0 96 24" aria-hidden="true"><rect fill="url(#hatch)" width="96" height="24"/></svg>"#
+        return r#"<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><rect fill="url(#hatch)" width="96" height="24"/></svg>"#
             .to_owned();
     }
     let group = bars.len().div_ceil(POINTS);
@@ -282,7 +282,7 @@ pub(crate) fn sparkline(chart: &Chart) -> String {
     let gaps = if gaps.is_empty() { gaps } else { format!(r#"<path fill="url(#hatch)" d="{gaps}"/>"#) };
     let bars = if path.is_empty() { path } else { format!(r#"<path class="bars" d="{path}"/>"#) };
     format!(
-        r#"<svg class="spark" viewBox="0 0 96 24" aria-hidden="true"><path class="axis" d="M0 23.5H96"/>{gaps}{bars}</svg>"#
+        r#"<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><path class="axis" d="M0 23.5H96"/>{gaps}{bars}</svg>"#
     )
 }
 
@@ -326,6 +326,11 @@ pub(crate) fn peak(chart: &Chart) -> Option<(u32, UtcTime, f32)> {
         .filter(|(_, bar)| bar.count.is_some_and(|count| count > 0))
         .max_by_key(|(index, bar)| (bar.count, std::cmp::Reverse(*index)))?;
     Some((bar.count?, bar_start(chart, index), bar.usual.mean))
+}
+
+/// Whether nothing was collected in the newest interval.
+pub(crate) fn silent(chart: &Chart) -> bool {
+    chart.bars.last().is_none_or(|bar| bar.count.is_none())
 }
 
 /// Text for the inside of an element or a quoted attribute.

@@ -23,6 +23,8 @@ mod pages;
 mod respond;
 mod router;
 mod site;
+#[cfg(test)]
+mod tests;
 mod view;
 mod zone;
 

@@ -18,7 +18,7 @@ pub(crate) const fn class(state: State) -> &'static str {
 pub(crate) const fn glyph(state: State) -> &'static str {
     match state {
         State::Insufficient => {
-            r#"<svg class="g" viewBox="0 0 16 16" aria-hidden="true"><path fill="url(#hatch)" stroke="currentColor" stroke-width="1.5" d="M8 1l7 7-7 7-7-7z"/></svg>"#
+            r#"<svg class="g" viewBox="0 0 16 16" aria-hidden="true"><path fill="url(#hatch-small)" stroke="currentColor" stroke-width="1.5" d="M8 1l7 7-7 7-7-7z"/></svg>"#
         }
         State::Calm => {
             r#"<svg class="g" viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="6" fill="none" class="g-calm" stroke-width="2"/></svg>"#

@@ -135,7 +135,7 @@ pub(crate) fn page(
         waves: waves
             .iter()
             .map(|wave| {
-                let end = wave.end.map_or_else(|| "it lasts".to_owned(), |end| view.time(end.end()));
+                let end = wave.end.map_or_else(|| "now".to_owned(), |end| view.time(end.end()));
                 format!(
                     "{} to {end}: most {} sources in 15 min at {}",
                     view.time(wave.start.start()),

@@ -25,6 +25,8 @@ struct ServicePage {
     class: &'static str,
     mark: String,
     sentence: String,
+    /// Nothing was collected in the newest interval: a count of zero would be a lie.
+    silent: bool,
     observed: String,
     usual: String,
     band: String,
@@ -80,6 +82,7 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         class: marks::class(status.state),
         mark: marks::mark(status.state),
         sentence: sentence(verdict, names),
+        silent: chart::silent(&status.chart),
         observed: thousands(status.observed.into()),
         usual: expected(status.usual.median),
         band: format!("{} to {}", expected(status.usual.p10), expected(status.usual.p90)),

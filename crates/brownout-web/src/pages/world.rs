@@ -222,6 +222,8 @@ fn row(view: &View, service: &Service, status: Option<&ServiceView>) -> ServiceR
         glyph: marks::glyph(state),
         word: state_words(state),
         spark: status.map_or_else(String::new, |status| chart::sparkline(&status.chart)),
-        observed: status.map_or_else(|| "no data".to_owned(), |status| thousands(status.observed.into())),
+        observed: status
+            .filter(|status| !chart::silent(&status.chart))
+            .map_or_else(|| "no data".to_owned(), |status| thousands(status.observed.into())),
     }
 }
