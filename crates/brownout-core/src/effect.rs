@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{Minute, SeriesKey};
-use crate::snapshot::{IncidentView, Snapshot};
+use crate::snapshot::IncidentView;
 use crate::verdict::Verdict;
 
 /// Something the host is to do. A replay of old records discards effects that reach outside.
@@ -11,8 +11,8 @@ use crate::verdict::Verdict;
 pub enum Effect {
     /// Keep what was derived up to this position, whole and once.
     Persist(crate::model::Seq, Box<Derived>),
-    /// Show this to readers from now on.
-    Publish(Arc<Snapshot>),
+    /// Something to show has changed: draw a snapshot when readers are to have one.
+    Publish,
 }
 
 /// What was derived since the last time.
@@ -24,6 +24,13 @@ pub struct Derived {
     pub incidents: Vec<Arc<IncidentView>>,
     /// Judgements that were published.
     pub verdicts: Vec<Arc<Verdict>>,
+}
+
+impl Derived {
+    /// Whether there is nothing to keep.
+    pub fn is_empty(&self) -> bool {
+        self.roll_ups.is_empty() && self.incidents.is_empty() && self.verdicts.is_empty()
+    }
 }
 
 /// A count of one five-minute interval, kept for charts. Intervals without a count are not kept.

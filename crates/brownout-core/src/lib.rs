@@ -10,6 +10,9 @@
 
 pub mod effect;
 pub mod engine;
+pub mod incident;
 pub mod model;
+pub mod report;
+pub mod series;
 pub mod snapshot;
 pub mod verdict;

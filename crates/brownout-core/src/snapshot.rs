@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub last_report_at: Option<UtcTime>,
     /// The catalogue in force.
     pub catalogue: Arc<Catalogue>,
+    /// Names of channels.
+    pub channels: Vec<(ChannelId, String)>,
     /// One view per service, in catalogue order.
     pub services: Vec<Arc<ServiceView>>,
     /// Ongoing incidents (most reports first), then those ended within the last seven days
@@ -268,7 +270,7 @@ pub enum Change {
 pub struct IncidentView {
     /// Stable name.
     pub id: IncidentId,
-    /// Snapshot serial at which this view was made; a cache key.
+    /// Grows with every change of this incident; a cache key.
     pub version: u64,
     /// Possible, confirmed or ended.
     pub state: State,

@@ -1,1 +1,21 @@
-//! TODO
+//! A seeded world for Brownout: scenarios, the player that turns them into reports, the timelines
+//! that come out, and readers of other people's data.
+//!
+//! Nothing here has a clock or a socket: a [`Player`] hands out what would have been sent and when,
+//! and the caller sends it through the same intake as everybody else's reports.
+
+#![forbid(unsafe_code)]
+
+pub mod curve;
+pub mod import;
+pub mod load;
+mod player;
+pub mod rng;
+mod scenario;
+pub mod timeline;
+
+pub use player::{Pace, Player, Step, Views};
+pub use scenario::{
+    Anchor, Baseline, City, Event, EventShape, Expectation, ExpectationKind, Focus, Mark, Network, Note,
+    Scenario, ScenarioError, ScopeKey, ServiceLine, find, scenarios,
+};

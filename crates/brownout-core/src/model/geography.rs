@@ -1,6 +1,10 @@
 //! Names, people and positions of places.
 
+mod decode;
+mod fold;
+
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
@@ -58,7 +62,38 @@ pub struct Geography {
     countries: IndexMap<CountryCode, Country, FxBuildHasher>,
     regions: IndexMap<RegionCode, Region, FxBuildHasher>,
     cities: IndexMap<CityId, City, FxBuildHasher>,
+    internet_users_years: IndexMap<CountryCode, u16, FxBuildHasher>,
+    names: Names,
+    sources: String,
     digest: String,
+}
+
+/// The lists that a geography is made of.
+#[derive(Default)]
+struct Parts {
+    countries: Vec<Country>,
+    regions: Vec<Region>,
+    cities: Vec<City>,
+    /// Other names of the city with this place in the list.
+    spellings: Vec<(usize, String)>,
+    internet_users_years: Vec<(CountryCode, u16)>,
+    sources: String,
+}
+
+/// Cities by folded name. All keys lie in one text, for there are some hundred thousand.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    keys: String,
+    /// By country, key and place in the list of cities, which is largest first.
+    entries: Vec<NameEntry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct NameEntry {
+    country: CountryCode,
+    start: u32,
+    end: u32,
+    city: u32,
 }
 
 /// Why bytes are not a geography.
@@ -78,15 +113,67 @@ impl fmt::Display for GeographyError {
 
 impl std::error::Error for GeographyError {}
 
+/// Made by `cargo xtask data geography`; docs/data-sources.md names its sources.
+static EMBEDDED: &[u8] = include_bytes!("../../data/geography.bin");
+
 impl Geography {
-    /// From lists of places.
+    /// From lists of places; the cities of each country largest first.
     pub fn new(countries: Vec<Country>, regions: Vec<Region>, cities: Vec<City>, digest: String) -> Self {
+        Geography::from_parts(Parts { countries, regions, cities, ..Parts::default() }, digest)
+    }
+
+    /// Reads the form that `cargo xtask data geography` writes.
+    ///
+    /// # Errors
+    /// [`GeographyError::Malformed`] where the bytes are cut short or say what cannot be.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, GeographyError> {
+        let digest = blake3::hash(bytes).to_hex().as_str()[..32].to_owned();
+        Ok(Geography::from_parts(decode::decode(bytes)?, digest))
+    }
+
+    /// The geography that is part of this program, read once.
+    pub fn embedded() -> Arc<Geography> {
+        static READ: OnceLock<Arc<Geography>> = OnceLock::new();
+        // A test reads the embedded bytes, so the default is never what a release serves.
+        READ.get_or_init(|| Arc::new(Geography::from_bytes(EMBEDDED).unwrap_or_default())).clone()
+    }
+
+    fn from_parts(parts: Parts, digest: String) -> Self {
+        let names = Names::of(&parts.cities, &parts.spellings);
         Geography {
-            countries: countries.into_iter().map(|country| (country.code, country)).collect(),
-            regions: regions.into_iter().map(|region| (region.code, region)).collect(),
-            cities: cities.into_iter().map(|city| (city.id, city)).collect(),
+            countries: parts.countries.into_iter().map(|country| (country.code, country)).collect(),
+            regions: parts.regions.into_iter().map(|region| (region.code, region)).collect(),
+            cities: parts.cities.into_iter().map(|city| (city.id, city)).collect(),
+            internet_users_years: parts.internet_users_years.into_iter().collect(),
+            names,
+            sources: parts.sources,
             digest,
         }
+    }
+
+    /// The largest city of this name in a country, or in one region of it. Case, accents, hyphens
+    /// and `St` for `Saint` make no difference; common other spellings are known too. A city whose
+    /// region is unknown is found in any.
+    pub fn find_city(&self, country: CountryCode, region: Option<RegionCode>, name: &str) -> Option<&City> {
+        self.names
+            .find(country, &fold::fold(name))
+            .filter_map(|index| self.cities.get_index(index).map(|(_, city)| city))
+            .find(|city| region.is_none() || city.region.is_none() || city.region == region)
+    }
+
+    /// The key under which a name is found: equal for names that are taken for one.
+    pub fn name_key(name: &str) -> String {
+        fold::fold(name)
+    }
+
+    /// The year of the figure in [`Country::internet_users`].
+    pub fn internet_users_year(&self, code: CountryCode) -> Option<u16> {
+        self.internet_users_years.get(&code).copied()
+    }
+
+    /// The sources and their licences, as text for a reader.
+    pub fn sources(&self) -> &str {
+        &self.sources
     }
 
     /// The country with this code.
@@ -122,5 +209,163 @@ impl Geography {
     /// Hex digest of the data these places were read from.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+}
+
+impl Names {
+    fn of(cities: &[City], spellings: &[(usize, String)]) -> Self {
+        let mut names = Names::default();
+        for (index, city) in cities.iter().enumerate() {
+            names.add(city.country, &city.name, index);
+        }
+        for (index, spelling) in spellings {
+            if let Some(city) = cities.get(*index) {
+                names.add(city.country, spelling, *index);
+            }
+        }
+        names.keys.shrink_to_fit();
+        let keys = std::mem::take(&mut names.keys);
+        names.entries.sort_unstable_by(|a, b| a.rank(&keys).cmp(&b.rank(&keys)));
+        names.entries.dedup_by(|a, b| a.rank(&keys) == b.rank(&keys));
+        names.entries.shrink_to_fit();
+        names.keys = keys;
+        names
+    }
+
+    fn add(&mut self, country: CountryCode, name: &str, city: usize) {
+        let start = self.keys.len();
+        self.keys.push_str(&fold::fold(name));
+        // Four billion bytes of names cannot come from an embedded file; such an entry is left out.
+        if let (Ok(start), Ok(end), Ok(city)) =
+            (start.try_into(), self.keys.len().try_into(), city.try_into())
+            && start < end
+        {
+            self.entries.push(NameEntry { country, start, end, city });
+        }
+    }
+
+    /// Places in the list of cities, ascending.
+    fn find<'a>(&'a self, country: CountryCode, key: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let first = self.entries.partition_point(|entry| {
+            let (its_country, its_key, _) = entry.rank(&self.keys);
+            (its_country, its_key) < (country, key)
+        });
+        self.entries[first..]
+            .iter()
+            .take_while(move |entry| entry.country == country && entry.key(&self.keys) == key)
+            .map(|entry| entry.city as usize)
+    }
+}
+
+impl NameEntry {
+    fn key<'a>(&self, keys: &'a str) -> &'a str {
+        keys.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    fn rank<'a>(&self, keys: &'a str) -> (CountryCode, &'a str, u32) {
+        (self.country, self.key(keys), self.city)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn code(text: &str) -> CountryCode {
+        text.parse().expect("a country code")
+    }
+
+    fn region(text: &str) -> RegionCode {
+        text.parse().expect("a region code")
+    }
+
+    #[test]
+    fn the_embedded_places_are_whole() {
+        let read = Geography::from_bytes(EMBEDDED).expect("the embedded bytes");
+        assert_eq!(read.digest(), Geography::embedded().digest());
+        assert!(read.countries().len() >= 249, "{}", read.countries().len());
+        assert!(read.cities().len() > 30_000, "{}", read.cities().len());
+        let mapped = read.cities().filter(|city| city.region.is_some()).count();
+        assert!(mapped * 100 >= read.cities().len() * 95, "{mapped} cities have a region");
+        assert!(read.cities().all(|city| city.region.is_none_or(|code| read.region(code).is_some())));
+        for country in ["GB", "US", "PK", "IN", "BR", "DE"] {
+            let (all, mapped) = read
+                .cities()
+                .filter(|city| city.country == code(country))
+                .fold((0, 0), |(all, mapped), city| (all + 1, mapped + u32::from(city.region.is_some())));
+            assert!(mapped * 100 >= all * 99, "{country}: {mapped} of {all}");
+        }
+        assert!(read.sources().contains("GeoNames (CC BY 4.0)"));
+    }
+
+    #[test]
+    fn people_and_positions_are_plausible() {
+        let places = Geography::embedded();
+        let pakistan = places.country(code("PK")).expect("Pakistan");
+        assert_eq!(pakistan.name, "Pakistan");
+        let users = pakistan.internet_users.expect("a figure");
+        assert!((40_000_000..pakistan.population).contains(&users), "{users}");
+        assert!(places.internet_users_year(code("PK")).is_some_and(|year| year >= 2021));
+        assert!((pakistan.latitude - 30.0).abs() < 2.0 && (pakistan.longitude - 70.0).abs() < 2.0);
+        let lahore = places.find_city(code("PK"), None, "Lahore").expect("Lahore");
+        assert!((lahore.latitude - 31.558).abs() < 0.01 && (lahore.longitude - 74.3507).abs() < 0.02);
+        assert_eq!(lahore.region, Some(region("PK-PB")));
+        assert_eq!(places.region(region("GB-SCT")).map(|region| region.name.as_str()), Some("Scotland"));
+        for country in places.countries() {
+            assert!(country.internet_users.unwrap_or(0) <= country.population, "{}", country.code);
+        }
+    }
+
+    #[test]
+    fn cities_are_found_as_people_write_them() {
+        let places = Geography::embedded();
+        let found = |country: &str, within: Option<&str>, name: &str| {
+            places.find_city(code(country), within.map(region), name).map(|city| city.name.clone())
+        };
+        assert_eq!(found("US", Some("US-CA"), "CANYON COUNTRY").as_deref(), Some("Canyon Country"));
+        assert_eq!(found("US", Some("US-MO"), "Saint Louis").as_deref(), Some("St. Louis"));
+        assert_eq!(found("BR", None, "sao paulo").as_deref(), Some("São Paulo"));
+        assert_eq!(found("DE", None, "Cologne"), found("DE", None, "Köln"));
+        assert_eq!(found("GB", Some("GB-SCT"), "London"), None);
+        assert_eq!(found("US", None, "No Such Town"), None);
+        assert_eq!(found("US", None, ""), None);
+        let portland = places.find_city(code("US"), None, "Portland").expect("the larger one");
+        assert_eq!(portland.region, Some(region("US-OR")));
+        let portland = places.find_city(code("US"), Some(region("US-ME")), "Portland").expect("the other");
+        assert_eq!(portland.region, Some(region("US-ME")));
+    }
+
+    #[test]
+    fn cities_stand_largest_first_in_their_country() {
+        let places = Geography::embedded();
+        let cities: Vec<&City> = places.cities().collect();
+        for pair in cities.windows(2) {
+            assert!(pair[0].country != pair[1].country || pair[0].population >= pair[1].population);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let mut whole = b"brownout-geography 1\nsource\0".to_vec();
+            whole.extend_from_slice(&bytes);
+            let _ = Geography::from_bytes(&bytes);
+            let _ = Geography::from_bytes(&whole);
+        }
+
+        #[test]
+        fn damage_is_refused_or_read_but_never_panics(
+            length in 28..6_000_usize,
+            at in 0..6_000_usize,
+            byte: u8,
+        ) {
+            let mut bytes = EMBEDDED[..length].to_vec();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            prop_assert!(Geography::from_bytes(&bytes).is_err(), "a part was taken for the whole");
+        }
     }
 }

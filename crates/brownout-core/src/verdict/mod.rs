@@ -5,9 +5,15 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
+mod judge;
 mod words;
 
-pub use words::{Names, confidence_words, explain, place_name, sentence, source_words, state_words};
+pub use judge::{Facts, Part, RULESET, judge};
+
+pub use words::{
+    Names, confidence_words, explain, grouped, limits, place_name, sentence, source_words, state_words,
+    would_change,
+};
 
 /// Where the fault lies, as far as can be told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
-//! Plain sentences from typed judgements.
+//! Plain sentences from typed judgements: templates with arguments, ready for translation.
 
-use crate::model::{Catalogue, Facet, Geography};
+use crate::model::{Catalogue, Facet, Geography, UtcTime};
 use crate::snapshot::State;
 
 use super::{Confidence, Reason, Source, Verdict};
@@ -50,13 +50,13 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
     match facet {
         Facet::All => "worldwide".to_owned(),
         Facet::Country(code) => {
-            names.geography.country(code).map_or_else(|| code.to_string(), |country| country.name.clone())
+            names.geography.country(code).map_or_else(|| code.to_string(), |country| country.name.to_string())
         }
         Facet::Region(code) => {
-            names.geography.region(code).map_or_else(|| code.to_string(), |region| region.name.clone())
+            names.geography.region(code).map_or_else(|| code.to_string(), |region| region.name.to_string())
         }
         Facet::City(id) => {
-            names.geography.city(id).map_or_else(|| format!("city {}", id.0), |city| city.name.clone())
+            names.geography.city(id).map_or_else(|| format!("city {}", id.0), |city| city.name.to_string())
         }
         Facet::Network(asn) => asn.to_string(),
         Facet::Kind(kind) => kind.label().to_owned(),
@@ -64,14 +64,283 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
     }
 }
 
-/// The one-sentence verdict.
+/// The one-sentence verdict. Times are UTC.
 pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
     let service =
-        names.catalogue.get(verdict.service).map_or("This service", |service| service.name.as_str());
-    format!("{service}: {}.", state_words(verdict.state))
+        names.catalogue.get(verdict.service).map_or("this service", |service| service.name.as_str());
+    let since =
+        verdict.since.map(|since| format!(" since {}", clock(since, verdict.as_of))).unwrap_or_default();
+    match verdict.state {
+        State::Insufficient => {
+            format!(
+                "Not enough data on {service}: nobody has reported it since this observatory began to watch."
+            )
+        }
+        State::Calm => match verdict.reasons.first() {
+            Some(Reason::ReportsAsUsual { observed, expected }) => format!(
+                "No problems detected at {service}: {} in 15 minutes, where {} usual.",
+                reports(*observed),
+                about(*expected)
+            ),
+            _ => format!("No problems detected at {service}."),
+        },
+        State::Possible => format!("Possible problems at {service}{since}{}.", surge(verdict, names)),
+        State::Confirmed => format!("Problems detected at {service}{since}{}.", surge(verdict, names)),
+        State::Ended => {
+            format!("The problems at {service}{since} ended at {}.", clock(verdict.as_of, verdict.as_of))
+        }
+    }
+}
+
+/// ": 1,204 reports in 15 minutes where about 25 are usual, most of them from ..."
+fn surge(verdict: &Verdict, names: Names<'_>) -> String {
+    let Some(Reason::ReportsAboveUsual { facet, observed, expected, .. }) = verdict.reasons.first() else {
+        return String::new();
+    };
+    let figures = format!("{} in 15 minutes where {} usual", reports(*observed), about(*expected));
+    let places: Vec<Facet> = verdict.extent.iter().copied().filter(|part| *part != Facet::All).collect();
+    let named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
+    let more = places.len().saturating_sub(named.len());
+    match (*facet == Facet::All, named.is_empty()) {
+        (_, true) => format!(": {figures}"),
+        (true, false) => {
+            let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!(": {figures}, above usual in {}{others}", listed(&named))
+        }
+        (false, false) => format!(" in {}: {figures} there", named[0]),
+    }
 }
 
 /// One reason, in words.
-pub fn explain(reason: &Reason, _names: Names<'_>) -> String {
-    format!("{reason:?}")
+pub fn explain(reason: &Reason, names: Names<'_>) -> String {
+    match reason {
+        Reason::ReportsAboveUsual { facet, observed, expected, recurrence_years } => {
+            let place = match facet {
+                Facet::All => "Worldwide".to_owned(),
+                other => place_name(*other, names),
+            };
+            format!(
+                "{place}: {} in 15 minutes where {} usual; when it was called, chance alone did this {}.",
+                reports(*observed),
+                about(*expected),
+                rarity(*recurrence_years)
+            )
+        }
+        Reason::ReportsAsUsual { observed, expected } => {
+            format!("{} in 15 minutes, where {} usual.", capital(&reports(*observed)), about(*expected))
+        }
+        Reason::ManyCountries { countries } => format!(
+            "Reports are above usual in {countries} countries at once, which interference in one country would not do."
+        ),
+        Reason::OneCountry { facet } => format!(
+            "Only {} reports more than usual; reports alone cannot tell a local fault from interference there.",
+            with_article(*facet, names)
+        ),
+        Reason::OneNetwork { facet, share_percent } => format!(
+            "{share_percent} % of the last hour's reports come from one network, {}: the fault may lie there.",
+            place_name(*facet, names)
+        ),
+        Reason::FewSubnets { subnets, sources } => format!(
+            "Only {} stand behind {} of the last hour, which is fewer than independent people would have.",
+            counted(*subnets, "subnet", "subnets"),
+            reports(*sources)
+        ),
+        Reason::StillLearning => {
+            "What is usual here is not known yet: less than a day has been observed.".to_owned()
+        }
+        Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
+        Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
+    }
+}
+
+/// What was not looked at, in one sentence; empty when everything was.
+pub fn limits(verdict: &Verdict) -> String {
+    let missing: Vec<String> =
+        verdict.not_looked_at.iter().map(|source| source_words(*source).to_owned()).collect();
+    let looked: Vec<String> =
+        verdict.looked_at.iter().map(|source| source_words(*source).to_owned()).collect();
+    if missing.is_empty() {
+        return String::new();
+    }
+    format!(
+        "This rests on {} alone. Not looked at: {}; they count neither for nor against.",
+        listed(&looked),
+        listed(&missing)
+    )
+}
+
+/// What would change the judgement, in one sentence.
+pub fn would_change(verdict: &Verdict) -> &'static str {
+    match verdict.state {
+        State::Insufficient => "A first report, or a day of watching without any.",
+        State::Calm => "More distinct people than usual reporting from several networks.",
+        State::Possible => {
+            "More distinct reporters for longer would confirm it; half an hour within the usual band would end it."
+        }
+        State::Confirmed => {
+            "Measurements from several countries would tell where the fault lies; half an hour within the usual band would end it."
+        }
+        State::Ended => "A new departure from usual would open it again as a new incident.",
+    }
+}
+
+/// "09:45 UTC", with the date when it is not the day of `today`.
+fn clock(at: UtcTime, today: UtcTime) -> String {
+    let (text, day) = (at.to_string(), today.to_string());
+    let time = text.get(11..16).unwrap_or("?");
+    if text.get(..10) == day.get(..10) {
+        format!("{time} UTC")
+    } else {
+        format!("{time} UTC on {}", text.get(..10).unwrap_or("?"))
+    }
+}
+
+fn reports(count: u32) -> String {
+    counted(count, "report", "reports")
+}
+
+fn counted(count: u32, one: &str, many: &str) -> String {
+    match count {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", grouped(count)),
+    }
+}
+
+fn about(expected: f32) -> String {
+    if expected < 0.95 {
+        "fewer than one is".to_owned()
+    } else if expected < 1.5 {
+        "about 1 is".to_owned()
+    } else {
+        format!("about {} are", grouped(expected.round() as u32))
+    }
+}
+
+fn rarity(years: f64) -> String {
+    if years >= 1000.0 {
+        "less than once in a thousand years".to_owned()
+    } else if years >= 2.0 {
+        format!("about once in {years:.0} years")
+    } else {
+        format!("about {:.0} times a year", (1.0 / years.max(1e-3)).max(1.0))
+    }
+}
+
+/// A number with commas between thousands.
+pub fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// English wants "the" before a few countries.
+fn with_article(facet: Facet, names: Names<'_>) -> String {
+    let name = place_name(facet, names);
+    let code = match &facet {
+        Facet::Country(code) => code.as_str(),
+        _ => "",
+    };
+    match code {
+        "US" | "GB" | "AE" | "NL" | "PH" | "BS" | "GM" | "MV" | "DO" | "CF" | "CD" => format!("the {name}"),
+        _ => name,
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Category, Country, Service, ServiceId};
+    use crate::verdict::{Facts, Part, judge};
+
+    fn names() -> (Catalogue, Geography) {
+        let service = Service {
+            id: ServiceId(0),
+            slug: "x".to_owned(),
+            name: "X".to_owned(),
+            category: Category::Social,
+            home: None,
+            targets: vec![],
+            networks: vec![],
+            depends_on: vec![],
+            status_page: None,
+            users: None,
+        };
+        (Catalogue::new(vec![service]).expect("a catalogue"), geography())
+    }
+
+    fn geography() -> Geography {
+        let country = |code: &str, name: &str| Country {
+            code: code.parse().expect("a code"),
+            name: name.into(),
+            population: 1,
+            internet_users: None,
+            latitude: 0.0,
+            longitude: 0.0,
+        };
+        Geography::new(
+            vec![country("US", "United States"), country("PK", "Pakistan")],
+            vec![],
+            vec![],
+            String::new(),
+        )
+    }
+
+    fn say(state: State, observed: u32, parts: &[Part]) -> String {
+        let (catalogue, geography) = names();
+        let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
+        let incident = matches!(state, State::Possible | State::Confirmed | State::Ended);
+        let verdict = judge(&Facts {
+            service: ServiceId(0),
+            incident: None,
+            revision: 1,
+            as_of: "2025-03-10T10:02:00Z".parse().expect("a time"),
+            state,
+            since: incident.then(|| "2025-03-10T09:47:00Z".parse().expect("a time")),
+            whole,
+            parts,
+            top_network: None,
+            sources_hour: observed,
+            subnets: observed,
+            learning: false,
+            held: None,
+            policy: "test",
+        });
+        sentence(&verdict, Names { catalogue: &catalogue, geography: &geography })
+    }
+
+    fn part(facet: Facet, observed: u32) -> Part {
+        Part { facet, observed, expected: 24.6, recurrence_years: 1e6 }
+    }
+
+    #[test]
+    fn sentences_read_well() {
+        let us = Facet::Country("US".parse().expect("a code"));
+        let pk = Facet::Country("PK".parse().expect("a code"));
+        let all = [part(Facet::All, 31_403), part(us, 20_538), part(pk, 65)];
+        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC: 31,403 reports in 15 minutes where about 25 are usual, above usual in the United States and Pakistan.");
+        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports in 15 minutes where about 25 are usual there.");
+        insta::assert_snapshot!(say(State::Calm, 0, &[]), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Ended, 0, &[]), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
+        insta::assert_snapshot!(say(State::Insufficient, 0, &[]), @"Not enough data on X: nobody has reported it since this observatory began to watch.");
+    }
 }

@@ -1,0 +1,401 @@
+//! The only part that sees across parts of a service and across services: it opens, follows and
+//! ends incidents and publishes judgements.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
+
+use super::subject::Signal;
+use crate::effect::Derived;
+use crate::incident::{Look, ScopeTrack, Step};
+use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
+use crate::snapshot::{Bar, Change, Chart, IncidentView, State, TimelineEntry};
+use crate::verdict::{Facts, Part, Verdict, judge};
+
+/// Most parts that one incident follows.
+const SCOPES_MAX: usize = 200;
+/// Most lines of one incident's timeline.
+const TIMELINE_MAX: usize = 2000;
+/// Most judgements of one incident.
+const REVISIONS_MAX: u32 = 500;
+/// Unless the state changes, judgements are at least this far apart, in seconds.
+const REVISION_SECONDS_MIN: i64 = 300;
+/// How long an ended incident stays in the snapshot, in days.
+const ENDED_DAYS: i64 = 7;
+/// Most ended incidents in the snapshot.
+const ENDED_MAX: usize = 500;
+/// Most bars of an incident's chart: a week of five minutes.
+const BARS_MAX: usize = 2016;
+/// Bars before the opening that its chart begins with: an hour.
+const BARS_BEFORE: u32 = 12;
+
+/// What the shards saw of one service in one tick.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceLook {
+    pub(crate) service: ServiceId,
+    /// Sorted by facet.
+    pub(crate) signals: Vec<Signal>,
+    /// The service as a whole.
+    pub(crate) whole: Part,
+    pub(crate) sources_hour: u32,
+    pub(crate) subnets: u32,
+    pub(crate) top_network: Option<(Facet, u32)>,
+    pub(crate) learning: bool,
+}
+
+/// A decision that goes back to a shard with the next tick.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Decision {
+    pub(crate) service: ServiceId,
+    pub(crate) watched: BTreeSet<Facet>,
+    pub(crate) freeze: Option<bool>,
+}
+
+/// An incident while it is open.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Incident {
+    id: IncidentId,
+    changes: u64,
+    opened_at: UtcTime,
+    confirmed_at: Option<UtcTime>,
+    held: Option<String>,
+    scopes: IndexMap<Facet, ScopeTrack, FxBuildHasher>,
+    timeline: Vec<TimelineEntry>,
+    verdicts: Vec<Arc<Verdict>>,
+    /// Step (five minutes since the epoch) of the first bar.
+    first_step: u32,
+    bars: Vec<Bar>,
+}
+
+/// Open and lately ended incidents, and what operators asked for since the last tick.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Correlator {
+    open: IndexMap<ServiceId, Incident, FxBuildHasher>,
+    ended: Vec<Arc<IncidentView>>,
+    asked: Vec<OperatorAction>,
+}
+
+/// The circumstances of one tick.
+#[derive(Clone, Copy)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) at: UtcTime,
+    pub(crate) full_minute: bool,
+    pub(crate) policy: &'a Policy,
+    pub(crate) policy_digest: &'a str,
+}
+
+impl Correlator {
+    /// Remembers what an operator asked for; it takes effect with the next tick.
+    pub(crate) fn ask(&mut self, action: OperatorAction) {
+        self.asked.push(action);
+    }
+
+    /// Whether anything needs looks more often than once a minute.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.open.is_empty() || !self.asked.is_empty()
+    }
+
+    /// Takes one tick's looks, sorted by service. Returns decisions for the shards; what is to be
+    /// kept goes into `derived`.
+    pub(crate) fn step(
+        &mut self,
+        looks: &[ServiceLook],
+        now: Circumstances<'_>,
+        derived: &mut Derived,
+    ) -> Vec<Decision> {
+        let mut decisions = Vec::new();
+        let asked = std::mem::take(&mut self.asked);
+        for look in looks {
+            let opens = look.signals.iter().any(|signal| signal.departs);
+            if !opens && !self.open.contains_key(&look.service) {
+                continue;
+            }
+            let mut opened = false;
+            let incident = self.open.entry(look.service).or_insert_with(|| {
+                opened = true;
+                Incident::new(look.service, now.at)
+            });
+            let before = incident.watched();
+            let mut changed = incident.obey(&asked, now.at, look);
+            changed |= incident.follow(look, now);
+            let over = incident.is_over();
+            changed |= incident.judge(look, now, derived);
+            if changed {
+                incident.changes += 1;
+                derived.incidents.push(Arc::new(incident.view()));
+            }
+            let watched = if over { BTreeSet::new() } else { incident.watched() };
+            if opened || over || watched != before {
+                let freeze = if over { Some(false) } else { opened.then_some(true) };
+                decisions.push(Decision { service: look.service, watched, freeze });
+            }
+            if over && let Some(incident) = self.open.shift_remove(&look.service) {
+                self.ended.insert(0, Arc::new(incident.view()));
+            }
+        }
+        let horizon = now.at.plus_seconds(-ENDED_DAYS * 86_400);
+        self.ended.retain(|view| view.ended_at.is_none_or(|ended| ended >= horizon));
+        self.ended.truncate(ENDED_MAX);
+        decisions
+    }
+
+    /// Adds the bar of a past step to an open incident's chart; `bar` gives any step of it.
+    pub(crate) fn chart(
+        &mut self,
+        service: ServiceId,
+        step: u32,
+        bar: impl Fn(u32) -> Bar,
+        derived: &mut Derived,
+    ) {
+        let Some(incident) = self.open.get_mut(&service) else { return };
+        let from = incident.first_step + incident.bars.len() as u32;
+        for step in from..=step {
+            if incident.bars.len() < BARS_MAX {
+                incident.bars.push(bar(step));
+            }
+        }
+        incident.changes += 1;
+        derived.incidents.push(Arc::new(incident.view()));
+    }
+
+    pub(crate) fn open(&self, service: ServiceId) -> Option<&Incident> {
+        self.open.get(&service)
+    }
+
+    /// Services with an open incident, in the order in which they opened.
+    pub(crate) fn open_services(&self) -> impl Iterator<Item = ServiceId> + '_ {
+        self.open.keys().copied()
+    }
+
+    pub(crate) fn ended(&self) -> &[Arc<IncidentView>] {
+        &self.ended
+    }
+}
+
+impl Incident {
+    fn new(service: ServiceId, at: UtcTime) -> Self {
+        let opened = at.minute();
+        Incident {
+            id: IncidentId { service, opened },
+            changes: 0,
+            opened_at: at,
+            confirmed_at: None,
+            held: None,
+            scopes: IndexMap::default(),
+            timeline: Vec::new(),
+            verdicts: Vec::new(),
+            first_step: (opened.0 / 5).saturating_sub(BARS_BEFORE),
+            bars: Vec::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> IncidentId {
+        self.id
+    }
+
+    pub(crate) fn opened_at(&self) -> UtcTime {
+        self.opened_at
+    }
+
+    pub(crate) fn scope(&self, facet: Facet) -> Option<&ScopeTrack> {
+        self.scopes.get(&facet)
+    }
+
+    pub(crate) fn verdict(&self) -> Option<&Arc<Verdict>> {
+        self.verdicts.last()
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn is_over(&self) -> bool {
+        self.scopes.values().all(|scope| !scope.is_open())
+    }
+
+    /// The worst state of any part.
+    pub(crate) fn state(&self) -> State {
+        self.scopes
+            .values()
+            .map(ScopeTrack::state)
+            .filter(|state| *state != State::Ended)
+            .max()
+            .unwrap_or(State::Ended)
+    }
+
+    fn watched(&self) -> BTreeSet<Facet> {
+        let open = self.scopes.values().filter(|scope| scope.is_open()).map(|scope| scope.facet);
+        open.chain([Facet::All]).collect()
+    }
+
+    fn note(&mut self, at: UtcTime, part: Part, change: Change) {
+        if self.timeline.len() < TIMELINE_MAX {
+            let Part { facet, observed, expected, .. } = part;
+            self.timeline.push(TimelineEntry { at, facet, change, observed, expected: expected as f32 });
+        }
+    }
+
+    fn obey(&mut self, asked: &[OperatorAction], at: UtcTime, look: &ServiceLook) -> bool {
+        let mut changed = false;
+        for action in asked {
+            let (incident, words) = match action {
+                OperatorAction::Hold { incident, reason } | OperatorAction::Close { incident, reason } => {
+                    (incident, reason)
+                }
+                OperatorAction::Note { incident, text } => (incident, text),
+            };
+            if *incident != self.id {
+                continue;
+            }
+            changed = true;
+            self.note(at, look.whole, Change::Operator(words.clone()));
+            match action {
+                OperatorAction::Hold { reason, .. } => self.held = Some(reason.clone()),
+                OperatorAction::Close { .. } => {
+                    let facets: Vec<Facet> = self.scopes.keys().copied().collect();
+                    for facet in facets {
+                        let steps =
+                            self.scopes.get_mut(&facet).map(|scope| scope.end(at)).unwrap_or_default();
+                        self.record(facet, steps, at);
+                    }
+                }
+                OperatorAction::Note { .. } => {}
+            }
+        }
+        changed
+    }
+
+    /// Lets every part take its look; true when anything changed.
+    fn follow(&mut self, look: &ServiceLook, now: Circumstances<'_>) -> bool {
+        let mut changed = false;
+        for signal in &look.signals {
+            let seen = Look {
+                reading: signal.reading,
+                departs: signal.departs,
+                departs_strongly: signal.departs_strongly,
+                onset: signal.onset,
+                full_minute: now.full_minute,
+                held: self.held.is_some(),
+            };
+            let room = self.scopes.len() < SCOPES_MAX;
+            let steps = match self.scopes.get_mut(&signal.facet) {
+                Some(scope) => scope.step(now.at, &seen, now.policy),
+                None if signal.departs && room => {
+                    self.scopes.insert(signal.facet, ScopeTrack::begin(signal.facet, now.at, &seen));
+                    vec![Step::Possible]
+                }
+                None => Vec::new(),
+            };
+            changed |= !steps.is_empty();
+            self.record(signal.facet, steps, now.at);
+        }
+        changed
+    }
+
+    fn record(&mut self, facet: Facet, steps: Vec<Step>, at: UtcTime) {
+        let Some(scope) = self.scopes.get(&facet) else { return };
+        let mut part = part_of(scope);
+        for step in steps {
+            let (at, change) = match step {
+                Step::Possible => (at, Change::Possible),
+                Step::Confirmed => {
+                    self.confirmed_at.get_or_insert(at);
+                    (at, Change::Confirmed)
+                }
+                Step::Peak(wave) => {
+                    part.observed = wave.peak;
+                    (wave.peak_at.start(), Change::Peak)
+                }
+                Step::Ended => (at, Change::Ended),
+            };
+            self.note(at, part, change);
+        }
+    }
+
+    /// Publishes a new judgement when it would say something else than the last one.
+    fn judge(&mut self, look: &ServiceLook, now: Circumstances<'_>, derived: &mut Derived) -> bool {
+        let parts = self.parts();
+        let state = self.state();
+        let revision = self.verdicts.len() as u32 + 1;
+        let verdict = judge(&Facts {
+            service: self.id.service,
+            incident: Some(self.id),
+            revision,
+            as_of: now.at,
+            state,
+            since: Some(self.opened_at),
+            whole: look.whole,
+            parts: &parts,
+            top_network: look.top_network,
+            sources_hour: look.sources_hour,
+            subnets: look.subnets,
+            learning: look.learning,
+            held: self.held.as_deref(),
+            policy: now.policy_digest,
+        });
+        let news = self.verdicts.last().is_none_or(|last| {
+            let turned = last.state != verdict.state;
+            let moved = last.extent != verdict.extent || last.confidence != verdict.confidence;
+            turned || (moved && now.at.millis_since(last.as_of) >= REVISION_SECONDS_MIN * 1000)
+        });
+        if !news || revision > REVISIONS_MAX {
+            return false;
+        }
+        let verdict = Arc::new(verdict);
+        derived.verdicts.push(verdict.clone());
+        self.verdicts.push(verdict);
+        true
+    }
+
+    /// Affected parts, worst first: the service as a whole and countries; smaller parts only when
+    /// no country is affected as a whole.
+    fn parts(&self) -> Vec<Part> {
+        let mut parts: Vec<Part> =
+            self.scopes.values().filter(|scope| scope.is_open()).map(part_of).collect();
+        let wide = |facet: Facet| matches!(facet, Facet::All | Facet::Country(_));
+        if parts.iter().any(|part| matches!(part.facet, Facet::Country(_))) {
+            parts.retain(|part| wide(part.facet));
+        }
+        parts.sort_by_key(|part| (part.facet != Facet::All, std::cmp::Reverse(part.observed), part.facet));
+        parts.truncate(50);
+        parts
+    }
+
+    pub(crate) fn view(&self) -> IncidentView {
+        let mut scopes: Vec<_> = self.scopes.values().map(ScopeTrack::view).collect();
+        scopes.sort_by_key(|scope| (scope.facet != Facet::All, std::cmp::Reverse(scope.peak), scope.facet));
+        let state = self.state();
+        IncidentView {
+            id: self.id,
+            version: self.changes,
+            state,
+            opened_at: self.opened_at,
+            confirmed_at: self.confirmed_at,
+            ended_at: (state == State::Ended)
+                .then(|| scopes.iter().filter_map(|scope| scope.ended_at).max())
+                .flatten(),
+            held: self.held.clone(),
+            scopes,
+            timeline: self.timeline.clone(),
+            verdicts: self.verdicts.clone(),
+            chart: Chart {
+                start: crate::model::Minute(self.first_step * 5),
+                step_minutes: 5,
+                bars: self.bars.clone(),
+                incomplete: false,
+            },
+        }
+    }
+}
+
+fn part_of(scope: &ScopeTrack) -> Part {
+    Part {
+        facet: scope.facet,
+        observed: scope.observed(),
+        expected: scope.expected(),
+        recurrence_years: scope.recurrence_years(),
+    }
+}

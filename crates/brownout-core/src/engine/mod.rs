@@ -1,0 +1,326 @@
+//! The engine: driven by records, it never drives.
+//!
+//! One way through a tick: shards look at what changed, in `seq` order up to the tick; the
+//! correlator takes their looks, sorted by service, and opens, follows and ends incidents; its
+//! decisions go back to the shards with the next tick. Nothing flows backwards inside a tick, and
+//! nothing depends on how many shards there are.
+
+mod correlator;
+mod publish;
+mod shard;
+mod sources;
+mod subject;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
+
+use crate::effect::{Derived, Effect};
+use crate::model::{
+    Catalogue, ChannelId, Evidence, Facet, Minute, Policy, Record, Report, Seq, ServiceId, UtcTime,
+};
+use crate::series::LearningRates;
+use crate::snapshot::{Snapshot, Totals};
+use correlator::{Circumstances, Correlator, Decision};
+use publish::Publisher;
+use shard::Shard;
+use sources::Standing;
+
+/// Version of the engine: replay is exact for one version and policy.
+pub const ENGINE_VERSION: &str = "1";
+
+/// Looks are taken on this grid while something happens, in milliseconds.
+const TICK_MILLIS: i64 = 10_000;
+
+/// Counts, detects and judges. Time moves only by the records it is given, in `seq` order.
+#[derive(Debug)]
+pub struct Engine {
+    state: EngineState,
+    effects: VecDeque<Effect>,
+    publisher: Publisher,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct EngineState {
+    now: UtcTime,
+    seq: Seq,
+    last_tick: Option<UtcTime>,
+    policy: Arc<Policy>,
+    policy_digest: String,
+    rates: LearningRates,
+    catalogue: Arc<Catalogue>,
+    geography: String,
+    channels: IndexMap<ChannelId, String, FxBuildHasher>,
+    /// Hour in which each service came into the catalogue.
+    born: IndexMap<ServiceId, u32, FxBuildHasher>,
+    shards: Vec<Shard>,
+    correlator: Correlator,
+    decisions: Vec<Decision>,
+    totals: Totals,
+    last_report_at: Option<UtcTime>,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// An engine that has seen nothing. Its first records should be a catalogue and a policy;
+    /// reports of services that are not in the catalogue are left out.
+    pub fn new() -> Self {
+        Self::with_shards(1)
+    }
+
+    /// The same with its services spread over several shards, which changes nothing that can be
+    /// observed.
+    pub fn with_shards(shards: usize) -> Self {
+        let policy = Policy::default();
+        Engine {
+            state: EngineState {
+                now: UtcTime::default(),
+                seq: Seq::default(),
+                last_tick: None,
+                policy_digest: digest(&policy),
+                rates: LearningRates::new(&policy),
+                policy: Arc::new(policy),
+                catalogue: Arc::default(),
+                geography: String::new(),
+                channels: IndexMap::default(),
+                born: IndexMap::default(),
+                shards: vec![Shard::default(); shards.max(1)],
+                correlator: Correlator::default(),
+                decisions: Vec::new(),
+                totals: Totals::default(),
+                last_report_at: None,
+            },
+            effects: VecDeque::new(),
+            publisher: Publisher::default(),
+        }
+    }
+
+    /// Takes the next record. Records at or before the last `seq` are ignored, so that a tail may
+    /// overlap a checkpoint.
+    pub fn handle(&mut self, record: &Record) {
+        self.handle_evidence(record.seq, record.received_at, &record.evidence);
+    }
+
+    /// Takes the evidence of the record at `seq`, which the log took at `received_at`.
+    pub fn handle_evidence(&mut self, seq: Seq, received_at: UtcTime, evidence: &Evidence) {
+        let state = &mut self.state;
+        if seq <= state.seq {
+            return;
+        }
+        state.seq = seq;
+        state.now = state.now.max(received_at);
+        match evidence {
+            Evidence::Report(report) => state.count(report),
+            Evidence::PageViews(views) => {
+                if let Some((shard, born)) = state.home(views.service) {
+                    state.shards[shard].view(views, state.now, born, &state.policy);
+                }
+            }
+            Evidence::Tick => self.handle_timeout(received_at),
+            Evidence::Catalogue(catalogue) => state.adopt(catalogue),
+            Evidence::Policy(policy) => {
+                state.policy_digest = digest(policy);
+                state.rates = LearningRates::new(policy);
+                state.policy = Arc::new((**policy).clone());
+            }
+            Evidence::Geography { digest } => state.geography.clone_from(digest),
+            Evidence::Channel { id, name } => {
+                state.channels.insert(*id, name.clone());
+            }
+            Evidence::Engine { .. } => {}
+            Evidence::Operator(action) => state.correlator.ask((**action).clone()),
+        }
+    }
+
+    /// Time has come to `now`: takes looks, follows incidents, publishes.
+    fn handle_timeout(&mut self, now: UtcTime) {
+        let at = UtcTime::from_millis(now.millis() - now.millis().rem_euclid(TICK_MILLIS));
+        let state = &mut self.state;
+        if state.last_tick.is_some_and(|last| at <= last) {
+            return;
+        }
+        let last = state.last_tick.replace(at).unwrap_or(at);
+        let hour = at.minute().hour();
+        for decision in std::mem::take(&mut state.decisions) {
+            let shard = state.shard_of(decision.service);
+            state.shards[shard].obey(&decision, hour);
+        }
+        if hour != last.minute().hour() {
+            for shard in &mut state.shards {
+                shard.turn_hour(hour, &state.policy, state.rates);
+            }
+        }
+        let mut derived = Derived::default();
+        state.step(at, at.minute() != last.minute(), &mut derived);
+        if at.minute().0 / 5 != last.minute().0 / 5 {
+            state.roll_up(at, last, &mut derived);
+        }
+        if !derived.is_empty() {
+            self.effects.push_back(Effect::Persist(state.seq, Box::new(derived)));
+        }
+        self.effects.push_back(Effect::Publish);
+    }
+
+    /// When the host should append the next [`Evidence::Tick`]: soon while something happens,
+    /// within the hour in any case. `None` until the first record has told the time.
+    pub fn poll_timeout(&self) -> Option<UtcTime> {
+        let state = &self.state;
+        let last = state.last_tick.unwrap_or(state.now);
+        let busy = state.last_tick.is_none()
+            || state.correlator.is_busy()
+            || !state.decisions.is_empty()
+            || state.shards.iter().any(Shard::is_busy);
+        let grid = if busy { TICK_MILLIS } else { 60_000 };
+        let from = last.max(state.now).millis();
+        (state.seq.0 > 0).then(|| UtcTime::from_millis(from - from.rem_euclid(grid) + grid))
+    }
+
+    /// The next thing the host is to do; ask until there is none.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Draws the picture that readers see. Asked for by [`Effect::Publish`]; a replay need not.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        self.publisher.publish(&mut self.state)
+    }
+
+    /// The last record taken.
+    pub fn seq(&self) -> Seq {
+        self.state.seq
+    }
+
+    /// The time up to which the engine has been told.
+    pub fn now(&self) -> UtcTime {
+        self.state.now
+    }
+
+    /// The catalogue in force.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.state.catalogue
+    }
+
+    /// One more than the highest number that any service ever had.
+    pub fn service_numbers(&self) -> u32 {
+        self.state.born.keys().map(|id| id.0.saturating_add(1)).max().unwrap_or(0)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.state.policy
+    }
+
+    /// Digest of the policy in force.
+    pub fn policy_digest(&self) -> &str {
+        &self.state.policy_digest
+    }
+
+    /// Digest of the geography in force; empty before the first.
+    pub fn geography_digest(&self) -> &str {
+        &self.state.geography
+    }
+
+    /// Names of channels.
+    pub fn channels(&self) -> impl Iterator<Item = (ChannelId, &str)> {
+        self.state.channels.iter().map(|(id, name)| (*id, name.as_str()))
+    }
+
+    /// The whole state as bytes, the same for the same records.
+    pub fn checkpoint(&self) -> Vec<u8> {
+        postcard::to_allocvec(&self.state).unwrap_or_default()
+    }
+
+    /// An engine as it was when `bytes` were made by [`Engine::checkpoint`] of the same version;
+    /// `None` when they are not such bytes.
+    pub fn restore(bytes: &[u8]) -> Option<Self> {
+        let state: EngineState = postcard::from_bytes(bytes).ok()?;
+        let sound = !state.shards.is_empty();
+        sound.then(|| Engine { state, effects: VecDeque::new(), publisher: Publisher::default() })
+    }
+}
+
+impl EngineState {
+    fn shard_of(&self, service: ServiceId) -> usize {
+        service.0 as usize % self.shards.len()
+    }
+
+    /// A catalogue service's shard and the hour it came into the catalogue.
+    fn home(&self, service: ServiceId) -> Option<(usize, u32)> {
+        self.born.get(&service).map(|born| (self.shard_of(service), *born))
+    }
+
+    fn adopt(&mut self, catalogue: &Catalogue) {
+        let hour = self.now.minute().hour();
+        for service in catalogue.iter() {
+            self.born.entry(service.id).or_insert(hour);
+        }
+        self.catalogue = Arc::new(catalogue.clone());
+    }
+
+    fn count(&mut self, report: &Report) {
+        self.totals.reports += 1;
+        self.last_report_at = Some(self.now);
+        let late =
+            self.now.millis_since(report.occurred_at) > i64::from(self.policy.lateness_minutes) * 60_000;
+        let Some((shard, born)) = self.home(report.service) else { return };
+        if late {
+            self.totals.late += 1;
+            return;
+        }
+        match self.shards[shard].count(report, self.now, born, (&self.policy, self.rates)) {
+            Standing::New => {}
+            Standing::Repeat => self.totals.repeats += 1,
+            Standing::OverSubnetCap => self.totals.over_subnet_cap += 1,
+        }
+    }
+
+    fn step(&mut self, at: UtcTime, full_minute: bool, derived: &mut Derived) {
+        let mut looks = Vec::new();
+        for shard in &mut self.shards {
+            looks.append(&mut shard.look(at, &self.policy));
+        }
+        looks.sort_by_key(|look| look.service);
+        let now = Circumstances {
+            at,
+            full_minute: full_minute && at.millis().rem_euclid(60_000) == 0,
+            policy: &self.policy,
+            policy_digest: &self.policy_digest,
+        };
+        self.decisions = self.correlator.step(&looks, now, derived);
+    }
+
+    /// Five-minute counts become history once no report in them can be late any more.
+    fn roll_up(&mut self, at: UtcTime, last: UtcTime, derived: &mut Derived) {
+        let settled = |at: UtcTime| at.minute().minus(self.policy.lateness_minutes).0 / 5;
+        let (from, to) = (settled(last), settled(at));
+        // A pause longer than the rings remember leaves nothing to roll up.
+        for step in from.max(to.saturating_sub(8))..to {
+            for shard in &self.shards {
+                shard.roll_up(Minute(step * 5), &mut derived.roll_ups);
+            }
+        }
+        derived.roll_ups.sort_by_key(|row| (row.start, row.key));
+        let services: Vec<ServiceId> = self.correlator.open_services().collect();
+        for service in services {
+            let shard = self.shard_of(service);
+            let Some(subject) = self.shards[shard].subjects.get(&service) else { continue };
+            let Some(whole) = subject.series.get(&Facet::All) else { continue };
+            let bar = |step: u32| publish::bar(subject, whole, step, &self.policy);
+            self.correlator.chart(service, at.minute().0 / 5 - 1, bar, derived);
+        }
+    }
+}
+
+/// Digest of a policy: BLAKE3 over its compact binary form, the first 16 hex digits.
+fn digest(policy: &Policy) -> String {
+    let bytes = postcard::to_allocvec(policy).unwrap_or_default();
+    blake3::hash(&bytes).to_hex()[..16].to_owned()
+}

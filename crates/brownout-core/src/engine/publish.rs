@@ -1,0 +1,327 @@
+//! Draws snapshots: what changed anew, what did not by reference.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use libm::log;
+use rustc_hash::FxBuildHasher;
+
+use super::EngineState;
+use super::subject::{Series, Subject};
+use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
+use crate::series::negative_binomial::{ln_tail, quantile};
+use crate::series::{DayRing, Expected, Windows, whole};
+use crate::snapshot::{Band, Bar, Chart, CountryView, PlaceView, ServiceView, Snapshot, State};
+use crate::verdict::{Facts, Part, judge};
+
+/// Most rows of one list of places or networks.
+const ROWS_MAX: usize = 50;
+/// Bars of a day's chart.
+const BARS: u32 = DayRing::STEPS;
+
+/// What is kept between snapshots so that each costs only what changed.
+#[derive(Debug, Default)]
+pub(super) struct Publisher {
+    serial: u64,
+    step: u32,
+    views: IndexMap<ServiceId, Arc<ServiceView>, FxBuildHasher>,
+    /// Usual per hour, newest last: the usual of an hour is drawn once and stays as it was.
+    usual: IndexMap<ServiceId, VecDeque<(u32, Band, f32)>, FxBuildHasher>,
+    incidents: IndexMap<ServiceId, (u64, Arc<crate::snapshot::IncidentView>), FxBuildHasher>,
+}
+
+impl Publisher {
+    pub(super) fn publish(&mut self, state: &mut EngineState) -> Arc<Snapshot> {
+        let at = state.now;
+        // Serials must grow over restarts too, for readers keep them.
+        self.serial = (self.serial + 1).max(u64::try_from(state.now.millis() / 100).unwrap_or(0));
+        let step = at.minute().0 / 5;
+        let all_new = step != self.step;
+        self.step = step;
+        let catalogue = state.catalogue.clone();
+        let mut services = Vec::with_capacity(catalogue.len());
+        for service in catalogue.iter() {
+            let known = self.views.get(&service.id);
+            let shard = state.shard_of(service.id);
+            let subject = state.shards[shard].subjects.get_mut(&service.id);
+            let dirty = subject.is_some_and(|subject| std::mem::take(&mut subject.dirty))
+                || state.correlator.open(service.id).is_some();
+            match known {
+                Some(view) if !dirty && !all_new => services.push(view.clone()),
+                _ => {
+                    let view = Arc::new(self.draw(state, service.id, at));
+                    self.views.insert(service.id, view.clone());
+                    services.push(view);
+                }
+            }
+        }
+        self.snapshot(state, at, services)
+    }
+
+    fn snapshot(
+        &mut self,
+        state: &EngineState,
+        at: UtcTime,
+        services: Vec<Arc<ServiceView>>,
+    ) -> Arc<Snapshot> {
+        let mut incidents = Vec::new();
+        self.incidents.retain(|service, _| state.correlator.open(*service).is_some());
+        for service in state.correlator.open_services() {
+            let Some(incident) = state.correlator.open(service) else { continue };
+            let kept = self.incidents.get(&service).filter(|(changes, _)| *changes == incident.changes());
+            let view = match kept {
+                Some((_, view)) => view.clone(),
+                None => {
+                    let view = Arc::new(incident.view());
+                    self.incidents.insert(service, (incident.changes(), view.clone()));
+                    view
+                }
+            };
+            incidents.push(view);
+        }
+        incidents.sort_by_key(|view| {
+            (std::cmp::Reverse(view.scopes.first().map_or(0, |scope| scope.observed)), view.id)
+        });
+        incidents.extend(state.correlator.ended().iter().cloned());
+        let mut totals = state.totals;
+        totals.sources_15_minutes = services.iter().map(|view| u64::from(view.observed)).sum();
+        for subject in state.shards.iter().flat_map(|shard| shard.subjects.values()) {
+            totals.series += subject.series.len() as u64;
+            totals.series_active += subject.active().len() as u64;
+        }
+        Arc::new(Snapshot {
+            serial: self.serial,
+            at,
+            seq: state.seq,
+            last_report_at: state.last_report_at,
+            catalogue: state.catalogue.clone(),
+            channels: state.channels.iter().map(|(id, name)| (*id, name.clone())).collect(),
+            countries: countries(&services),
+            services,
+            incidents,
+            totals,
+        })
+    }
+
+    fn draw(&mut self, state: &EngineState, service: ServiceId, at: UtcTime) -> ServiceView {
+        let subject = state.shards[state.shard_of(service)].subjects.get(&service);
+        let incident = state.correlator.open(service);
+        let whole_series = subject.and_then(|subject| Some((subject, subject.series.get(&Facet::All)?)));
+        let windows =
+            whole_series.and_then(|(_, series)| Some(Windows::of(&series.recent.as_deref()?.ring, at)));
+        let windows = windows.unwrap_or_default();
+        let expected = whole_series.map(|(subject, series)| subject.usual(Facet::All, series, at, 15.0));
+        let usual = expected.map(band).unwrap_or_default();
+        let places = subject.map(|subject| Places::of(subject, state, at)).unwrap_or_default();
+        let observed = windows.shown();
+        let reported = subject.is_some_and(|subject| subject.last_report_at.is_some());
+        let calm = if reported { State::Calm } else { State::Insufficient };
+        let verdict = incident.and_then(|incident| incident.verdict().cloned()).unwrap_or_else(|| {
+            let whole =
+                Part { facet: Facet::All, observed, expected: f64::from(usual.mean), recurrence_years: 0.0 };
+            Arc::new(judge(&Facts {
+                service,
+                incident: None,
+                revision: 0,
+                as_of: at,
+                state: calm,
+                since: None,
+                whole,
+                parts: &[],
+                top_network: None,
+                sources_hour: windows.longest(),
+                subnets: 0,
+                learning: subject.is_none_or(Subject::is_learning),
+                held: None,
+                policy: &state.policy_digest,
+            }))
+        });
+        let ended =
+            state.correlator.ended().iter().filter(|view| view.id.service == service).map(|view| view.id);
+        ServiceView {
+            service,
+            version: self.serial,
+            state: incident.map_or(calm, super::correlator::Incident::state),
+            learning: subject.is_none_or(Subject::is_learning),
+            incident: incident.map(super::correlator::Incident::id),
+            since: incident.map(super::correlator::Incident::opened_at),
+            observed,
+            usual,
+            verdict,
+            chart: self.chart(service, whole_series, at, &state.policy),
+            kinds: places.kinds,
+            channels: places.channels,
+            page_views: subject.map_or(0, |subject| {
+                u32::try_from(subject.page_views.sum(at.minute(), 60)).unwrap_or(u32::MAX)
+            }),
+            countries: places.countries,
+            regions: places.regions,
+            cities: places.cities,
+            networks: places.networks,
+            incidents: incident.map(super::correlator::Incident::id).into_iter().chain(ended).collect(),
+            last_report_at: subject.and_then(|subject| subject.last_report_at),
+        }
+    }
+
+    /// The last 24 hours. Before the first report there is nothing to show, which is a gap.
+    fn chart(
+        &mut self,
+        service: ServiceId,
+        whole_series: Option<(&Subject, &Series)>,
+        at: UtcTime,
+        policy: &Policy,
+    ) -> Chart {
+        let step = at.minute().0 / 5;
+        let first = (step + 1).saturating_sub(BARS);
+        let mut chart =
+            Chart { start: Minute(first * 5), step_minutes: 5, bars: Vec::new(), incomplete: true };
+        let Some((subject, series)) = whole_series else {
+            chart.bars = vec![Bar::default(); (step + 1 - first) as usize];
+            return chart;
+        };
+        let usual = self.usual.entry(service).or_default();
+        for hour in first / 12..=step / 12 {
+            if usual.back().is_none_or(|(last, ..)| *last < hour) {
+                let (band, threshold) = usual_of_hour(subject, series, hour, policy);
+                usual.push_back((hour, band, threshold));
+            }
+        }
+        while usual.front().is_some_and(|(hour, ..)| *hour < first / 12) {
+            usual.pop_front();
+        }
+        let oldest = usual.front().map_or(0, |(hour, ..)| *hour);
+        chart.bars = (first..=step)
+            .map(|step| {
+                let (_, band, threshold) =
+                    usual.get((step / 12 - oldest) as usize).copied().unwrap_or_default();
+                Bar { count: count_of(subject, series, step), usual: band, threshold }
+            })
+            .collect();
+        chart
+    }
+}
+
+/// One bar of the service as a whole, drawn from scratch: the same whenever it is asked for.
+pub(super) fn bar(subject: &Subject, series: &Series, step: u32, policy: &Policy) -> Bar {
+    let (usual, threshold) = usual_of_hour(subject, series, step / 12, policy);
+    Bar { count: count_of(subject, series, step), usual, threshold }
+}
+
+fn count_of(subject: &Subject, series: &Series, step: u32) -> Option<u32> {
+    let day = &series.shape.as_ref()?.day;
+    (step / 12 >= subject.born_hour()).then(|| whole(u64::from(day.get(step))))
+}
+
+/// What is usual for five minutes in the middle of an hour, and from which count they depart.
+fn usual_of_hour(subject: &Subject, series: &Series, hour: u32, policy: &Policy) -> (Band, f32) {
+    let middle = Minute(hour.saturating_mul(60)).start().plus_seconds(1800 + 150);
+    let expected = subject.usual(Facet::All, series, middle, 5.0);
+    (band(expected), threshold(expected, policy))
+}
+
+fn band(expected: Expected) -> Band {
+    Band {
+        p10: quantile(0.1, expected) as f32,
+        median: quantile(0.5, expected) as f32,
+        p90: quantile(0.9, expected) as f32,
+        mean: expected.mean as f32,
+    }
+}
+
+/// The smallest count of five minutes that is a departure on its own.
+fn threshold(expected: Expected, policy: &Policy) -> f32 {
+    let allowed = log(policy.possible_per_service_year * 0.5) - log(crate::series::looks_per_year(5) * 5.0);
+    let (mut low, mut high) = (policy.possible_sources_min, policy.possible_sources_min);
+    while ln_tail(high, expected) > allowed && high < u32::MAX / 4 {
+        low = high;
+        high *= 2;
+    }
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if ln_tail(middle, expected) > allowed { low = middle + 1 } else { high = middle }
+    }
+    low as f32
+}
+
+/// The lists of one service.
+#[derive(Default)]
+struct Places {
+    kinds: Vec<(crate::model::ProblemKind, u32)>,
+    channels: Vec<(crate::model::ChannelId, u32)>,
+    countries: Vec<PlaceView>,
+    regions: Vec<PlaceView>,
+    cities: Vec<PlaceView>,
+    networks: Vec<PlaceView>,
+}
+
+impl Places {
+    fn of(subject: &Subject, state: &EngineState, at: UtcTime) -> Self {
+        let mut places = Places::default();
+        let incident = state.correlator.open(subject.service);
+        for facet in subject.active() {
+            let Some(series) = subject.series.get(facet) else { continue };
+            let Some(recent) = series.recent.as_deref() else { continue };
+            let windows = Windows::of(&recent.ring, at);
+            let hour = windows.longest();
+            if hour == 0 {
+                continue;
+            }
+            match facet {
+                Facet::All => continue,
+                Facet::Kind(kind) => places.kinds.push((*kind, hour)),
+                Facet::Channel(channel) => places.channels.push((*channel, hour)),
+                _ => {}
+            }
+            // A place with very few sources could point at a person.
+            let list = match facet {
+                _ if hour < state.policy.materialise_sources => continue,
+                Facet::Country(_) => &mut places.countries,
+                Facet::Region(_) => &mut places.regions,
+                Facet::City(_) => &mut places.cities,
+                Facet::Network(_) => &mut places.networks,
+                _ => continue,
+            };
+            let scope = incident.and_then(|incident| incident.scope(*facet)).filter(|scope| scope.is_open());
+            list.push(PlaceView {
+                facet: *facet,
+                state: scope.map_or(State::Calm, |scope| scope.state()),
+                since: scope.map(|scope| scope.since()),
+                observed: windows.shown(),
+                expected: subject.usual(*facet, series, at, 15.0).mean as f32,
+            });
+        }
+        places.kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(*count), *kind));
+        places.channels.sort_by_key(|(channel, count)| (std::cmp::Reverse(*count), *channel));
+        for list in [&mut places.countries, &mut places.regions, &mut places.cities, &mut places.networks] {
+            list.sort_by_key(|row| (row.state == State::Calm, std::cmp::Reverse(row.observed), row.facet));
+            list.truncate(ROWS_MAX);
+        }
+        places
+    }
+}
+
+/// Countries over all services, most sources first.
+fn countries(services: &[Arc<ServiceView>]) -> Vec<CountryView> {
+    let mut countries: IndexMap<CountryCode, CountryView, FxBuildHasher> = IndexMap::default();
+    for view in services {
+        for row in &view.countries {
+            let Facet::Country(country) = row.facet else { continue };
+            let entry = countries.entry(country).or_insert_with(|| CountryView {
+                country,
+                observed: 0,
+                services: Vec::new(),
+            });
+            entry.observed += row.observed;
+            if matches!(row.state, State::Possible | State::Confirmed) {
+                entry.services.push((view.service, row.state));
+            }
+        }
+    }
+    let mut countries: Vec<CountryView> = countries.into_values().collect();
+    for country in &mut countries {
+        country.services.sort_by_key(|(service, state)| (std::cmp::Reverse(*state), *service));
+    }
+    countries.sort_by_key(|country| (std::cmp::Reverse(country.observed), country.country));
+    countries
+}

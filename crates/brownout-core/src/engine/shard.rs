@@ -1,0 +1,123 @@
+//! A share of the services; shards never see each other.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
+
+use super::correlator::{Decision, ServiceLook};
+use super::sources::Standing;
+use super::subject::Subject;
+use crate::effect::RollUp;
+use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
+use crate::series::{LearningRates, Windows};
+use crate::verdict::Part;
+
+/// The services of one shard, by number.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Shard {
+    pub(crate) subjects: IndexMap<ServiceId, Subject, FxBuildHasher>,
+    /// Services with an open incident.
+    watched: BTreeSet<ServiceId>,
+    /// Services with reports since the last look.
+    reported: BTreeSet<ServiceId>,
+}
+
+impl Shard {
+    pub(crate) fn subject(&mut self, service: ServiceId, born_hour: u32, policy: &Policy) -> &mut Subject {
+        self.subjects.entry(service).or_insert_with(|| Subject::new(service, born_hour, policy))
+    }
+
+    /// Counts one report. `born_hour` is when the service came into the catalogue.
+    pub(crate) fn count(
+        &mut self,
+        report: &Report,
+        received_at: UtcTime,
+        born_hour: u32,
+        rules: (&Policy, LearningRates),
+    ) -> Standing {
+        let (policy, rates) = rules;
+        let subject = self.subject(report.service, born_hour, policy);
+        let was_touched = subject.is_touched();
+        let standing = subject.count(report, received_at, policy, rates);
+        if !was_touched {
+            self.reported.insert(report.service);
+        }
+        standing
+    }
+
+    pub(crate) fn view(&mut self, views: &PageViews, at: UtcTime, born_hour: u32, policy: &Policy) {
+        let subject = self.subject(views.service, born_hour, policy);
+        subject.page_views.add(at.minute(), views.count);
+        subject.dirty = true;
+    }
+
+    /// Carries out the correlator's decisions of the tick before.
+    pub(crate) fn obey(&mut self, decision: &Decision, hour: u32) {
+        let Some(subject) = self.subjects.get_mut(&decision.service) else { return };
+        subject.obey(decision.watched.clone(), decision.freeze, hour);
+        if decision.watched.is_empty() {
+            self.watched.remove(&decision.service);
+        } else {
+            self.watched.insert(decision.service);
+        }
+    }
+
+    /// Whether anything waits to be looked at.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.reported.is_empty() || !self.watched.is_empty()
+    }
+
+    /// Looks at what changed and at what is watched, by service.
+    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<ServiceLook> {
+        let mut services = std::mem::take(&mut self.reported);
+        services.extend(self.watched.iter().copied());
+        let mut looks = Vec::new();
+        for service in services {
+            let Some(subject) = self.subjects.get_mut(&service) else { continue };
+            let signals = subject.look(at, policy);
+            if !signals.is_empty() {
+                looks.push(look_of(subject, signals, at));
+            }
+        }
+        looks
+    }
+
+    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates) {
+        for subject in self.subjects.values_mut() {
+            subject.turn_hour(hour, policy, rates);
+        }
+    }
+
+    pub(crate) fn roll_up(&self, start: Minute, into: &mut Vec<RollUp>) {
+        for subject in self.subjects.values() {
+            subject.roll_up(start, into);
+        }
+    }
+}
+
+fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime) -> ServiceLook {
+    let windows = |facet: &Facet| {
+        let recent = subject.series.get(facet)?.recent.as_deref()?;
+        Some(Windows::of(&recent.ring, at))
+    };
+    let whole = windows(&Facet::All).unwrap_or_default();
+    let usual = subject
+        .series
+        .get(&Facet::All)
+        .map_or(0.0, |series| subject.usual(Facet::All, series, at, whole.minutes[2].max(14.0)).mean);
+    let networks = subject.active().iter().filter(|facet| matches!(facet, Facet::Network(_)));
+    let top_network = networks
+        .filter_map(|facet| Some((*facet, windows(facet)?.longest())))
+        .max_by_key(|(facet, sources)| (*sources, *facet));
+    ServiceLook {
+        service: subject.service,
+        signals,
+        whole: Part { facet: Facet::All, observed: whole.shown(), expected: usual, recurrence_years: 0.0 },
+        sources_hour: whole.longest(),
+        subnets: subject.sources.subnets(),
+        top_network,
+        learning: subject.is_learning(),
+    }
+}

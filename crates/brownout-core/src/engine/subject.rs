@@ -1,0 +1,491 @@
+//! Everything that is counted about one service.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use libm::log;
+use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
+
+use super::sources::{SourceWindow, Standing, SubnetSketch};
+use crate::effect::RollUp;
+use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
+use crate::series::{
+    Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, Windows, onset, read,
+};
+use crate::snapshot::Onset;
+
+/// Sources per hour that a service is given before anything is known of it. With the prior's wide
+/// shape (see `LEVEL_SHAPE`) any level from none to some thousands is possible then, and after an
+/// hour or two of counting, even of nothing, the figure hardly matters.
+const PRIOR_PER_HOUR: f64 = 400.0;
+
+/// Share of its service that a place or network is given before anything is known of it.
+const PRIOR_SHARE: f64 = 0.1;
+
+/// Most series of one service; what is beyond is counted in its parents only.
+const SERIES_MAX: usize = 20_000;
+/// Most places and networks that wait for enough sources to become a series.
+const CANDIDATES_MAX: usize = 20_000;
+/// A place or network without a report for this many hours loses its series.
+const EVICTED_AFTER_HOURS: u32 = 28 * 24;
+/// Hours of counts held until they are learned from; more than the longest lag.
+const HOURS_HELD: usize = 26;
+
+/// The part of a series that exists only while it has recent counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Recent {
+    pub(crate) ring: MinuteRing,
+    /// Hundredths per hour; the slot of hour h is h modulo the length.
+    hours: [u32; HOURS_HELD],
+    newest_hour: u32,
+    last: Minute,
+    subnets: SubnetSketch,
+    touched: bool,
+}
+
+impl Recent {
+    fn new(minute: Minute) -> Self {
+        Recent {
+            ring: MinuteRing::new(minute),
+            hours: [0; HOURS_HELD],
+            newest_hour: minute.hour(),
+            last: minute,
+            subnets: SubnetSketch::default(),
+            touched: false,
+        }
+    }
+
+    fn add(&mut self, minute: Minute, hundredths: u32, subnet: u64) {
+        self.ring.add(minute, hundredths);
+        let hour = minute.hour();
+        if hour > self.newest_hour {
+            for step in 1..=(hour - self.newest_hour).min(HOURS_HELD as u32) {
+                self.hours[(self.newest_hour + step) as usize % HOURS_HELD] = 0;
+            }
+            self.newest_hour = hour;
+        }
+        let slot = &mut self.hours[hour as usize % HOURS_HELD];
+        *slot = slot.saturating_add(hundredths);
+        self.last = self.last.max(minute);
+        self.subnets.add(subnet, hour);
+    }
+
+    /// Sources of a whole hour.
+    fn hour(&self, hour: u32) -> f64 {
+        if hour > self.newest_hour || self.newest_hour - hour >= HOURS_HELD as u32 {
+            0.0
+        } else {
+            f64::from(self.hours[hour as usize % HOURS_HELD]) / 100.0
+        }
+    }
+}
+
+/// Weekly shape and the last day; only the service as a whole and its countries have them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    pub(crate) profile: Profile,
+    pub(crate) day: DayRing,
+}
+
+/// One marginal of the service. Idle, it is its learned level and times only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Series {
+    pub(crate) learned: Learned,
+    /// The country a region or city is in, whose weekly shape it borrows.
+    home: Option<CountryCode>,
+    pub(crate) recent: Option<Box<Recent>>,
+    pub(crate) shape: Option<Box<Shape>>,
+}
+
+/// What one look at a part of the service gave.
+#[derive(Clone, Debug)]
+pub(crate) struct Signal {
+    pub(crate) facet: Facet,
+    pub(crate) reading: Reading,
+    /// A departure by the budget of "possible problems".
+    pub(crate) departs: bool,
+    /// A departure by the budget of "detected problems".
+    pub(crate) departs_strongly: bool,
+    /// When it began; only for departures of parts that are not watched yet.
+    pub(crate) onset: Option<Onset>,
+}
+
+/// Everything counted about one service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) service: ServiceId,
+    born_hour: u32,
+    pub(crate) sources: SourceWindow,
+    /// Index 0 is the service as a whole.
+    pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
+    candidates: IndexMap<Facet, Vec<(Minute, u32, u64)>, FxBuildHasher>,
+    /// Facets that have recent counts.
+    active: Vec<Facet>,
+    /// Indices of series that got counts since the last look.
+    touched: Vec<u32>,
+    /// Parts of an open incident: read at every look.
+    watched: BTreeSet<Facet>,
+    /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
+    frozen: Vec<(u32, u32)>,
+    pub(crate) page_views: MinuteRing,
+    pub(crate) last_report_at: Option<UtcTime>,
+    /// Something to show has changed since the last snapshot.
+    pub(crate) dirty: bool,
+}
+
+impl Subject {
+    pub(crate) fn new(service: ServiceId, born_hour: u32, policy: &Policy) -> Self {
+        let mut subject = Subject {
+            service,
+            born_hour,
+            sources: SourceWindow::new(policy.repeat_minutes),
+            series: IndexMap::default(),
+            candidates: IndexMap::default(),
+            active: Vec::new(),
+            touched: Vec::new(),
+            watched: BTreeSet::new(),
+            frozen: Vec::new(),
+            page_views: MinuteRing::new(Minute(0)),
+            last_report_at: None,
+            dirty: true,
+        };
+        subject.series.insert(Facet::All, subject.new_series(Facet::All, None));
+        subject
+    }
+
+    fn new_series(&self, facet: Facet, home: Option<CountryCode>) -> Series {
+        let shaped = matches!(facet, Facet::All | Facet::Country(_));
+        Series {
+            learned: Learned::new(self.born_hour),
+            home,
+            recent: None,
+            shape: shaped.then(|| {
+                Box::new(Shape {
+                    profile: Profile::default(),
+                    day: DayRing::new(Minute(self.born_hour.saturating_mul(60))),
+                })
+            }),
+        }
+    }
+
+    /// Counts a report in the minute it happened. `received_at` is the present.
+    pub(crate) fn count(
+        &mut self,
+        report: &Report,
+        received_at: UtcTime,
+        policy: &Policy,
+        rates: LearningRates,
+    ) -> Standing {
+        self.last_report_at = Some(received_at);
+        self.dirty = true;
+        let at = report.occurred_at.min(received_at);
+        let standing = self.sources.admit(&report.source, at, policy.subnet_sources_max);
+        let hundredths = u32::from(report.weight.percent());
+        if standing != Standing::New || hundredths == 0 {
+            return standing;
+        }
+        let minute = at.minute();
+        let count = Count { minute, hundredths, subnet: report.source.subnet, home: report.place.country };
+        self.add(Facet::All, count, rates);
+        if let Some(country) = report.place.country {
+            self.add(Facet::Country(country), count, rates);
+        }
+        if let Some(region) = report.place.region {
+            self.add(Facet::Region(region), count, rates);
+        }
+        if let Some(city) = report.place.city {
+            self.add_once_materialised(Facet::City(city), count, policy, rates);
+        }
+        if let Some(asn) = report.network {
+            self.add_once_materialised(Facet::Network(asn), count, policy, rates);
+        }
+        self.add(Facet::Kind(report.kind), count, rates);
+        self.add(Facet::Channel(report.channel), count, rates);
+        standing
+    }
+
+    fn add(&mut self, facet: Facet, count: Count, rates: LearningRates) {
+        let index = match self.series.get_index_of(&facet) {
+            Some(index) => index,
+            None if self.series.len() >= SERIES_MAX => return,
+            None => {
+                let home = matches!(facet, Facet::Region(_) | Facet::City(_)).then_some(count.home).flatten();
+                self.series.insert_full(facet, self.new_series(facet, home)).0
+            }
+        };
+        let Some((_, series)) = self.series.get_index_mut(index) else { return };
+        if let Some(shape) = &mut series.shape {
+            shape.day.add(count.minute, count.hundredths);
+        }
+        let recent = match &mut series.recent {
+            Some(recent) => recent,
+            None => {
+                series.learned.pass_silently(count.minute.hour(), rates);
+                self.active.push(facet);
+                series.recent.insert(Box::new(Recent::new(count.minute)))
+            }
+        };
+        recent.add(count.minute, count.hundredths, count.subnet);
+        if !recent.touched {
+            recent.touched = true;
+            self.touched.push(index as u32);
+        }
+    }
+
+    /// Counts for a city or network, which becomes a series only after a few sources.
+    fn add_once_materialised(&mut self, facet: Facet, count: Count, policy: &Policy, rates: LearningRates) {
+        if self.series.contains_key(&facet) {
+            return self.add(facet, count, rates);
+        }
+        if self.candidates.len() >= CANDIDATES_MAX && !self.candidates.contains_key(&facet) {
+            return;
+        }
+        let waiting = self.candidates.entry(facet).or_default();
+        waiting.push((count.minute, count.hundredths, count.subnet));
+        if waiting.len() >= policy.materialise_sources as usize {
+            let waiting = self.candidates.swap_remove(&facet).unwrap_or_default();
+            for (minute, hundredths, subnet) in waiting {
+                self.add(facet, Count { minute, hundredths, subnet, ..count }, rates);
+            }
+        }
+    }
+
+    /// Looks at what got counts since the last look and at what is watched, in a fixed order.
+    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<Signal> {
+        let mut facets: BTreeSet<Facet> = self.watched.clone();
+        for index in std::mem::take(&mut self.touched) {
+            let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
+            if let Some(recent) = &mut series.recent {
+                recent.touched = false;
+            }
+            if !matches!(facet, Facet::Kind(_) | Facet::Channel(_)) {
+                facets.insert(*facet);
+            }
+        }
+        facets.into_iter().filter_map(|facet| self.look_at(facet, at, policy)).collect()
+    }
+
+    fn look_at(&self, facet: Facet, at: UtcTime, policy: &Policy) -> Option<Signal> {
+        let series = self.series.get(&facet)?;
+        let watched = self.watched.contains(&facet);
+        let Some(recent) = series.recent.as_deref() else {
+            return watched.then(|| {
+                let reading = read(&Windows::default(), |minutes| self.usual(facet, series, at, minutes));
+                Signal { facet, reading, departs: false, departs_strongly: false, onset: None }
+            });
+        };
+        let windows = Windows::of(&recent.ring, at);
+        // Most series never reach the floor, so nothing more is worked out for them.
+        if !watched && windows.longest() < policy.possible_sources_min {
+            return None;
+        }
+        let (possible, detected) = self.budgets(facet, policy);
+        let reading = read(&windows, |minutes| self.usual(facet, series, at, minutes));
+        let subnets = recent.subnets.estimate(at.minute().hour());
+        let departs = reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
+        if !watched && !departs {
+            return None;
+        }
+        Some(Signal {
+            facet,
+            reading,
+            departs,
+            departs_strongly: departs && reading.exceeds(detected),
+            onset: (departs && !watched)
+                .then(|| onset(&recent.ring, at, |minutes| self.usual(facet, series, at, minutes))),
+        })
+    }
+
+    /// Half of the service's budget goes to the service as a whole, half is shared by its parts.
+    fn budgets(&self, facet: Facet, policy: &Policy) -> (Budget, Budget) {
+        let share = if facet == Facet::All { 0.5 } else { 0.5 / self.series.len().max(1) as f64 };
+        let budget = |per_year: f64| Budget {
+            ln_per_year: log(per_year * share),
+            sources_min: policy.possible_sources_min,
+        };
+        (budget(policy.possible_per_service_year), budget(policy.detected_per_service_decade / 10.0))
+    }
+
+    /// What is usual for the `minutes` up to `at`.
+    pub(crate) fn usual(&self, facet: Facet, series: &Series, at: UtcTime, minutes: f64) -> Expected {
+        let prior = self.prior(facet);
+        let level = series.learned.level(prior.mean);
+        let size = series.learned.noise_size(prior.size, level);
+        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
+        let factor = self.profile(series).map_or(1.0, |profile| f64::from(profile.at(middle)));
+        series.learned.expected(level * factor * minutes / 60.0, size)
+    }
+
+    /// Level per hour and noise size that are assumed where a series has taught nothing: for the
+    /// service the category's, for its parts a share of the service's.
+    fn prior(&self, facet: Facet) -> Expected {
+        let unknown = Expected { mean: PRIOR_PER_HOUR, size: Learned::noise_size_default() };
+        match self.series.get_index(0) {
+            Some((_, whole)) if facet != Facet::All => {
+                let level = whole.learned.level(unknown.mean);
+                Expected { mean: level * PRIOR_SHARE, size: whole.learned.noise_size(unknown.size, level) }
+            }
+            _ => unknown,
+        }
+    }
+
+    /// A series' own weekly shape, its country's, or that of the service as a whole.
+    fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
+        let of_home = || series.home.and_then(|home| self.series.get(&Facet::Country(home)));
+        let of_whole = || self.series.get_index(0).map(|(_, whole)| whole);
+        let shape = series
+            .shape
+            .as_ref()
+            .or_else(|| of_home()?.shape.as_ref())
+            .or_else(|| of_whole()?.shape.as_ref());
+        shape.map(|shape| &shape.profile)
+    }
+
+    /// Whether the service as a whole still goes by the prior.
+    pub(crate) fn is_learning(&self) -> bool {
+        self.series.get_index(0).is_none_or(|(_, whole)| whole.learned.is_learning())
+    }
+
+    /// The correlator's decisions of the tick before: what to watch, whether to learn.
+    pub(crate) fn obey(&mut self, watched: BTreeSet<Facet>, freeze: Option<bool>, hour: u32) {
+        self.watched = watched;
+        self.dirty = true;
+        match freeze {
+            // The hour before is left out too: the rise began before it was called.
+            Some(true) => self.frozen.push((hour.saturating_sub(1), u32::MAX)),
+            Some(false) => {
+                if let Some(last) = self.frozen.last_mut().filter(|last| last.1 == u32::MAX) {
+                    last.1 = hour + 1;
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn is_frozen(&self, hour: u32, policy: &Policy) -> bool {
+        self.frozen.iter().any(|(from, to)| {
+            hour >= *from && hour < (*to).min(from.saturating_add(policy.freeze_hours_max + 1))
+        })
+    }
+
+    /// Once an hour: learns from hours that are old enough and puts idle series to rest.
+    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates) {
+        for facet in std::mem::take(&mut self.active) {
+            self.fold(facet, hour, policy, rates);
+            let Some(series) = self.series.get_mut(&facet) else { continue };
+            let rests = series.recent.as_ref().is_some_and(|recent| {
+                hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2
+                    && !self.watched.contains(&facet)
+            });
+            if rests {
+                series.recent = None;
+            } else {
+                self.active.push(facet);
+            }
+        }
+        if self.active.is_empty() {
+            self.sources.forget();
+        }
+        let horizon = Minute(hour.saturating_sub(24) * 60);
+        self.candidates.retain(|_, waiting| waiting.last().is_some_and(|(minute, ..)| *minute >= horizon));
+        self.frozen.retain(|(_, to)| *to > hour.saturating_sub(48));
+        if hour.is_multiple_of(24) {
+            self.evict(hour);
+        }
+    }
+
+    /// Series that have rested for four weeks go; what they knew has faded by half anyway.
+    fn evict(&mut self, hour: u32) {
+        let kept = |facet: &Facet, series: &Series| {
+            !matches!(facet, Facet::City(_) | Facet::Network(_) | Facet::Region(_))
+                || series.recent.is_some()
+                || hour.saturating_sub(series.learned.folded_hour) < EVICTED_AFTER_HOURS
+        };
+        if self.series.iter().any(|(facet, series)| !kept(facet, series)) {
+            self.series.retain(|facet, series| kept(facet, series));
+            // Indices moved; whatever was touched is looked at again.
+            self.touched.clear();
+            for (index, (_, series)) in self.series.iter_mut().enumerate() {
+                if series.recent.as_ref().is_some_and(|recent| recent.touched) {
+                    self.touched.push(index as u32);
+                }
+            }
+        }
+    }
+
+    fn fold(&mut self, facet: Facet, hour: u32, policy: &Policy, rates: LearningRates) {
+        let prior = self.prior(facet);
+        let Some(series) = self.series.get_mut(&facet) else { return };
+        let mut learned = series.learned;
+        let mut shape = series.shape.take();
+        // While nothing is known a fresh hour is worth more than the caution of the lag.
+        let lag = |learned: &Learned| if learned.is_learning() { 1 } else { rates.lag_hours };
+        while learned.folded_hour.saturating_add(lag(&learned)) <= hour {
+            let folding = learned.folded_hour;
+            let Some(series) = self.series.get(&facet) else { break };
+            let Some(recent) = &series.recent else { break };
+            if self.is_frozen(folding, policy) {
+                learned.leave_out(folding + 1);
+                continue;
+            }
+            let hour_of_week = Minute(folding.saturating_mul(60)).hour_of_week();
+            let profile = shape.as_ref().map(|shape| &shape.profile).or_else(|| self.profile(series));
+            let factor = profile.map_or(1.0, |profile| profile.hour(hour_of_week));
+            let counted = recent.hour(folding);
+            let weight = learned.learn(counted, f64::from(factor), prior, rates);
+            if let Some(shape) = &mut shape {
+                let level = learned.level(prior.mean).max(1e-6);
+                let size = learned.noise_size(prior.size, level);
+                let told = weight * level * size / (level + size);
+                let keep = libm::pow(rates.keep_per_hour, 168.0);
+                shape.profile.learn(hour_of_week, (counted / level) as f32, told as f32, keep as f32);
+            }
+        }
+        if let Some(series) = self.series.get_mut(&facet) {
+            series.learned = learned;
+            series.shape = shape;
+        }
+    }
+
+    /// Counts of the five minutes that begin with `start`, for the history.
+    pub(crate) fn roll_up(&self, start: Minute, into: &mut Vec<RollUp>) {
+        for facet in &self.active {
+            let Some(series) = self.series.get(facet) else { continue };
+            let Some(recent) = &series.recent else { continue };
+            let sum = recent.ring.sum(start.plus(4), 5);
+            if sum > 0 {
+                into.push(RollUp {
+                    key: SeriesKey { service: self.service, facet: *facet },
+                    start,
+                    hundredths: u32::try_from(sum).unwrap_or(u32::MAX),
+                    expected: self.usual(*facet, series, start.plus(5).start(), 5.0).mean as f32,
+                });
+            }
+        }
+    }
+
+    /// Facets with recent counts, in no order that means anything.
+    pub(crate) fn active(&self) -> &[Facet] {
+        &self.active
+    }
+
+    /// Hour in which the service came into the catalogue.
+    pub(crate) fn born_hour(&self) -> u32 {
+        self.born_hour
+    }
+
+    /// Whether anything waits to be looked at.
+    pub(crate) fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+}
+
+/// One source to be counted.
+#[derive(Clone, Copy)]
+struct Count {
+    minute: Minute,
+    hundredths: u32,
+    subnet: u64,
+    home: Option<CountryCode>,
+}

@@ -1,0 +1,201 @@
+//! One part of an incident: how a place, a network or the service as a whole fares over time.
+
+use serde::{Deserialize, Serialize};
+
+use super::waves::Waves;
+use crate::model::{Facet, Policy, UtcTime};
+use crate::series::Reading;
+use crate::snapshot::{Onset, ScopeView, State, Wave};
+
+/// What a look at a part means for its lifecycle.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// What was read.
+    pub reading: Reading,
+    /// A departure by the budget of "possible problems".
+    pub departs: bool,
+    /// A departure by the budget of "detected problems".
+    pub departs_strongly: bool,
+    /// When it began, if that was worked out.
+    pub onset: Option<Onset>,
+    /// The look is at a full minute, so the 15 minutes are whole and comparable.
+    pub full_minute: bool,
+    /// An operator keeps the incident at "possible".
+    pub held: bool,
+}
+
+/// What a look changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Step {
+    /// Became possible.
+    Possible,
+    /// Became confirmed.
+    Confirmed,
+    /// A wave's peak was passed.
+    Peak(Wave),
+    /// Ended.
+    Ended,
+}
+
+/// One part of an incident, followed from its first departure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScopeTrack {
+    /// The part.
+    pub facet: Facet,
+    state: State,
+    since: UtcTime,
+    confirmed_at: Option<UtcTime>,
+    ended_at: Option<UtcTime>,
+    last_elevated_at: UtcTime,
+    observed: u32,
+    expected: f64,
+    peak: u32,
+    peak_at: crate::model::Minute,
+    recurrence_years: f64,
+    onset: Onset,
+    waves: Waves,
+}
+
+impl ScopeTrack {
+    /// Begins with the look that departed.
+    pub fn begin(facet: Facet, at: UtcTime, look: &Look) -> Self {
+        let minute = at.minute();
+        let mut track = ScopeTrack {
+            facet,
+            state: State::Possible,
+            since: at,
+            confirmed_at: None,
+            ended_at: None,
+            last_elevated_at: at,
+            observed: look.reading.observed,
+            expected: look.reading.expected,
+            peak: 0,
+            peak_at: minute,
+            recurrence_years: look.reading.recurrence_years(),
+            onset: look.onset.unwrap_or(Onset { earliest: minute, likeliest: minute, latest: minute }),
+            waves: Waves::default(),
+        };
+        track.measure(at, look);
+        track
+    }
+
+    /// Takes the next look; what it changed, in order.
+    pub fn step(&mut self, at: UtcTime, look: &Look, policy: &Policy) -> Vec<Step> {
+        let mut steps: Vec<Step> = self.measure(at, look).map(Step::Peak).into_iter().collect();
+        if look.reading.elevated || look.departs {
+            self.last_elevated_at = at;
+        }
+        match self.state {
+            State::Ended if look.departs => {
+                self.state = State::Possible;
+                self.since = at;
+                self.confirmed_at = None;
+                self.ended_at = None;
+                steps.push(Step::Possible);
+            }
+            State::Ended => {}
+            _ if self.is_quiet(at, policy) => {
+                steps.extend(self.end(at));
+            }
+            State::Possible if self.is_confirmed_by(at, look, policy) => {
+                self.state = State::Confirmed;
+                self.confirmed_at = Some(at);
+                self.recurrence_years = self.recurrence_years.max(look.reading.recurrence_years());
+                steps.push(Step::Confirmed);
+            }
+            _ => {}
+        }
+        steps
+    }
+
+    /// Ends it now, by itself or by an operator.
+    pub fn end(&mut self, at: UtcTime) -> Vec<Step> {
+        if self.state == State::Ended {
+            return Vec::new();
+        }
+        let peak = self.waves.end(self.last_elevated_at.minute()).map(Step::Peak);
+        self.state = State::Ended;
+        self.ended_at = Some(at);
+        peak.into_iter().chain([Step::Ended]).collect()
+    }
+
+    fn measure(&mut self, at: UtcTime, look: &Look) -> Option<Wave> {
+        self.observed = look.reading.observed;
+        self.expected = look.reading.expected;
+        if !look.full_minute || self.state == State::Ended {
+            return None;
+        }
+        if look.reading.observed > self.peak {
+            self.peak = look.reading.observed;
+            self.peak_at = at.minute();
+        }
+        self.waves.follow(at.minute(), look.reading.observed)
+    }
+
+    fn is_quiet(&self, at: UtcTime, policy: &Policy) -> bool {
+        at.millis_since(self.last_elevated_at) >= i64::from(policy.quiet_minutes) * 60_000
+    }
+
+    /// Many sources soon, or fewer after longer: evidence and sufficient duration.
+    fn is_confirmed_by(&self, at: UtcTime, look: &Look, policy: &Policy) -> bool {
+        let lasted = |minutes: u32| at.millis_since(self.since) >= i64::from(minutes) * 60_000;
+        let many =
+            look.reading.observed >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
+        let few = look.reading.observed_hour >= policy.detected_few_sources_min
+            && lasted(policy.detected_few_minutes);
+        look.departs_strongly && !look.held && (many || few)
+    }
+
+    /// Possible, confirmed or ended.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Possible or confirmed.
+    pub fn is_open(&self) -> bool {
+        self.state != State::Ended
+    }
+
+    /// When it became possible.
+    pub fn since(&self) -> UtcTime {
+        self.since
+    }
+
+    /// Sources in the 15 minutes up to the last look.
+    pub fn observed(&self) -> u32 {
+        self.observed
+    }
+
+    /// Usual mean of these 15 minutes.
+    pub fn expected(&self) -> f64 {
+        self.expected
+    }
+
+    /// How rarely chance alone does what was seen when it became possible or confirmed, in years.
+    pub fn recurrence_years(&self) -> f64 {
+        self.recurrence_years
+    }
+
+    /// The most sources in any 15 minutes.
+    pub fn peak(&self) -> u32 {
+        self.peak
+    }
+
+    /// As readers see it.
+    pub fn view(&self) -> ScopeView {
+        ScopeView {
+            facet: self.facet,
+            state: self.state,
+            since: self.since,
+            confirmed_at: self.confirmed_at,
+            ended_at: self.ended_at,
+            observed: self.observed,
+            expected: self.expected as f32,
+            peak: self.peak,
+            peak_at: self.peak_at,
+            recurrence_years: self.recurrence_years,
+            onset: self.onset,
+            waves: self.waves.list().to_vec(),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Is there more than usual? One reading of one series at one instant.
+
+use libm::{exp, log};
+
+use super::negative_binomial::{Expected, glr, ln_tail};
+use super::ring::MinuteRing;
+use crate::model::{Minute, UtcTime};
+use crate::snapshot::Onset;
+
+/// The windows that are looked at, each ending now.
+pub const WINDOWS_MINUTES: [u32; 5] = [1, 5, 15, 30, 60];
+
+/// Index of the 15-minute window, the one that people are shown.
+const SHOWN: usize = 2;
+/// Index of the 60-minute window.
+const LONGEST: usize = 4;
+
+/// Average number of minutes in a year of 365.25 days.
+const MINUTES_PER_YEAR: f64 = 525_960.0;
+
+/// Looking at a window of w minutes again every minute is like so many independent looks per w
+/// minutes; simulation of overlapping windows gives 2 to 4, and the larger is the cautious one.
+const LOOKS_PER_WINDOW: f64 = 4.0;
+
+/// An interval's count departs from usual while chance alone would reach it less often than this.
+const ELEVATED_LN_P: f64 = -4.605_170_185_988_091; // ln 0.01
+
+/// Fewest sources in 15 minutes that can keep an incident going.
+const ELEVATED_SOURCES_MIN: u32 = 3;
+
+/// Readings that chance alone gives less often than this, in a year, are a departure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// ln of the allowed false alarms a year.
+    pub ln_per_year: f64,
+    /// Fewest sources within the window.
+    pub sources_min: u32,
+}
+
+/// Counts of the windows that end at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Windows {
+    /// Hundredths of sources per window, as in [`WINDOWS_MINUTES`].
+    pub hundredths: [u64; 5],
+    /// How long each window really is at this instant, in minutes.
+    pub minutes: [f64; 5],
+}
+
+impl Windows {
+    /// The windows of a ring that end at `at`. Within a minute the running minute is the last one,
+    /// counted for as long as it has lasted; at a full minute the last one is the minute before.
+    pub fn of(ring: &MinuteRing, at: UtcTime) -> Self {
+        let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
+        let last = if into > 0.0 { at.minute() } else { at.minute().minus(1) };
+        let short = if into > 0.0 { 1.0 - into } else { 0.0 };
+        let mut windows = Windows::default();
+        let (mut sum, mut next) = (0, 0);
+        for back in 0..WINDOWS_MINUTES[LONGEST] {
+            if back <= last.0 {
+                sum += u64::from(ring.get(Minute(last.0 - back)));
+            }
+            if back + 1 == WINDOWS_MINUTES[next] {
+                windows.hundredths[next] = sum;
+                windows.minutes[next] = f64::from(WINDOWS_MINUTES[next]) - short;
+                next += 1;
+            }
+        }
+        windows
+    }
+
+    /// Whole sources of the 15 minutes up to now.
+    pub fn shown(&self) -> u32 {
+        whole(self.hundredths[SHOWN])
+    }
+
+    /// Whole sources of the 60 minutes up to now.
+    pub fn longest(&self) -> u32 {
+        whole(self.hundredths[LONGEST])
+    }
+}
+
+/// Hundredths as a whole number of sources, rounded.
+pub(crate) fn whole(hundredths: u64) -> u32 {
+    u32::try_from((hundredths + 50) / 100).unwrap_or(u32::MAX)
+}
+
+/// What one look at a series says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Sources in the 15 minutes up to now.
+    pub observed: u32,
+    /// Sources in the 60 minutes up to now.
+    pub observed_hour: u32,
+    /// Usual mean of the 15 minutes.
+    pub expected: f64,
+    /// ln of how many times a year chance alone gives a reading at least this rare, over all
+    /// windows. Positive infinity when nothing is above usual.
+    pub ln_per_year: f64,
+    /// The window that is the rarest, in minutes.
+    pub window_minutes: u32,
+    /// Sources in that window.
+    pub window_sources: u32,
+    /// Generalised likelihood ratio of that window, in nats.
+    pub glr: f64,
+    /// The 15 minutes are above their 99th percentile.
+    pub elevated: bool,
+}
+
+impl Reading {
+    /// Whether the reading is a departure under a budget.
+    pub fn exceeds(&self, budget: Budget) -> bool {
+        self.ln_per_year <= budget.ln_per_year && self.window_sources >= budget.sources_min
+    }
+
+    /// How many years lie between such readings by chance, at most a thousand million.
+    pub fn recurrence_years(&self) -> f64 {
+        exp((-self.ln_per_year).min(20.723_265_836_946_41)) // ln 1e9
+    }
+}
+
+/// How many independent looks a year a window of `minutes` amounts to.
+pub(crate) fn looks_per_year(minutes: u32) -> f64 {
+    (LOOKS_PER_WINDOW * MINUTES_PER_YEAR / f64::from(minutes)).min(MINUTES_PER_YEAR)
+}
+
+/// Looks at all windows. `usual` gives what is expected of the `minutes` up to `at`.
+pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
+    let shown = usual(windows.minutes[SHOWN]);
+    let observed = windows.shown();
+    let mut reading = Reading {
+        observed,
+        observed_hour: windows.longest(),
+        expected: shown.mean,
+        ln_per_year: f64::INFINITY,
+        window_minutes: WINDOWS_MINUTES[SHOWN],
+        window_sources: observed,
+        glr: 0.0,
+        elevated: observed >= ELEVATED_SOURCES_MIN && ln_tail(observed, shown) < ELEVATED_LN_P,
+    };
+    for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
+        // A minute that has hardly begun says nothing about a minute.
+        if windows.minutes[index] < 0.5 * f64::from(minutes) {
+            continue;
+        }
+        let counted = whole(windows.hundredths[index]);
+        let expected = usual(windows.minutes[index]);
+        let ratio = glr(windows.hundredths[index] as f64 / 100.0, expected);
+        if ratio <= 0.0 {
+            continue;
+        }
+        let looks = looks_per_year(minutes) * WINDOWS_MINUTES.len() as f64;
+        let ln_per_year = ln_tail(counted, expected) + log(looks);
+        if ln_per_year < reading.ln_per_year {
+            reading.ln_per_year = ln_per_year;
+            reading.window_minutes = minutes;
+            reading.window_sources = counted;
+            reading.glr = ratio;
+        }
+    }
+    reading
+}
+
+/// When a rise that is seen now began: the start that makes what followed the most telling, and
+/// all starts whose log likelihood is within 2 of it.
+pub fn onset(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) -> Onset {
+    let last = at.plus_millis(-1).minute();
+    let mut sum = 0u64;
+    let mut ratios = [0.0f64; WINDOWS_MINUTES[LONGEST] as usize];
+    let (mut best, mut best_back) = (f64::MIN, 0u32);
+    for back in 0..WINDOWS_MINUTES[LONGEST].min(last.0) {
+        sum += u64::from(ring.get(last.minus(back)));
+        let ratio = glr(sum as f64 / 100.0, usual(f64::from(back + 1)));
+        ratios[back as usize] = ratio;
+        if ratio > best {
+            (best, best_back) = (ratio, back);
+        }
+    }
+    let near = |back: &u32| ratios[*back as usize] >= best - 2.0;
+    let earliest = (best_back..WINDOWS_MINUTES[LONGEST]).take_while(near).last().unwrap_or(best_back);
+    let latest = (0..=best_back).rev().take_while(near).last().unwrap_or(best_back);
+    Onset { earliest: last.minus(earliest), likeliest: last.minus(best_back), latest: last.minus(latest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual(per_hour: f64) -> impl Fn(f64) -> Expected {
+        move |minutes| Expected { mean: per_hour * minutes / 60.0, size: 4.0 }
+    }
+
+    fn at(minute: u32, second: i64) -> UtcTime {
+        Minute(minute).start().plus_seconds(second)
+    }
+
+    #[test]
+    fn at_a_full_minute_fifteen_whole_minutes_are_shown() {
+        let mut ring = MinuteRing::new(Minute(100));
+        for minute in 100..115 {
+            ring.add(Minute(minute), 100);
+        }
+        ring.add(Minute(115), 900);
+        assert_eq!(Windows::of(&ring, at(115, 0)).shown(), 15);
+        let within = Windows::of(&ring, at(115, 30));
+        assert_eq!(within.shown(), 14 + 9);
+        assert!((within.minutes[2] - 14.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_surge_is_rare_and_an_ordinary_hour_is_not() {
+        let mut ring = MinuteRing::new(Minute(1000));
+        for minute in 940..1000 {
+            ring.add(Minute(minute), 100);
+        }
+        let calm = read(&Windows::of(&ring, at(1000, 0)), usual(60.0));
+        assert!(calm.ln_per_year > 0.0 && !calm.elevated);
+        for minute in 1000..1005 {
+            ring.add(Minute(minute), 4000);
+        }
+        let surge = read(&Windows::of(&ring, at(1005, 0)), usual(60.0));
+        assert!(surge.exceeds(Budget { ln_per_year: log(0.01), sources_min: 8 }), "{surge:?}");
+        assert!(surge.recurrence_years() > 100.0 && surge.elevated);
+        let onset = onset(&ring, at(1005, 0), usual(60.0));
+        assert_eq!(onset.likeliest, Minute(1000));
+        assert!(onset.earliest <= onset.likeliest && onset.likeliest <= onset.latest);
+    }
+
+    #[test]
+    fn three_reports_out_of_nowhere_are_below_the_floor() {
+        let mut ring = MinuteRing::new(Minute(1000));
+        ring.add(Minute(999), 300);
+        let reading = read(&Windows::of(&ring, at(1000, 0)), usual(0.01));
+        assert!(!reading.exceeds(Budget { ln_per_year: 0.0, sources_min: 8 }));
+    }
+}

@@ -1,0 +1,207 @@
+//! What a series has taught: its level and its noise.
+
+use libm::{exp, log, pow, sqrt};
+use serde::{Deserialize, Serialize};
+
+use super::negative_binomial::Expected;
+use crate::model::Policy;
+
+/// How fast and how boldly to learn, worked out once from the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LearningRates {
+    /// What an hour's evidence keeps of its weight after one more hour.
+    pub keep_per_hour: f64,
+    /// Hours before an hour is learned from.
+    pub lag_hours: u32,
+}
+
+impl LearningRates {
+    /// From the policy's half-life and lag.
+    pub fn new(policy: &Policy) -> Self {
+        let hours = f64::from(policy.learning_half_life_days) * 24.0;
+        LearningRates { keep_per_hour: exp(-log(2.0) / hours), lag_hours: policy.learning_lag_hours }
+    }
+}
+
+/// Level and noise of one series, as sums that fade.
+///
+/// The level is that of a Gamma-Poisson model: `(a + Σ w y) / (a / prior + Σ w p)` with counts y,
+/// profile factors p and weights w.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Σ w y, in sources.
+    counted: f32,
+    /// Σ w p, in hours.
+    exposure: f32,
+    /// Σ w ((y − m)² − y), the numerator of the moment estimate of 1/k.
+    noise: f32,
+    /// Σ w m², its denominator.
+    noise_base: f32,
+    /// Everything before this hour is learned from or left out for good.
+    pub folded_hour: u32,
+}
+
+/// Shape of the prior of a level: a service may be a hundred times busier or calmer than its
+/// category (standard deviation of the logarithm about 2).
+pub(crate) const LEVEL_SHAPE: f64 = 0.2;
+/// Prior of the noise: the reference simulation's one Gamma(4) factor per hour.
+const NOISE_SIZE: f64 = 4.0;
+/// How many hours' worth of evidence the prior of the noise weighs.
+const NOISE_PRIOR_HOURS: f64 = 12.0;
+/// Hours of exposure below which a level is called a guess.
+const LEARNING_HOURS: f32 = 24.0;
+/// From here on outliers are down-weighted; before, there is nothing to call an outlier.
+const OUTLIER_HOURS: f32 = 48.0;
+
+impl Learned {
+    /// Nothing learned before `hour`, counted in hours since the epoch.
+    pub fn new(hour: u32) -> Self {
+        Learned { counted: 0.0, exposure: 0.0, noise: 0.0, noise_base: 0.0, folded_hour: hour }
+    }
+
+    /// Sources per hour at a factor of 1, given the level that would be assumed without data.
+    pub fn level(&self, prior: f64) -> f64 {
+        (LEVEL_SHAPE + f64::from(self.counted)) / (LEVEL_SHAPE / prior.max(1e-6) + f64::from(self.exposure))
+    }
+
+    /// The level is still more of a guess than an observation.
+    pub fn is_learning(&self) -> bool {
+        self.exposure < LEARNING_HOURS
+    }
+
+    /// Size k of the noise of an hour, given the size that would be assumed without data.
+    pub fn noise_size(&self, prior: f64, level: f64) -> f64 {
+        let weight = NOISE_PRIOR_HOURS * level * level;
+        let inverse =
+            (weight / prior + f64::from(self.noise)) / (weight + f64::from(self.noise_base)).max(1e-12);
+        (1.0 / inverse.max(1e-9)).clamp(0.5, 200.0)
+    }
+
+    /// The noise's size when there is no parent to ask.
+    pub const fn noise_size_default() -> f64 {
+        NOISE_SIZE
+    }
+
+    /// What to expect of an interval in which the level gives `mean` counts: the noise of the
+    /// counts and the doubt about the level add up (1/k = 1/k_noise + 1/shape).
+    pub fn expected(&self, mean: f64, noise_size: f64) -> Expected {
+        // Under noise of size k an hour tells at most as much as k counts.
+        let told = f64::from(self.counted).min(noise_size * f64::from(self.exposure));
+        let shape = LEVEL_SHAPE + told;
+        Expected { mean, size: 1.0 / (1.0 / noise_size + 1.0 / shape) }
+    }
+
+    /// Hours up to `hour` passed without a count: they fade what was known and count as exposure.
+    pub fn pass_silently(&mut self, hour: u32, rates: LearningRates) {
+        let hours = hour.saturating_sub(self.folded_hour);
+        if hours == 0 {
+            return;
+        }
+        let keep = pow(rates.keep_per_hour, f64::from(hours)) as f32;
+        self.fade(keep);
+        self.exposure += (1.0 - keep) / (1.0 - rates.keep_per_hour as f32);
+        self.folded_hour = hour;
+    }
+
+    /// Hours up to `hour` are left out: an incident, or nothing was collected.
+    pub fn leave_out(&mut self, hour: u32) {
+        self.folded_hour = self.folded_hour.max(hour);
+    }
+
+    /// Learns from one whole hour with `counted` sources under profile factor `factor`; returns
+    /// the weight that the hour was given (1, or less for an outlier).
+    pub fn learn(&mut self, counted: f64, factor: f64, prior: Expected, rates: LearningRates) -> f64 {
+        let level = self.level(prior.mean);
+        let mean = level * factor;
+        let size = self.noise_size(prior.size, level);
+        let weight = if self.exposure < OUTLIER_HOURS { 1.0 } else { outlier_weight(counted, mean, size) };
+        self.fade(rates.keep_per_hour as f32);
+        self.counted += (weight * counted) as f32;
+        self.exposure += (weight * factor) as f32;
+        if !self.is_learning() {
+            let off = counted - mean;
+            self.noise += (weight * (off * off - counted)) as f32;
+            self.noise_base += (weight * mean * mean) as f32;
+        }
+        self.folded_hour += 1;
+        weight
+    }
+
+    fn fade(&mut self, keep: f32) {
+        self.counted *= keep;
+        self.exposure *= keep;
+        self.noise *= keep;
+        self.noise_base *= keep;
+    }
+}
+
+/// Weight of an observation by its Anscombe residual, as in Farrington Flexible (Noufaily et al.
+/// 2013): 1 up to a residual of 2.58, then its inverse square. The leverage term is left out: one
+/// hour of weeks has next to none.
+fn outlier_weight(counted: f64, mean: f64, size: f64) -> f64 {
+    let mean = mean.max(1e-6);
+    let dispersion = 1.0 + mean / size;
+    let residual = 1.5 * (pow(counted, 2.0 / 3.0) * pow(mean, -1.0 / 6.0) - sqrt(mean)) / sqrt(dispersion);
+    if residual <= 2.58 { 1.0 } else { 1.0 / (residual * residual) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates() -> LearningRates {
+        LearningRates::new(&Policy::default())
+    }
+
+    const PRIOR: Expected = Expected { mean: 6.0, size: 4.0 };
+
+    #[test]
+    fn a_level_is_learned_from_a_prior_that_is_far_off() {
+        let mut learned = Learned::new(0);
+        for _ in 0..48 {
+            learned.learn(240.0, 1.0, PRIOR, rates());
+        }
+        let level = learned.level(PRIOR.mean);
+        assert!((level - 240.0).abs() < 10.0, "{level}");
+        assert!(!learned.is_learning());
+    }
+
+    #[test]
+    fn an_outage_that_was_not_called_hardly_moves_the_level() {
+        let mut learned = Learned::new(0);
+        for _ in 0..200 {
+            learned.learn(20.0, 1.0, PRIOR, rates());
+        }
+        let before = learned.level(PRIOR.mean);
+        for _ in 0..3 {
+            assert!(learned.learn(4000.0, 1.0, PRIOR, rates()) < 0.05);
+        }
+        let after = learned.level(PRIOR.mean);
+        assert!(after < before * 1.5, "{before} {after}");
+    }
+
+    #[test]
+    fn silence_lowers_the_level_and_is_the_same_in_one_step_or_many() {
+        let mut at_once = Learned::new(0);
+        at_once.learn(30.0, 1.0, PRIOR, rates());
+        let mut by_steps = at_once;
+        at_once.pass_silently(100, rates());
+        for hour in 2..=100 {
+            by_steps.pass_silently(hour, rates());
+        }
+        let (a, b) = (at_once.level(6.0), by_steps.level(6.0));
+        assert!((a - b).abs() < 1e-3 && a < 0.5, "{a} {b}");
+    }
+
+    #[test]
+    fn noise_is_learned_in_both_directions() {
+        let (mut calm, mut wild) = (Learned::new(0), Learned::new(0));
+        for hour in 0..400 {
+            calm.learn(100.0 + f64::from(hour % 3), 1.0, PRIOR, rates());
+            wild.learn(if hour % 4 == 0 { 250.0 } else { 50.0 }, 1.0, PRIOR, rates());
+        }
+        let calm = calm.noise_size(4.0, calm.level(6.0));
+        let wild = wild.noise_size(4.0, wild.level(6.0));
+        assert!(calm > 20.0 && wild < 4.0, "{calm} {wild}");
+    }
+}

@@ -1,0 +1,14 @@
+//! Counts over time, what is usual for them, and departures from it.
+
+mod detect;
+mod learned;
+pub mod negative_binomial;
+mod profile;
+mod ring;
+
+pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, onset, read};
+pub(crate) use detect::{looks_per_year, whole};
+pub use learned::{Learned, LearningRates};
+pub use negative_binomial::Expected;
+pub use profile::Profile;
+pub use ring::{DayRing, MinuteRing};

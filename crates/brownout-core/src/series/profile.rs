@@ -1,0 +1,118 @@
+//! The shape of a usual week: a factor for every hour, 1 on average.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::UtcTime;
+
+const HOURS: usize = 168;
+
+/// Hour-of-week factors, learned in two steps so that little data go far: an hour-of-day shape
+/// shrunk to flat, and for each hour of the week a correction shrunk to that.
+///
+/// Each hour's observation carries weight u = m k / (m + k): with a mean of m counts and a noise
+/// of size k, an hour tells as much as u independent counts, and never more than k.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    day_seen: Vec<f32>,
+    day_weight: Vec<f32>,
+    week_seen: Vec<f32>,
+    week_weight: Vec<f32>,
+    values: Vec<f32>,
+}
+
+/// Weight of the flat prior of an hour of the day: that of about one noisy day.
+const DAY_PRIOR: f32 = 4.0;
+/// Weight of the hour of the day's shape in an hour of the week: that of about two noisy weeks.
+const WEEK_PRIOR: f32 = 8.0;
+
+impl Default for Profile {
+    fn default() -> Self {
+        Profile {
+            day_seen: vec![0.0; 24],
+            day_weight: vec![0.0; 24],
+            week_seen: vec![0.0; HOURS],
+            week_weight: vec![0.0; HOURS],
+            values: vec![1.0; HOURS],
+        }
+    }
+}
+
+impl Profile {
+    /// Learns one hour: `ratio` is its count over the level, `weight` is u (see the type), `decay`
+    /// (0 to 1) what is left of older hours of the same place in the week.
+    pub fn learn(&mut self, hour_of_week: usize, ratio: f32, weight: f32, decay: f32) {
+        let (day, week) = (hour_of_week % 24, hour_of_week % HOURS);
+        self.day_seen[day] = self.day_seen[day] * decay + weight * ratio;
+        self.day_weight[day] = self.day_weight[day] * decay + weight;
+        let shape = self.day_factor(day).max(0.05);
+        self.week_seen[week] = self.week_seen[week] * decay + weight * ratio / shape;
+        self.week_weight[week] = self.week_weight[week] * decay + weight;
+        self.settle();
+    }
+
+    fn day_factor(&self, day: usize) -> f32 {
+        (DAY_PRIOR + self.day_seen[day]) / (DAY_PRIOR + self.day_weight[day])
+    }
+
+    /// Works the factors out anew and scales them to 1 on average.
+    fn settle(&mut self) {
+        let mut total = 0.0;
+        for hour in 0..HOURS {
+            let correction = (WEEK_PRIOR + self.week_seen[hour]) / (WEEK_PRIOR + self.week_weight[hour]);
+            self.values[hour] = (self.day_factor(hour % 24) * correction).max(0.02);
+            total += self.values[hour];
+        }
+        let mean = total / HOURS as f32;
+        for value in &mut self.values {
+            *value /= mean;
+        }
+    }
+
+    /// The factor of a whole hour of the week.
+    pub fn hour(&self, hour_of_week: usize) -> f32 {
+        self.values[hour_of_week % HOURS]
+    }
+
+    /// The factor at an instant, between the middles of the hours before and after.
+    pub fn at(&self, at: UtcTime) -> f32 {
+        let shifted = at.plus_seconds(-1800);
+        let hour = shifted.minute().hour_of_week();
+        let into = shifted.millis().rem_euclid(3_600_000) as f32 / 3_600_000.0;
+        self.hour(hour) * (1.0 - into) + self.hour(hour + 1) * into
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_evening_peak_is_learned_and_the_mean_stays_one() {
+        let mut profile = Profile::default();
+        for week in 0..4 {
+            for hour in 0..168 {
+                let ratio = if hour % 24 == 20 { 3.0 } else { 0.9 };
+                profile.learn(hour, ratio, 4.0, if week == 0 { 1.0 } else { 0.98 });
+            }
+        }
+        assert!(profile.hour(20) > 2.0, "{}", profile.hour(20));
+        assert!(profile.hour(4) < 1.0);
+        let mean: f32 = (0..168).map(|hour| profile.hour(hour)).sum::<f32>() / 168.0;
+        assert!((mean - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn factors_run_on_without_steps() {
+        let mut profile = Profile::default();
+        for hour in 0..168 {
+            profile.learn(hour, (hour % 24) as f32 / 12.0, 40.0, 1.0);
+        }
+        let start: UtcTime = "2025-03-10T00:00:00Z".parse().expect("a time");
+        let mut before = profile.at(start);
+        for minute in 1..(22 * 60) {
+            let now = profile.at(start.plus_seconds(minute * 60));
+            assert!((now - before).abs() < 0.05, "{minute}: {before} {now}");
+            before = now;
+        }
+    }
+}

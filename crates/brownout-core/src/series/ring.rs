@@ -1,0 +1,182 @@
+//! The most recent counts of a series, in fixed memory.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Minute;
+
+/// Counts of the last 64 minutes, in hundredths of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MinuteRing {
+    newest: Minute,
+    counts: [u32; MinuteRing::MINUTES as usize],
+}
+
+impl MinuteRing {
+    /// How many minutes are held.
+    pub const MINUTES: u32 = 64;
+
+    /// An empty ring whose newest minute is `newest`.
+    pub fn new(newest: Minute) -> Self {
+        MinuteRing { newest, counts: [0; Self::MINUTES as usize] }
+    }
+
+    /// Adds to a minute. False when the minute is too old to be held; nothing is added then.
+    pub fn add(&mut self, minute: Minute, hundredths: u32) -> bool {
+        self.advance(minute);
+        if self.newest.since(minute) >= Self::MINUTES {
+            return false;
+        }
+        let slot = &mut self.counts[(minute.0 % Self::MINUTES) as usize];
+        *slot = slot.saturating_add(hundredths);
+        true
+    }
+
+    /// Forgets what is older than the 64 minutes up to `minute`.
+    fn advance(&mut self, minute: Minute) {
+        let steps = minute.since(self.newest);
+        if steps == 0 {
+            return;
+        }
+        if steps >= Self::MINUTES {
+            self.counts = [0; Self::MINUTES as usize];
+        } else {
+            for step in 1..=steps {
+                self.counts[(self.newest.plus(step).0 % Self::MINUTES) as usize] = 0;
+            }
+        }
+        self.newest = minute;
+    }
+
+    /// The count of one minute; 0 when it is not held.
+    pub fn get(&self, minute: Minute) -> u32 {
+        if minute > self.newest || self.newest.since(minute) >= Self::MINUTES {
+            0
+        } else {
+            self.counts[(minute.0 % Self::MINUTES) as usize]
+        }
+    }
+
+    /// The sum of the `minutes` minutes that end with `last`.
+    pub fn sum(&self, last: Minute, minutes: u32) -> u64 {
+        (0..minutes.min(last.0 + 1)).map(|back| u64::from(self.get(Minute(last.0 - back)))).sum()
+    }
+
+    /// The newest minute that anything was added to or that was advanced to.
+    pub fn newest(&self) -> Minute {
+        self.newest
+    }
+}
+
+/// Counts of the last 24 hours in five-minute steps, in hundredths of a source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DayRing {
+    /// The newest step, in units of five minutes since the epoch.
+    newest: u32,
+    counts: [u32; DayRing::STEPS as usize],
+}
+
+impl DayRing {
+    /// How many steps are held: 24 h and one step, so that a full day stands beside the running one.
+    pub const STEPS: u32 = 289;
+
+    /// An empty ring that ends with the step of `minute`.
+    pub fn new(minute: Minute) -> Self {
+        DayRing { newest: minute.0 / 5, counts: [0; Self::STEPS as usize] }
+    }
+
+    /// Adds to the step of a minute; too old a minute is ignored.
+    pub fn add(&mut self, minute: Minute, hundredths: u32) {
+        let step = minute.0 / 5;
+        if step > self.newest {
+            let gap = (step - self.newest).min(Self::STEPS);
+            for back in 0..gap {
+                self.counts[((step - back) % Self::STEPS) as usize] = 0;
+            }
+            self.newest = step;
+        }
+        if self.newest - step < Self::STEPS {
+            let slot = &mut self.counts[(step % Self::STEPS) as usize];
+            *slot = slot.saturating_add(hundredths);
+        }
+    }
+
+    /// The count of the step that begins with minute `5 * step`; 0 when it is not held.
+    pub fn get(&self, step: u32) -> u32 {
+        if step > self.newest || self.newest - step >= Self::STEPS {
+            0
+        } else {
+            self.counts[(step % Self::STEPS) as usize]
+        }
+    }
+
+    /// The newest step that holds anything.
+    pub fn newest(&self) -> u32 {
+        self.newest
+    }
+}
+
+/// Arrays of more than 32 are stored as sequences.
+macro_rules! stored_as_sequence {
+    ($name:ident, $newest:ty, $length:expr) => {
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                (self.newest, &self.counts[..]).serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let (newest, counts) = <($newest, Vec<u32>)>::deserialize(deserializer)?;
+                let counts: [u32; $length] =
+                    counts.try_into().map_err(|_| serde::de::Error::custom("a ring of another length"))?;
+                Ok($name { newest, counts })
+            }
+        }
+    };
+}
+
+stored_as_sequence!(MinuteRing, Minute, MinuteRing::MINUTES as usize);
+stored_as_sequence!(DayRing, u32, DayRing::STEPS as usize);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_ring_forgets_after_its_length() {
+        let mut ring = MinuteRing::new(Minute(1000));
+        assert!(ring.add(Minute(1000), 7));
+        assert!(ring.add(Minute(1063), 1));
+        assert_eq!(ring.sum(Minute(1063), 64), 8);
+        assert!(ring.add(Minute(1064), 0));
+        assert_eq!(ring.sum(Minute(1064), 64), 1);
+        assert!(!ring.add(Minute(1000), 5));
+        assert_eq!(ring.get(Minute(1000)), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn sums_agree_with_a_plain_list(adds in prop::collection::vec((0u32..200, 1u32..50), 0..200)) {
+            let mut ring = MinuteRing::new(Minute(0));
+            let mut day = DayRing::new(Minute(0));
+            let mut newest = 0;
+            let mut list = [0u64; 400];
+            for (minute, count) in adds {
+                newest = newest.max(minute);
+                day.add(Minute(minute), count);
+                if ring.add(Minute(minute), count) {
+                    list[minute as usize] += u64::from(count);
+                } else {
+                    prop_assert!(newest - minute >= 64);
+                }
+            }
+            for minutes in [1, 5, 15, 30, 60] {
+                let from = (newest + 1).saturating_sub(minutes);
+                let plain: u64 = list[from as usize..=newest as usize].iter().sum();
+                prop_assert_eq!(ring.sum(Minute(newest), minutes), plain);
+            }
+        }
+    }
+}

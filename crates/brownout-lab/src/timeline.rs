@@ -1,0 +1,299 @@
+//! What came of a scenario, line by line, and whether it is what was expected.
+
+mod judge;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use brownout_core::model::{Facet, Geography, IncidentId, UtcTime};
+use brownout_core::snapshot::{Change, IncidentView, Snapshot, State};
+use serde::{Deserialize, Serialize};
+
+use crate::scenario::{ExpectationKind, Scenario};
+
+pub use judge::Judged;
+
+/// One line: how a scope stood at a moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineLine {
+    /// When.
+    #[serde(with = "rfc3339")]
+    pub at: UtcTime,
+    /// The service's slug.
+    pub service: String,
+    /// `world`, a country (`PK`), a region (`PK-PB`), a city's name or a network (`AS17557`).
+    pub scope: String,
+    /// How it stood: `insufficient`, `calm`, `possible`, `confirmed` or `ended`.
+    pub state: State,
+    /// Distinct sources in the 15 minutes up to then.
+    pub observed: u32,
+    /// Usual mean for these 15 minutes, to a hundredth.
+    pub expected: f64,
+    /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `operator`, or `sampled` at a
+    /// time that an expectation names.
+    pub change: String,
+}
+
+/// Lines in the order in which they became known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timeline {
+    /// The lines.
+    pub lines: Vec<TimelineLine>,
+}
+
+/// A line that only one of two timelines has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Difference {
+    /// Only the golden one has it.
+    Missing(TimelineLine),
+    /// Only the new one has it.
+    Unexpected(TimelineLine),
+}
+
+impl Timeline {
+    /// A JSON array, a line each.
+    pub fn to_json(&self) -> String {
+        let lines: Vec<String> =
+            self.lines.iter().filter_map(|line| serde_json::to_string(line).ok()).collect();
+        format!("[\n{}\n]\n", lines.join(",\n"))
+    }
+
+    /// JSON objects, one a line.
+    pub fn to_ndjson(&self) -> String {
+        self.lines
+            .iter()
+            .filter_map(|line| serde_json::to_string(line).ok())
+            .fold(String::new(), |text, line| text + &line + "\n")
+    }
+
+    /// Comma-separated values with a header. Cells that a spreadsheet would take for a formula do
+    /// not occur: names of cities come from the geography, slugs from the catalogue.
+    pub fn to_csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        // Writing to memory does not fail; a line that did would only be left out.
+        let _ = writer.write_record(["at", "service", "scope", "state", "observed", "expected", "change"]);
+        for line in &self.lines {
+            let _ = writer.write_record([
+                line.at.to_string().as_str(),
+                &line.service,
+                &line.scope,
+                state_word(line.state),
+                &line.observed.to_string(),
+                &line.expected.to_string(),
+                &line.change,
+            ]);
+        }
+        writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// Columns for a terminal.
+    pub fn to_table(&self) -> String {
+        let width = |of: fn(&TimelineLine) -> &str, least: usize| {
+            self.lines.iter().map(|line| of(line).chars().count()).max().unwrap_or(0).max(least)
+        };
+        let (service, scope) = (width(|line| &line.service, 7), width(|line| &line.scope, 5));
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "{:20}  {:service$}  {:scope$}  {:12}  {:>8}  {:>8}  change",
+            "at", "service", "scope", "state", "observed", "expected"
+        );
+        for line in &self.lines {
+            let _ = writeln!(
+                text,
+                "{:20}  {:service$}  {:scope$}  {:12}  {:>8}  {:>8.1}  {}",
+                line.at.to_string(),
+                line.service,
+                line.scope,
+                state_word(line.state),
+                line.observed,
+                line.expected,
+                line.change
+            );
+        }
+        text
+    }
+
+    /// Reads what [`Timeline::to_ndjson`] wrote. The error names the line.
+    pub fn from_ndjson(text: &str) -> Result<Timeline, String> {
+        let numbered = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+        let lines = numbered.map(|(line, number)| {
+            serde_json::from_str(line).map_err(|error| format!("line {number}: {error}"))
+        });
+        Ok(Timeline { lines: lines.collect::<Result<_, _>>()? })
+    }
+
+    /// What differs from a golden timeline: lines only there, then lines only here, in their order.
+    pub fn differences(&self, golden: &Timeline) -> Vec<Difference> {
+        let only = |these: &Timeline, those: &Timeline| -> Vec<TimelineLine> {
+            let mut left: Vec<&TimelineLine> = those.lines.iter().collect();
+            let mut only = Vec::new();
+            for line in &these.lines {
+                match left.iter().position(|other| *other == line) {
+                    Some(index) => drop(left.remove(index)),
+                    None => only.push(line.clone()),
+                }
+            }
+            only
+        };
+        let missing = only(golden, self).into_iter().map(Difference::Missing);
+        missing.chain(only(self, golden).into_iter().map(Difference::Unexpected)).collect()
+    }
+}
+
+/// The word for a state in files.
+pub fn state_word(state: State) -> &'static str {
+    match state {
+        State::Insufficient => "insufficient",
+        State::Calm => "calm",
+        State::Possible => "possible",
+        State::Confirmed => "confirmed",
+        State::Ended => "ended",
+    }
+}
+
+/// How a scope stood when an expectation asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sample {
+    state: State,
+    observed: u32,
+    expected: f32,
+}
+
+/// Watches snapshots and writes the timeline.
+#[derive(Debug)]
+pub struct Recorder {
+    scenario: Arc<Scenario>,
+    geography: Arc<Geography>,
+    timeline: Timeline,
+    /// Each incident as last seen, with its service's slug.
+    incidents: BTreeMap<IncidentId, (String, Arc<IncidentView>)>,
+    /// By position in the scenario's expectations.
+    samples: Vec<Option<Sample>>,
+}
+
+impl Recorder {
+    /// Names of cities come from the scenario first, then from the geography.
+    pub fn new(scenario: Arc<Scenario>, geography: Arc<Geography>) -> Self {
+        let samples = vec![None; scenario.expectations.len()];
+        Recorder { scenario, geography, timeline: Timeline::default(), incidents: BTreeMap::new(), samples }
+    }
+
+    /// Takes in a snapshot; call it after each tick. What has not changed costs next to nothing.
+    pub fn observe(&mut self, snapshot: &Snapshot) {
+        let mut lines = Vec::new();
+        for view in &snapshot.incidents {
+            let before = self.incidents.get(&view.id).map(|(_, before)| Arc::clone(before));
+            if before
+                .as_ref()
+                .is_some_and(|before| Arc::ptr_eq(before, view) || before.version == view.version)
+            {
+                continue;
+            }
+            let Some(service) = snapshot.catalogue.get(view.id.service) else { continue };
+            let known = before.as_ref().map_or(&[][..], |before| &before.timeline);
+            for entry in view.timeline.iter().filter(|entry| !known.contains(entry)) {
+                let standing = view.scopes.iter().find(|scope| scope.facet == entry.facet);
+                let (state, change) = match &entry.change {
+                    Change::Possible => (State::Possible, "possible"),
+                    Change::Confirmed => (State::Confirmed, "confirmed"),
+                    Change::Ended => (State::Ended, "ended"),
+                    Change::Peak => (standing.map_or(view.state, |scope| scope.state), "peak"),
+                    Change::Operator(_) => (view.state, "operator"),
+                };
+                lines.push(TimelineLine {
+                    at: entry.at,
+                    service: service.slug.clone(),
+                    scope: self.scope_name(entry.facet),
+                    state,
+                    observed: entry.observed,
+                    expected: hundredths(entry.expected),
+                    change: change.to_owned(),
+                });
+            }
+            self.incidents.insert(view.id, (service.slug.clone(), Arc::clone(view)));
+        }
+        self.timeline.lines.append(&mut lines);
+        self.sample(snapshot);
+    }
+
+    /// Answers the expectations whose time has come.
+    fn sample(&mut self, snapshot: &Snapshot) {
+        let scenario = Arc::clone(&self.scenario);
+        for (expectation, index) in scenario.expectations.iter().zip(0..) {
+            let ExpectationKind::At { at, service, country, .. } = &expectation.kind else { continue };
+            if self.samples[index].is_some() || snapshot.at < *at {
+                continue;
+            }
+            let Some(view) = snapshot.service(service) else { continue };
+            let place = |facet| view.countries.iter().find(|place| place.facet == facet);
+            let sample = match country {
+                None => Sample { state: view.state, observed: view.observed, expected: view.usual.mean },
+                Some(country) => match place(Facet::Country(*country)) {
+                    Some(row) => Sample { state: row.state, observed: row.observed, expected: row.expected },
+                    // Nobody there reported for an hour.
+                    None => Sample { state: State::Insufficient, observed: 0, expected: 0.0 },
+                },
+            };
+            self.samples[index] = Some(sample);
+            self.timeline.lines.push(TimelineLine {
+                at: *at,
+                service: service.clone(),
+                scope: country.map_or_else(|| "world".to_owned(), |country| country.to_string()),
+                state: sample.state,
+                observed: sample.observed,
+                expected: hundredths(sample.expected),
+                change: "sampled".to_owned(),
+            });
+        }
+    }
+
+    fn scope_name(&self, facet: Facet) -> String {
+        match facet {
+            Facet::All => "world".to_owned(),
+            Facet::Country(country) => country.to_string(),
+            Facet::Region(region) => region.to_string(),
+            Facet::Network(asn) => asn.to_string(),
+            Facet::Kind(kind) => kind.slug().to_owned(),
+            Facet::Channel(channel) => format!("channel {}", channel.0),
+            Facet::City(id) => {
+                let of_scenario = self.scenario.cities.iter().find(|city| city.id == id);
+                let of_world = || self.geography.city(id).map(|city| city.name.clone());
+                of_scenario
+                    .map(|city| city.name.clone())
+                    .or_else(of_world)
+                    .unwrap_or_else(|| format!("city {}", id.0))
+            }
+        }
+    }
+
+    /// What was recorded so far.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// Every expectation of the scenario, met or not, with the reason. Call it at the end.
+    pub fn judge(&self) -> Vec<Judged> {
+        let numbered = self.scenario.expectations.iter().zip(&self.samples);
+        numbered.map(|(expectation, sample)| self.judge_one(expectation, *sample)).collect()
+    }
+}
+
+fn hundredths(value: f32) -> f64 {
+    (f64::from(value) * 100.0).round() / 100.0
+}
+
+mod rfc3339 {
+    use brownout_core::model::UtcTime;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(at: &UtcTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UtcTime, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

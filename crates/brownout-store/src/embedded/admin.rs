@@ -1,0 +1,175 @@
+//! `admin.sqlite`: what an operator decided. Apart from the derived database, because that one is
+//! thrown away and made again, and a token must never go with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use brownout_core::model::{ChannelId, Seq, UtcTime};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::port::StoreError;
+
+use super::derived::InDb;
+use super::folder::FolderLock;
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS tokens (
+        hash BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, channel INTEGER NOT NULL,
+        created INTEGER NOT NULL, revoked INTEGER, virtual_clock INTEGER NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+    CREATE TABLE IF NOT EXISTS comments (
+        seq INTEGER PRIMARY KEY, state INTEGER NOT NULL, changed INTEGER NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS comments_by_state ON comments (state, seq);
+";
+
+/// What is known of a partner's token. The token itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// A hash of the token.
+    pub hash: [u8; 32],
+    /// What the operator calls it; unique.
+    pub name: String,
+    /// The channel that its reports are of.
+    pub channel: ChannelId,
+    /// When it was made.
+    pub created: UtcTime,
+    /// Since when it is refused.
+    pub revoked: Option<UtcTime>,
+    /// Its reports carry a clock of their own.
+    pub virtual_clock: bool,
+}
+
+/// Whether a comment is on the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommentState {
+    /// Nobody has decided.
+    Pending,
+    /// It is shown.
+    Shown,
+    /// It is not shown, and its text is deleted.
+    Removed,
+}
+
+/// Tokens, channels and the moderation of comments; each change is durable when it returns.
+#[derive(Debug)]
+pub struct Admin {
+    connection: Mutex<Connection>,
+    path: PathBuf,
+    _lock: Option<Arc<FolderLock>>,
+}
+
+impl Admin {
+    pub(crate) fn open(path: &Path, lock: Option<Arc<FolderLock>>) -> Result<Self, StoreError> {
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open(path)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.execute_batch(TABLES)?;
+            Ok(connection)
+        };
+        let connection = Mutex::new(open().in_db(path)?);
+        Ok(Admin { connection, path: path.to_owned(), _lock: lock })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a token. False, and nothing is changed, when its name or hash is taken.
+    pub fn add_token(&self, token: &Token) -> Result<bool, StoreError> {
+        let put = "INSERT OR IGNORE INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let values = params![
+            &token.hash[..],
+            token.name,
+            token.channel.0,
+            token.created.millis(),
+            token.revoked.map(UtcTime::millis),
+            token.virtual_clock
+        ];
+        Ok(self.connection().execute(put, values).in_db(&self.path)? == 1)
+    }
+
+    /// The token with this hash, revoked or not.
+    pub fn token(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
+        let ask = "SELECT hash, name, channel, created, revoked, virtual_clock FROM tokens WHERE hash = ?1";
+        self.connection().query_row(ask, [&hash[..]], token_of).optional().in_db(&self.path)
+    }
+
+    /// All tokens, by name.
+    pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        let ask = "SELECT hash, name, channel, created, revoked, virtual_clock FROM tokens ORDER BY name";
+        let connection = self.connection();
+        let mut ask = connection.prepare(ask).in_db(&self.path)?;
+        let tokens = ask.query_map([], token_of).and_then(Iterator::collect);
+        tokens.in_db(&self.path)
+    }
+
+    /// Refuses a token from now on. False when no token in force has this name.
+    pub fn revoke_token(&self, name: &str, now: UtcTime) -> Result<bool, StoreError> {
+        let put = "UPDATE tokens SET revoked = ?2 WHERE name = ?1 AND revoked IS NULL";
+        Ok(self.connection().execute(put, params![name, now.millis()]).in_db(&self.path)? == 1)
+    }
+
+    /// The number of a channel, given on first sight. True when it is new: then the log must be
+    /// told before its first report.
+    pub fn channel(&self, name: &str) -> Result<(ChannelId, bool), StoreError> {
+        let connection = self.connection();
+        let ask = "SELECT id FROM channels WHERE name = ?1";
+        let known = connection.query_row(ask, [name], |row| row.get(0)).optional().in_db(&self.path)?;
+        if let Some(id) = known {
+            return Ok((ChannelId(id), false));
+        }
+        let ask = "SELECT coalesce(max(id) + 1, ?1) FROM channels";
+        let first = ChannelId::FIRST_PARTNER.0;
+        let next: i64 = connection.query_row(ask, [first], |row| row.get(0)).in_db(&self.path)?;
+        let id = u16::try_from(next).map_err(|_| StoreError::Full("no channel number is left".to_owned()))?;
+        connection.execute("INSERT INTO channels VALUES (?1, ?2)", params![id, name]).in_db(&self.path)?;
+        Ok((ChannelId(id), true))
+    }
+
+    /// All channels, by number.
+    pub fn channels(&self) -> Result<Vec<(ChannelId, String)>, StoreError> {
+        let connection = self.connection();
+        let mut ask = connection.prepare("SELECT id, name FROM channels ORDER BY id").in_db(&self.path)?;
+        let channels =
+            ask.query_map([], |row| Ok((ChannelId(row.get(0)?), row.get(1)?))).and_then(Iterator::collect);
+        channels.in_db(&self.path)
+    }
+
+    /// Decides on the comment to the report at `seq`.
+    pub fn set_comment_state(&self, seq: Seq, state: CommentState, now: UtcTime) -> Result<(), StoreError> {
+        let put = "INSERT OR REPLACE INTO comments VALUES (?1, ?2, ?3)";
+        let values = params![seq.0 as i64, state as i64, now.millis()];
+        self.connection().execute(put, values).in_db(&self.path)?;
+        Ok(())
+    }
+
+    /// What was decided on the comment to the report at `seq`; pending when nothing was.
+    pub fn comment_state(&self, seq: Seq) -> Result<CommentState, StoreError> {
+        let ask = "SELECT state FROM comments WHERE seq = ?1";
+        let state = self.connection().query_row(ask, [seq.0 as i64], |row| row.get::<_, i64>(0));
+        Ok(match state.optional().in_db(&self.path)? {
+            Some(1) => CommentState::Shown,
+            Some(2) => CommentState::Removed,
+            _ => CommentState::Pending,
+        })
+    }
+
+    /// Copies the database while it is used.
+    pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.connection().backup("main", to, None::<fn(_)>).in_db(&self.path)
+    }
+}
+
+fn token_of(row: &Row<'_>) -> rusqlite::Result<Token> {
+    Ok(Token {
+        hash: row.get(0)?,
+        name: row.get(1)?,
+        channel: ChannelId(row.get(2)?),
+        created: UtcTime::from_millis(row.get(3)?),
+        revoked: row.get::<_, Option<i64>>(4)?.map(UtcTime::from_millis),
+        virtual_clock: row.get(5)?,
+    })
+}

@@ -1,0 +1,320 @@
+//! Sealed segments: Parquet, sorted by key, that any analysis tool reads.
+//!
+//! The form loses nothing: every record can be made again from its row. A sum over all rows, which
+//! does not depend on their order, stands in the file's metadata and is checked at every reading.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use brownout_core::model::{Catalogue, Evidence, Seq, ServiceId, UtcTime};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::ColumnPath;
+
+use crate::port::StoreError;
+
+use super::file::At;
+use super::reader::BatchHead;
+use super::rows::{Columns, Row, kind_of, rebuild};
+use super::wire;
+
+/// Rows of one row group. Fixed, so that sealing and reading hold a bounded number of columns.
+const GROUP_ROWS: usize = 131_072;
+/// The most records that are handed out at once.
+const BATCH_ROWS: usize = 4096;
+
+const SCHEMA: &str = "message brownout {
+    required int64 seq (INTEGER(64,false));
+    required int64 received_at (TIMESTAMP(MILLIS,true));
+    required binary kind (STRING);
+    optional binary service (STRING);
+    optional int32 service_id (INTEGER(32,false));
+    optional binary problem (STRING);
+    optional int32 channel (INTEGER(32,false));
+    optional int64 occurred_at (TIMESTAMP(MILLIS,true));
+    optional binary country (STRING);
+    optional binary region (STRING);
+    optional int32 city (INTEGER(32,false));
+    optional int32 asn (INTEGER(32,false));
+    optional int64 source_generation (INTEGER(64,false));
+    optional int64 source_key (INTEGER(64,false));
+    optional int64 subnet_key (INTEGER(64,false));
+    optional int64 previous_source_key (INTEGER(64,false));
+    optional int32 weight (INTEGER(32,false));
+    optional int64 views (INTEGER(64,false));
+    optional binary payload (STRING);
+}";
+
+/// What a sealed file says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) first: Seq,
+    pub(crate) last: Seq,
+    pub(crate) count: u64,
+    pub(crate) last_received_at: UtcTime,
+    /// Sum of a checksum of every row, whatever their order.
+    pub(crate) sum: u64,
+}
+
+impl Summary {
+    /// Of rows in `seq` order. `None` when there are none.
+    pub(crate) fn of(rows: &[Row]) -> Result<Option<Self>, StoreError> {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
+        let mut sum = 0u64;
+        let mut bytes = Vec::new();
+        for row in rows {
+            bytes.clear();
+            bytes.extend_from_slice(&row.seq.0.to_le_bytes());
+            bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
+            wire::encode(&row.evidence, &mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
+            sum = sum.wrapping_add(u64::from(crc32c::crc32c(&bytes)));
+        }
+        Ok(Some(Summary {
+            first: first.seq,
+            last: last.seq,
+            count: rows.len() as u64,
+            last_received_at: last.received_at,
+            sum,
+        }))
+    }
+
+    fn fields(&self) -> [(&'static str, i128); 5] {
+        [
+            ("brownout.first_seq", i128::from(self.first.0)),
+            ("brownout.last_seq", i128::from(self.last.0)),
+            ("brownout.count", i128::from(self.count)),
+            ("brownout.last_received_at", i128::from(self.last_received_at.millis())),
+            ("brownout.sum", i128::from(self.sum)),
+        ]
+    }
+
+    fn read(reader: &SerializedFileReader<File>) -> Option<Self> {
+        let pairs = reader.metadata().file_metadata().key_value_metadata()?;
+        let value = |name: &str| pairs.iter().find(|pair| pair.key == name)?.value.as_ref();
+        let number = |name: &str| value(name)?.parse::<u64>().ok();
+        Some(Summary {
+            first: Seq(number("brownout.first_seq")?),
+            last: Seq(number("brownout.last_seq")?),
+            count: number("brownout.count")?,
+            last_received_at: UtcTime::from_millis(value("brownout.last_received_at")?.parse().ok()?),
+            sum: number("brownout.sum")?,
+        })
+    }
+}
+
+/// Writes rows to a new file and flushes it. They are sorted by service, country, time and `seq`;
+/// `catalogue` is the one in force before the first row.
+pub(crate) fn write(
+    path: &Path,
+    rows: &mut [Row],
+    summary: &Summary,
+    catalogue: &Catalogue,
+) -> Result<(), StoreError> {
+    let slugs = slugs_of(rows, catalogue);
+    let slug = |row: &Row| row.service().and_then(|id| slugs.get(&id)).map(String::as_str);
+    rows.sort_by(|a, b| {
+        (slug(a), a.country(), a.received_at, a.seq).cmp(&(slug(b), b.country(), b.received_at, b.seq))
+    });
+    let file = File::create(path).at(path)?;
+    let write = || -> Result<File, ParquetError> {
+        let schema = Arc::new(parse_message_type(SCHEMA)?);
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties(summary)?))?;
+        for rows in rows.chunks(GROUP_ROWS) {
+            let mut group = writer.next_row_group()?;
+            write_group(&mut group, rows, &slug)?;
+            group.close()?;
+        }
+        writer.into_inner()
+    };
+    let file = write().map_err(|error| parquet_error(path, &error))?;
+    file.sync_all().at(path)
+}
+
+fn properties(summary: &Summary) -> Result<WriterProperties, ParquetError> {
+    let pairs = summary.fields().map(|(name, value)| KeyValue::new(name.to_owned(), value.to_string()));
+    let mut properties = WriterProperties::builder()
+        .set_created_by("brownout".to_owned())
+        .set_key_value_metadata(Some(pairs.to_vec()))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?));
+    for name in ["seq", "received_at", "occurred_at"] {
+        let column = ColumnPath::from(name);
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+    }
+    // Keyed hashes hardly repeat: a dictionary of them is larger than they are.
+    for name in ["source_key", "subnet_key", "previous_source_key"] {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);
+    }
+    Ok(properties.build())
+}
+
+/// The slug of every service that is named, from the last catalogue that has it.
+fn slugs_of(rows: &[Row], catalogue: &Catalogue) -> BTreeMap<ServiceId, String> {
+    let later = rows.iter().filter_map(|row| match &row.evidence {
+        Evidence::Catalogue(catalogue) => Some(&**catalogue),
+        _ => None,
+    });
+    let all = std::iter::once(catalogue).chain(later);
+    all.flat_map(Catalogue::iter).map(|service| (service.id, service.slug.clone())).collect()
+}
+
+fn write_group<'a>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    rows: &'a [Row],
+    slug: &impl Fn(&'a Row) -> Option<&'a str>,
+) -> Result<(), ParquetError> {
+    let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
+    let mut payloads = Vec::with_capacity(rows.len());
+    for row in rows {
+        payloads.push(row.payload()?);
+    }
+    required::<Int64Type>(group, rows.iter().map(|row| row.seq.0 as i64).collect())?;
+    required::<Int64Type>(group, rows.iter().map(|row| row.received_at.millis()).collect())?;
+    required::<ByteArrayType>(group, rows.iter().map(|row| text(kind_of(&row.evidence))).collect())?;
+    let each = rows.iter();
+    optional::<ByteArrayType>(group, each.clone().map(|row| slug(row).map(text)))?;
+    optional::<Int32Type>(group, each.clone().map(|row| row.service().map(|id| id.0 as i32)))?;
+    optional::<ByteArrayType>(group, each.clone().map(|row| row.report().map(|it| text(it.kind.slug()))))?;
+    optional::<Int32Type>(group, each.clone().map(|row| row.report().map(|it| i32::from(it.channel.0))))?;
+    optional::<Int64Type>(group, each.clone().map(|row| row.report().map(|it| it.occurred_at.millis())))?;
+    optional::<ByteArrayType>(group, each.clone().map(|row| row.country().map(|it| text(it.as_str()))))?;
+    let region = |row: &Row| row.report()?.place.region.map(|it| text(&it.to_string()));
+    optional::<ByteArrayType>(group, each.clone().map(region))?;
+    let city = |row: &Row| row.report()?.place.city.map(|it| it.0.get() as i32);
+    optional::<Int32Type>(group, each.clone().map(city))?;
+    let network = |row: &Row| row.report()?.network.map(|it| it.0.get() as i32);
+    optional::<Int32Type>(group, each.clone().map(network))?;
+    optional::<Int64Type>(
+        group,
+        each.clone().map(|row| row.report().map(|it| i64::from(it.source.generation))),
+    )?;
+    optional::<Int64Type>(group, each.clone().map(|row| row.report().map(|it| it.source.source as i64)))?;
+    optional::<Int64Type>(group, each.clone().map(|row| row.report().map(|it| it.source.subnet as i64)))?;
+    let previous = |row: &Row| row.report()?.source.previous_source.map(|it| it as i64);
+    optional::<Int64Type>(group, each.clone().map(previous))?;
+    optional::<Int32Type>(
+        group,
+        each.clone().map(|row| row.report().map(|it| i32::from(it.weight.percent()))),
+    )?;
+    optional::<Int64Type>(group, each.map(|row| row.views().map(i64::from)))?;
+    optional::<ByteArrayType>(group, payloads.into_iter().map(|json| json.map(ByteArray::from)))
+}
+
+fn required<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: Vec<T::T>,
+) -> Result<(), ParquetError> {
+    let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("no column".to_owned()))?;
+    column.typed::<T>().write_batch(&values, None, None)?;
+    column.close()
+}
+
+fn optional<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    cells: impl Iterator<Item = Option<T::T>>,
+) -> Result<(), ParquetError> {
+    let mut values = Vec::new();
+    let mut levels = Vec::new();
+    for cell in cells {
+        levels.push(i16::from(cell.is_some()));
+        values.extend(cell);
+    }
+    let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("no column".to_owned()))?;
+    column.typed::<T>().write_batch(&values, Some(&levels), None)?;
+    column.close()
+}
+
+/// The records of a sealed segment in `seq` order.
+#[derive(Debug)]
+pub(crate) struct SealedRows {
+    rows: std::iter::Peekable<std::vec::IntoIter<Row>>,
+}
+
+impl SealedRows {
+    /// Fills `out` with records that have no gap between them and one time.
+    pub(crate) fn next_batch(&mut self, out: &mut Vec<Evidence>) -> Option<BatchHead> {
+        out.clear();
+        let first = self.rows.next()?;
+        let head = BatchHead { first_seq: first.seq, received_at: first.received_at };
+        out.push(first.evidence);
+        while out.len() < BATCH_ROWS {
+            let expected = head.first_seq.0 + out.len() as u64;
+            let fits = |row: &Row| row.seq.0 == expected && row.received_at == head.received_at;
+            match self.rows.next_if(fits) {
+                Some(row) => out.push(row.evidence),
+                None => break,
+            }
+        }
+        Some(head)
+    }
+}
+
+/// Reads a sealed file and checks it against what it says of itself.
+pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
+    let (rows, _) = read_rows(path)?;
+    Ok(SealedRows { rows: rows.into_iter().peekable() })
+}
+
+/// As [`read`], for whoever compares.
+pub(crate) fn read_rows(path: &Path) -> Result<(Vec<Row>, Summary), StoreError> {
+    guarded(path, || {
+        let reader = open(path)?;
+        let corrupt = |what: &str| StoreError::Corrupt(format!("{}: {what}", path.display()));
+        let summary = Summary::read(&reader).ok_or_else(|| corrupt("no summary in the metadata"))?;
+        let mut rows = Vec::new();
+        for index in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(index).map_err(|error| parquet_error(path, &error))?;
+            let columns = Columns::read(&*group).map_err(|error| parquet_error(path, &error))?;
+            rebuild(columns, &mut rows).map_err(corrupt)?;
+        }
+        rows.sort_unstable_by_key(|row| row.seq);
+        match Summary::of(&rows)? {
+            Some(found) if found == summary => Ok((rows, summary)),
+            _ => Err(corrupt("the rows are not those that were sealed")),
+        }
+    })
+}
+
+/// What a sealed file says of itself, without reading its rows.
+pub(crate) fn summary(path: &Path) -> Result<Summary, StoreError> {
+    guarded(path, || {
+        Summary::read(&open(path)?)
+            .ok_or_else(|| StoreError::Corrupt(format!("{}: no summary", path.display())))
+    })
+}
+
+/// The time of the last record, without reading the rows.
+pub(crate) fn last_received_at(path: &Path) -> Result<UtcTime, StoreError> {
+    summary(path).map(|summary| summary.last_received_at)
+}
+
+fn open(path: &Path) -> Result<SerializedFileReader<File>, StoreError> {
+    let file = File::open(path).at(path)?;
+    SerializedFileReader::new(file).map_err(|error| parquet_error(path, &error))
+}
+
+/// Damaged files must never end the program, whatever a decoder makes of them.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(StoreError::Corrupt(format!("{}: its bytes cannot be decoded", path.display())))
+    })
+}
+
+fn parquet_error(path: &Path, error: &ParquetError) -> StoreError {
+    if let ParquetError::External(inner) = error
+        && let Some(io) = inner.downcast_ref::<std::io::Error>()
+    {
+        return super::file::store_error(path, io);
+    }
+    StoreError::Corrupt(format!("{}: {error}", path.display()))
+}

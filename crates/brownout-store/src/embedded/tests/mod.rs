@@ -1,0 +1,4 @@
+mod folder;
+mod log;
+mod maintenance;
+mod support;

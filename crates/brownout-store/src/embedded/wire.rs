@@ -1,0 +1,186 @@
+//! How records lie in a frame: fixed layouts for what is frequent, JSON for what is rare.
+//!
+//! This is a disk type, apart from the domain type on purpose: a change of the model must not
+//! change what old logs mean. All numbers are little-endian. A record begins with its tag.
+//!
+//! | tag | record | bytes |
+//! |---|---|---|
+//! | 1 | report | 64 |
+//! | 2 | tick | 1 |
+//! | 3 | page views | 11 |
+//! | 4 | anything else | 5 + JSON |
+
+use std::fmt;
+
+use brownout_core::model::{
+    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, ProblemKind, RegionCode, Report,
+    ServiceId, SourceKeys, UtcTime, Weight,
+};
+
+const TAG_REPORT: u8 = 1;
+const TAG_TICK: u8 = 2;
+const TAG_PAGE_VIEWS: u8 = 3;
+const TAG_JSON: u8 = 4;
+
+/// Bytes of one report.
+pub const REPORT_BYTES: usize = 64;
+const PAGE_VIEWS_BYTES: usize = 11;
+const HAS_PREVIOUS_SOURCE: u8 = 1;
+
+/// Why bytes are not a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireError(pub(crate) &'static str);
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a record: {}", self.0)
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// Appends one record. Fails only for a rare kind that cannot be written as JSON.
+pub fn encode(evidence: &Evidence, out: &mut Vec<u8>) -> Result<(), WireError> {
+    match evidence {
+        Evidence::Report(report) => out.extend_from_slice(&encode_report(report)),
+        Evidence::Tick => out.push(TAG_TICK),
+        Evidence::PageViews(views) => {
+            let mut bytes = [0; PAGE_VIEWS_BYTES];
+            bytes[0] = TAG_PAGE_VIEWS;
+            bytes[1..5].copy_from_slice(&views.service.0.to_le_bytes());
+            bytes[5..7].copy_from_slice(&views.country.map_or([0; 2], CountryCode::bytes));
+            bytes[7..11].copy_from_slice(&views.count.to_le_bytes());
+            out.extend_from_slice(&bytes);
+        }
+        rare => {
+            let start = out.len();
+            out.extend_from_slice(&[TAG_JSON, 0, 0, 0, 0]);
+            serde_json::to_writer(&mut *out, rare).map_err(|_| WireError("it has no JSON form"))?;
+            let length =
+                u32::try_from(out.len() - start - 5).map_err(|_| WireError("it is longer than 4 GiB"))?;
+            out[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// One report as bytes.
+pub fn encode_report(report: &Report) -> [u8; REPORT_BYTES] {
+    let mut bytes = [0; REPORT_BYTES];
+    bytes[0] = TAG_REPORT;
+    bytes[1] = report.kind as u8;
+    bytes[2..4].copy_from_slice(&report.channel.0.to_le_bytes());
+    bytes[4..8].copy_from_slice(&report.service.0.to_le_bytes());
+    bytes[8..16].copy_from_slice(&report.occurred_at.millis().to_le_bytes());
+    bytes[16..24].copy_from_slice(&report.source.source.to_le_bytes());
+    bytes[24..32].copy_from_slice(&report.source.subnet.to_le_bytes());
+    bytes[32..40].copy_from_slice(&report.source.previous_source.unwrap_or(0).to_le_bytes());
+    bytes[40..44].copy_from_slice(&report.source.generation.to_le_bytes());
+    bytes[44..48].copy_from_slice(&report.place.city.map_or(0, |city| city.0.get()).to_le_bytes());
+    bytes[48..52].copy_from_slice(&report.network.map_or(0, |asn| asn.0.get()).to_le_bytes());
+    bytes[52..54].copy_from_slice(&report.place.country.map_or([0; 2], CountryCode::bytes));
+    if let Some(region) = report.place.region {
+        bytes[54..56].copy_from_slice(&region.country().bytes());
+        bytes[56..59].copy_from_slice(&region.part());
+    }
+    bytes[59] = report.weight.percent();
+    bytes[60] = if report.source.previous_source.is_some() { HAS_PREVIOUS_SOURCE } else { 0 };
+    bytes
+}
+
+/// Reads `count` records that fill `payload` exactly and appends them to `out`.
+pub fn decode(payload: &[u8], count: u32, out: &mut Vec<Evidence>) -> Result<(), WireError> {
+    // A record has at least one byte, so a count beyond that is a lie and reserves nothing.
+    if count as usize > payload.len() {
+        return Err(WireError("more records than bytes"));
+    }
+    out.reserve(count as usize);
+    let mut rest = payload;
+    for _ in 0..count {
+        let (evidence, after) = decode_one(rest)?;
+        out.push(evidence);
+        rest = after;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(WireError("bytes are left over")) }
+}
+
+fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
+    const SHORT: WireError = WireError("cut short");
+    match bytes.first().ok_or(SHORT)? {
+        &TAG_REPORT => {
+            let (report, rest) = bytes.split_first_chunk::<REPORT_BYTES>().ok_or(SHORT)?;
+            Ok((Evidence::Report(decode_report(report)?), rest))
+        }
+        &TAG_TICK => Ok((Evidence::Tick, &bytes[1..])),
+        &TAG_PAGE_VIEWS => {
+            let (views, rest) = bytes.split_first_chunk::<PAGE_VIEWS_BYTES>().ok_or(SHORT)?;
+            let views = PageViews {
+                service: ServiceId(u32_at(views, 1)),
+                country: country([views[5], views[6]])?,
+                count: u32_at(views, 7),
+            };
+            Ok((Evidence::PageViews(views), rest))
+        }
+        &TAG_JSON => {
+            let (head, rest) = bytes.split_first_chunk::<5>().ok_or(SHORT)?;
+            let (json, rest) = rest.split_at_checked(u32_at(head, 1) as usize).ok_or(SHORT)?;
+            let evidence = serde_json::from_slice(json).map_err(|_| WireError("JSON of no known kind"))?;
+            Ok((evidence, rest))
+        }
+        _ => Err(WireError("unknown tag")),
+    }
+}
+
+fn decode_report(bytes: &[u8; REPORT_BYTES]) -> Result<Report, WireError> {
+    let region = match country([bytes[54], bytes[55]])? {
+        Some(country) => Some(region(country, &bytes[56..59])?),
+        None => None,
+    };
+    let has_previous = bytes[60] & HAS_PREVIOUS_SOURCE != 0;
+    Ok(Report {
+        service: ServiceId(u32_at(bytes, 4)),
+        kind: ProblemKind::from_number(bytes[1]).ok_or(WireError("unknown kind of problem"))?,
+        channel: ChannelId(u16::from_le_bytes([bytes[2], bytes[3]])),
+        occurred_at: UtcTime::from_millis(u64_at(bytes, 8) as i64),
+        place: Place {
+            country: country([bytes[52], bytes[53]])?,
+            region,
+            city: CityId::new(u32_at(bytes, 44)),
+        },
+        network: Asn::new(u32_at(bytes, 48)),
+        source: SourceKeys {
+            generation: u32_at(bytes, 40),
+            source: u64_at(bytes, 16),
+            subnet: u64_at(bytes, 24),
+            previous_source: has_previous.then(|| u64_at(bytes, 32)),
+        },
+        weight: Weight::from_percent(bytes[59]),
+    })
+}
+
+fn country(letters: [u8; 2]) -> Result<Option<CountryCode>, WireError> {
+    match letters {
+        [0, 0] => Ok(None),
+        _ => CountryCode::new(letters).map(Some).ok_or(WireError("not a country code")),
+    }
+}
+
+fn region(country: CountryCode, part: &[u8]) -> Result<RegionCode, WireError> {
+    let length = part.iter().position(|byte| *byte == 0).unwrap_or(part.len());
+    std::str::from_utf8(&part[..length])
+        .ok()
+        .and_then(|part| RegionCode::new(country, part))
+        .ok_or(WireError("not a region code"))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut four = [0; 4];
+    four.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(four)
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(eight)
+}

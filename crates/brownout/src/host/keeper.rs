@@ -1,0 +1,162 @@
+//! The thread that keeps what is derived, checkpoints, and looks after the folder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use brownout_core::effect::Derived;
+use brownout_core::engine::{ENGINE_VERSION, Engine};
+use brownout_core::model::Seq;
+use brownout_store::embedded::{CheckpointFolder, Maintenance, Retention, SqliteDerived};
+use brownout_store::port::{Checkpoint, Checkpoints, DerivedStore, StoreError};
+
+use super::{HostCounters, wall_clock};
+
+/// Most sets of derived rows that wait. Beyond, on a live folder, everything until the next start
+/// is dropped and rebuilt from the log then; on a virtual one the engine waits.
+const WAITING_MAX: usize = 1024;
+/// How often segments are sealed and old ones let go.
+const MAINTENANCE_EVERY: Duration = Duration::from_secs(60);
+/// Pause before a failed write is tried again, and how often it is.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const RETRIES_MAX: u32 = 30;
+
+enum Task {
+    Keep(Seq, Box<Derived>),
+    Checkpoint(Checkpoint),
+    Stop,
+}
+
+/// Hands work to the keeping thread.
+pub(super) struct Keeper {
+    tasks: SyncSender<Task>,
+    /// Some derived rows were dropped: nothing later may be kept before a rebuild.
+    behind: Arc<AtomicBool>,
+    counters: Arc<HostCounters>,
+}
+
+impl Keeper {
+    /// Keeps derived rows. `wait` says whether to wait for room or to fall behind.
+    pub(super) fn keep(&self, seq: Seq, derived: Box<Derived>, wait: bool) {
+        let task = Task::Keep(seq, derived);
+        let lost = if wait {
+            self.tasks.send(task).is_err()
+        } else {
+            match self.tasks.try_send(task) {
+                Ok(()) => false,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => true,
+            }
+        };
+        if lost {
+            self.counters.derived_dropped.fetch_add(1, Ordering::Relaxed);
+            if !self.behind.swap(true, Ordering::AcqRel) {
+                tracing::error!(%seq, "history cannot keep up; it is rebuilt from the log at the next start");
+            }
+        }
+    }
+
+    /// Keeps the engine's state.
+    pub(super) fn checkpoint(&self, engine: &Engine) {
+        let checkpoint = Checkpoint {
+            seq: engine.seq(),
+            engine: ENGINE_VERSION.to_owned(),
+            policy: engine.policy_digest().to_owned(),
+            state: engine.checkpoint(),
+        };
+        // Waits for room: a checkpoint is rare, and the last one must not be missed.
+        let _ = self.tasks.send(Task::Checkpoint(checkpoint));
+    }
+
+    /// Ends the thread once what waits is kept.
+    pub(super) fn stop(&self) {
+        let _ = self.tasks.send(Task::Stop);
+    }
+}
+
+/// Starts the thread.
+pub(super) fn start(
+    derived: SqliteDerived,
+    checkpoints: CheckpointFolder,
+    maintenance: Arc<Maintenance>,
+    retention: Retention,
+    counters: Arc<HostCounters>,
+) -> Result<(Keeper, JoinHandle<()>), StoreError> {
+    let (tasks, receiver) = sync_channel(WAITING_MAX);
+    let behind = Arc::new(AtomicBool::new(false));
+    let keeping = Keeping { derived, checkpoints, maintenance, retention, behind: behind.clone() };
+    let keeper = Keeper { tasks, behind, counters };
+    let thread = std::thread::Builder::new()
+        .name("brownout-keep".to_owned())
+        .spawn(move || keeping.run(&receiver))
+        .map_err(|error| StoreError::Io(format!("cannot start a thread: {error}")))?;
+    Ok((keeper, thread))
+}
+
+struct Keeping {
+    derived: SqliteDerived,
+    checkpoints: CheckpointFolder,
+    maintenance: Arc<Maintenance>,
+    retention: Retention,
+    behind: Arc<AtomicBool>,
+}
+
+impl Keeping {
+    fn run(mut self, tasks: &Receiver<Task>) {
+        let mut maintained = Instant::now();
+        loop {
+            match tasks.recv_timeout(MAINTENANCE_EVERY.saturating_sub(maintained.elapsed())) {
+                Ok(Task::Keep(seq, derived)) => self.keep(seq, &derived),
+                Ok(Task::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint),
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if maintained.elapsed() >= MAINTENANCE_EVERY {
+                self.maintain();
+                maintained = Instant::now();
+            }
+        }
+    }
+
+    fn keep(&mut self, seq: Seq, derived: &Derived) {
+        if self.behind.load(Ordering::Acquire) {
+            return;
+        }
+        for tried in 0..RETRIES_MAX {
+            match self.derived.apply(seq, derived) {
+                Ok(()) => return,
+                Err(error) if tried == 0 => tracing::error!(%error, "history cannot be written; trying again"),
+                Err(_) => {}
+            }
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        self.behind.store(true, Ordering::Release);
+        tracing::error!(%seq, "history could not be written; it is rebuilt from the log at the next start");
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        // A start goes back to where history is; history must not be before its checkpoint.
+        self.keep(checkpoint.seq, &Derived::default());
+        if self.behind.load(Ordering::Acquire) {
+            return;
+        }
+        if let Err(error) = self.checkpoints.save(checkpoint) {
+            tracing::error!(%error, "a checkpoint could not be written; the next start takes longer");
+        }
+    }
+
+    fn maintain(&self) {
+        match self.maintenance.seal() {
+            Ok(sealed) => {
+                for sealing in sealed {
+                    tracing::info!(?sealing, "sealed a segment");
+                }
+            }
+            Err(error) => tracing::error!(%error, "a segment could not be sealed"),
+        }
+        if let Err(error) = self.maintenance.retain(wall_clock(), &self.retention) {
+            tracing::error!(%error, "old segments could not be let go");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Moves an engine along a virtual clock: ticks come exactly when the engine asks for them.
+
+use brownout_core::engine::Engine;
+use brownout_core::model::{Evidence, Seq, UtcTime};
+
+/// Brings the engine to `at` and gives it `evidence` there. `each` sees every batch right after the
+/// engine has taken it, in order, with its time; the evidence itself is `None`.
+///
+/// Whoever moves the clock to `at` says that everything up to then is in the evidence, so a tick
+/// that is due at `at` comes after it.
+pub fn advance(
+    engine: &mut Engine,
+    at: UtcTime,
+    evidence: &[Evidence],
+    mut each: impl FnMut(&mut Engine, UtcTime, Option<&'static [Evidence]>),
+) {
+    while let Some(due) = engine.poll_timeout().filter(|due| *due < at) {
+        feed(engine, due, TICK);
+        each(engine, due, Some(TICK));
+    }
+    let due = engine.poll_timeout() == Some(at);
+    feed(engine, at, evidence);
+    each(engine, at, None);
+    if due {
+        feed(engine, at, TICK);
+        each(engine, at, Some(TICK));
+    }
+}
+
+/// Gives the engine evidence at its next positions.
+pub fn feed(engine: &mut Engine, at: UtcTime, evidence: &[Evidence]) {
+    let first = engine.seq().next();
+    for (offset, evidence) in evidence.iter().enumerate() {
+        engine.handle_evidence(Seq(first.0 + offset as u64), at, evidence);
+    }
+}
+
+const TICK: &[Evidence] = &[Evidence::Tick];

@@ -1,0 +1,264 @@
+//! One data folder at work: a bounded queue, one thread that writes the log and drives the engine,
+//! and one that keeps what is derived.
+//!
+//! Evidence goes one way: [`Instance::sink`] → queue → log (durable, then acknowledged) → engine →
+//! snapshot and derived rows. Readers see the snapshot and the history and never this thread.
+
+mod keeper;
+pub mod lane;
+mod recover;
+mod sink;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use brownout_core::engine::{ENGINE_VERSION, Engine};
+use brownout_core::model::{Catalogue, ChannelId, Evidence, Policy, UtcTime};
+use brownout_core::snapshot::Snapshot;
+use brownout_store::embedded::{Admin, Clock, EmbeddedStore, Options, Retention, Rolling};
+use brownout_store::port::{History, StoreError};
+use tokio::sync::watch;
+
+use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
+
+pub use recover::{Replayed, replay};
+pub use sink::HostSink;
+pub use worker::wall_clock;
+
+/// What an instance is made of.
+pub struct Setup {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// The machine's clock, or one that batches move.
+    pub clock: Clock,
+    /// When segments are closed.
+    pub rolling: Rolling,
+    /// How long they are kept.
+    pub retention: Retention,
+    /// The services to know, before they are numbered.
+    pub services: Vec<ServiceEntry>,
+    /// The policy to use.
+    pub policy: Policy,
+    /// Digest of the geography in use.
+    pub geography: String,
+    /// Time between two snapshots, at least.
+    pub publish_every: Duration,
+    /// Page views since the last call, asked for once a minute.
+    pub page_views: Box<dyn Fn() -> Vec<Evidence> + Send>,
+}
+
+/// What happens inside, for `/metrics` and `/readyz`.
+#[derive(Debug, Default)]
+pub struct HostCounters {
+    /// Submissions that wait.
+    pub queued_submissions: AtomicU64,
+    /// Pieces of evidence in them.
+    pub queued_evidence: AtomicU64,
+    /// Submissions refused because the queue was full (newest refused).
+    pub refused_overload: AtomicU64,
+    /// Submissions refused because the medium failed.
+    pub refused_storage: AtomicU64,
+    /// Groups written.
+    pub groups: AtomicU64,
+    /// Snapshots drawn.
+    pub snapshots: AtomicU64,
+    /// Time of the last tick's work, in microseconds.
+    pub tick_micros: AtomicU64,
+    /// Time of the last snapshot's drawing, in microseconds.
+    pub snapshot_micros: AtomicU64,
+    /// Sets of derived rows that could not be kept in time (all of them are rebuilt at the next
+    /// start).
+    pub derived_dropped: AtomicU64,
+    /// The last append failed: 1, else 0.
+    pub storage_failing: AtomicU64,
+}
+
+/// A running data folder.
+pub struct Instance {
+    /// Where readers find the newest picture.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Tells the newest snapshot's serial.
+    pub updates: watch::Receiver<u64>,
+    /// The past; `None` while there is no database of it.
+    pub history: Option<Arc<dyn History>>,
+    /// Tokens and moderation; `None` on a folder that cannot be written.
+    pub admin: Option<Arc<Admin>>,
+    /// What happens inside.
+    pub counters: Arc<HostCounters>,
+    /// What storage did; `None` on a folder that cannot be written.
+    pub storage: Option<Arc<brownout_store::counters::Counters>>,
+    /// Why nothing can be taken in, when the folder cannot be written.
+    pub degraded: Option<String>,
+    sink: Arc<HostSink>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Time of a folder in milliseconds, shared between its threads.
+#[derive(Debug)]
+pub(crate) struct Time {
+    virtual_now: Option<AtomicI64>,
+}
+
+impl Time {
+    pub(crate) fn now(&self) -> UtcTime {
+        match &self.virtual_now {
+            Some(now) => UtcTime::from_millis(now.load(Ordering::Acquire)),
+            None => wall_clock(),
+        }
+    }
+
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.virtual_now.is_some()
+    }
+
+    pub(crate) fn advance(&self, to: UtcTime) {
+        if let Some(now) = &self.virtual_now {
+            now.fetch_max(to.millis(), Ordering::AcqRel);
+        }
+    }
+}
+
+impl Instance {
+    /// Opens the folder, brings the engine up to the end of the log, and starts the threads. A
+    /// folder that cannot be written is served as it is, and takes nothing in.
+    ///
+    /// # Errors
+    /// When the folder is in use, or what it holds is not a data folder at all.
+    pub fn open(setup: Setup) -> Result<Self, StoreError> {
+        let options = Options { clock: setup.clock, rolling: setup.rolling };
+        match EmbeddedStore::open(&setup.folder, options, wall_clock()) {
+            Ok(store) => Self::start(store, setup),
+            Err(error @ (StoreError::ReadOnly(_) | StoreError::Full(_))) => {
+                Self::open_degraded(&setup.folder, setup.clock, &error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn start(store: EmbeddedStore, setup: Setup) -> Result<Self, StoreError> {
+        let mut parts = recover::recover(store)?;
+        let first = first_records(&parts.engine, &setup)?;
+        let snapshot = Arc::new(ArcSwap::new(parts.engine.snapshot()));
+        let time = Arc::new(Time {
+            virtual_now: (parts.clock == Clock::Virtual)
+                .then(|| AtomicI64::new(parts.last_received_at.unwrap_or_default().millis())),
+        });
+        let counters = Arc::new(HostCounters::default());
+        let (publish, updates) = watch::channel(snapshot.load().serial);
+        let (sink, jobs) = HostSink::new(time.clone(), counters.clone());
+        let (keeper, keeper_thread) = keeper::start(
+            parts.derived,
+            parts.checkpoints,
+            parts.maintenance,
+            setup.retention,
+            counters.clone(),
+        )?;
+        let (history, admin, storage) = (parts.history.clone(), parts.admin.clone(), parts.counters.clone());
+        let worker = worker::Worker {
+            log: parts.log,
+            comments: parts.comments,
+            engine: parts.engine,
+            keeper,
+            time,
+            jobs,
+            first,
+            snapshot: snapshot.clone(),
+            publish,
+            publish_every: setup.publish_every,
+            counters: counters.clone(),
+            page_views: setup.page_views,
+            rebuild: worker::Rebuild { checkpoints: parts.checkpoints_again },
+        };
+        let thread = std::thread::Builder::new()
+            .name("brownout-log".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|error| StoreError::Io(format!("cannot start a thread: {error}")))?;
+        Ok(Instance {
+            snapshot,
+            updates,
+            history: Some(history),
+            admin: Some(admin),
+            counters,
+            storage: Some(storage),
+            degraded: None,
+            sink,
+            threads: vec![thread, keeper_thread],
+        })
+    }
+
+    fn open_degraded(folder: &Path, clock: Clock, why: &StoreError) -> Result<Self, StoreError> {
+        let store = EmbeddedStore::open_read_only(folder)?;
+        let mut engine = recover::read_only(&store)?;
+        let snapshot = engine.snapshot();
+        let counters = Arc::new(HostCounters::default());
+        let now = engine.now();
+        let time = Time { virtual_now: (clock == Clock::Virtual).then(|| AtomicI64::new(now.millis())) };
+        let (_, updates) = watch::channel(snapshot.serial);
+        Ok(Instance {
+            snapshot: Arc::new(ArcSwap::new(snapshot)),
+            updates,
+            history: store.history.map(|history| history as Arc<dyn History>),
+            admin: None,
+            counters: counters.clone(),
+            storage: None,
+            degraded: Some(why.to_string()),
+            sink: HostSink::closed(Arc::new(time), counters),
+            threads: Vec::new(),
+        })
+    }
+
+    /// Takes evidence in.
+    pub fn sink(&self) -> Arc<HostSink> {
+        self.sink.clone()
+    }
+
+    /// Writes out what is under way, checkpoints and ends the threads.
+    pub fn stop(self) {
+        self.sink.close();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the data folder had ended by a panic");
+            }
+        }
+    }
+}
+
+/// Records that tell the engine of what has changed since it last ran.
+///
+/// # Errors
+/// When the services make no catalogue.
+fn first_records(engine: &Engine, setup: &Setup) -> Result<Vec<Evidence>, StoreError> {
+    let catalogue = number(engine, setup.services.clone())?;
+    let mut records = vec![Evidence::Engine { version: ENGINE_VERSION.to_owned() }];
+    if **engine.catalogue() != catalogue {
+        records.push(Evidence::Catalogue(Box::new(catalogue)));
+    }
+    if **engine.policy() != setup.policy || engine.seq().0 == 0 {
+        records.push(Evidence::Policy(Box::new(setup.policy.clone())));
+    }
+    if engine.geography_digest() != setup.geography {
+        records.push(Evidence::Geography { digest: setup.geography.clone() });
+    }
+    for (id, name) in [(ChannelId::WEB, "web"), (ChannelId::PAGE_VIEWS, "page-views")] {
+        if !engine.channels().any(|(known, _)| known == id) {
+            records.push(Evidence::Channel { id, name: name.to_owned() });
+        }
+    }
+    Ok(records)
+}
+
+/// Numbers services on from what the engine has seen.
+///
+/// # Errors
+/// When the services make no catalogue.
+pub fn number(engine: &Engine, services: Vec<ServiceEntry>) -> Result<Catalogue, StoreError> {
+    let mut numbers = Numbers::default();
+    numbers.observe(engine.catalogue());
+    numbers.reserve(engine.service_numbers());
+    assign(services, &mut numbers).map_err(|error| StoreError::Io(error.to_string()))
+}

@@ -1,0 +1,150 @@
+//! From stored records back to an engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use brownout_core::effect::Effect;
+use brownout_core::engine::{ENGINE_VERSION, Engine};
+use brownout_core::model::{Evidence, Seq, UtcTime};
+use brownout_store::embedded::{
+    Admin, CheckpointFolder, Clock, CommentLog, EmbeddedLog, EmbeddedStore, LogReader, Maintenance,
+    ReadOnlyStore, SqliteDerived, SqliteHistory,
+};
+use brownout_store::port::{Checkpoints, DerivedStore, EvidenceLog, StoreError};
+
+/// An opened folder with its engine at the log's end.
+pub(super) struct Parts {
+    pub(super) engine: Engine,
+    pub(super) clock: Clock,
+    pub(super) last_received_at: Option<UtcTime>,
+    pub(super) log: EmbeddedLog,
+    pub(super) comments: CommentLog,
+    pub(super) checkpoints: CheckpointFolder,
+    pub(super) checkpoints_again: CheckpointFolder,
+    pub(super) derived: SqliteDerived,
+    pub(super) history: Arc<SqliteHistory>,
+    pub(super) admin: Arc<Admin>,
+    pub(super) maintenance: Arc<Maintenance>,
+    pub(super) counters: Arc<brownout_store::counters::Counters>,
+}
+
+/// Brings the engine and what is derived up to the log's end.
+pub(super) fn recover(mut store: EmbeddedStore) -> Result<Parts, StoreError> {
+    let reader = store.log.reader();
+    let engine = engine_at_end(&store.checkpoints, &reader, Some(&mut store.derived))?;
+    Ok(Parts {
+        engine,
+        clock: store.info.clock,
+        last_received_at: store.log.last_received_at(),
+        log: store.log,
+        comments: store.comments,
+        checkpoints_again: store.checkpoints.clone(),
+        checkpoints: store.checkpoints,
+        derived: store.derived,
+        history: store.history,
+        admin: store.admin,
+        maintenance: store.maintenance,
+        counters: store.counters,
+    })
+}
+
+/// The engine of a folder that is only read.
+pub(super) fn read_only(store: &ReadOnlyStore) -> Result<Engine, StoreError> {
+    engine_at_end(&store.checkpoints, &store.log, None)
+}
+
+/// An engine at the log's end: the newest checkpoint that is not ahead of what is derived, and
+/// the records after it. What they derive is applied where it is not yet.
+pub(super) fn engine_at_end(
+    checkpoints: &CheckpointFolder,
+    reader: &LogReader,
+    mut derived: Option<&mut SqliteDerived>,
+) -> Result<Engine, StoreError> {
+    let applied = match &derived {
+        Some(derived) => derived.applied()?,
+        None => Seq(u64::MAX),
+    };
+    let mut engine = checkpoints
+        .newest(applied)?
+        .filter(|checkpoint| checkpoint.engine == ENGINE_VERSION)
+        .and_then(|checkpoint| Engine::restore(&checkpoint.state))
+        .unwrap_or_default();
+    let from = engine.seq().next();
+    let mut records = 0u64;
+    run(&mut engine, reader, from, |engine, count| {
+        records += count;
+        while let Some(effect) = engine.poll_effect() {
+            if let (Effect::Persist(seq, rows), Some(derived)) = (effect, derived.as_deref_mut()) {
+                derived.apply(seq, &rows)?;
+            }
+        }
+        Ok(())
+    })?;
+    if records > 0 {
+        tracing::info!(records, from = from.0, "replayed the log");
+    }
+    Ok(engine)
+}
+
+/// Feeds the log to an engine; `after` is called after each batch with its size.
+fn run(
+    engine: &mut Engine,
+    reader: &LogReader,
+    from: Seq,
+    mut after: impl FnMut(&mut Engine, u64) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut batches = match reader.batches(from) {
+        Ok(batches) => batches,
+        // What is older than the horizon and has no usable checkpoint is gone; begin where the
+        // log begins.
+        Err(StoreError::NotRetained(_)) => {
+            let first = reader.first_seq()?;
+            tracing::warn!(first = first.0, "no checkpoint of this version reaches back to the log's beginning");
+            reader.batches(first)?
+        }
+        Err(error) => return Err(error),
+    };
+    let mut evidence: Vec<Evidence> = Vec::new();
+    while let Some(head) = batches.next_into(&mut evidence) {
+        match head {
+            Ok(head) => {
+                for (offset, evidence) in evidence.iter().enumerate() {
+                    let seq = Seq(head.first_seq.0 + offset as u64);
+                    engine.handle_evidence(seq, head.received_at, evidence);
+                }
+                after(engine, evidence.len() as u64)?;
+            }
+            Err(StoreError::Corrupt(what)) => tracing::error!(what, "records were lost"),
+            Err(error) => return Err(error),
+        }
+        evidence.clear();
+    }
+    Ok(())
+}
+
+/// What a replay of a folder's log gave.
+pub struct Replayed {
+    /// The engine at the end.
+    pub engine: Engine,
+    /// Records that were taken.
+    pub records: u64,
+}
+
+/// Runs a stored log from its beginning, looking at no checkpoint. Effects that reach outside are
+/// discarded; `watch` sees the engine after every batch.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn replay(folder: &Path, mut watch: impl FnMut(&mut Engine, u64)) -> Result<Replayed, StoreError> {
+    let reader = LogReader::open(folder);
+    let mut engine = Engine::new();
+    let mut records = 0;
+    let first = reader.first_seq()?;
+    run(&mut engine, &reader, first.max(Seq(1)), |engine, count| {
+        records += count;
+        watch(engine, records);
+        while engine.poll_effect().is_some() {}
+        Ok(())
+    })?;
+    Ok(Replayed { engine, records })
+}

@@ -1,0 +1,120 @@
+//! The bounded queue in front of the log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use brownout_core::model::{Evidence, UtcTime};
+use brownout_store::embedded::EncodedBatch;
+use tokio::sync::oneshot;
+
+use super::{HostCounters, Time};
+use crate::intake::{Accepted, Comment, Refusal, Sink, Submission, Submitting};
+
+/// Most submissions that wait. Beyond, the newest is refused.
+const SUBMISSIONS_MAX: usize = 4096;
+/// Most pieces of evidence that wait. Beyond, the newest submission is refused.
+const EVIDENCE_MAX: u64 = 400_000;
+/// When a refused client may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Something for the log's thread.
+pub(super) struct Job {
+    pub(super) encoded: EncodedBatch,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) comment: Option<Comment>,
+    pub(super) clock: Option<UtcTime>,
+    pub(super) reply: oneshot::Sender<Result<Accepted, Refusal>>,
+}
+
+/// Hands submissions to the log's thread; they are durable when `submit` returns.
+pub struct HostSink {
+    jobs: Mutex<Option<SyncSender<Job>>>,
+    open: AtomicBool,
+    time: Arc<Time>,
+    counters: Arc<HostCounters>,
+    refusal: Refusal,
+}
+
+impl HostSink {
+    pub(super) fn new(time: Arc<Time>, counters: Arc<HostCounters>) -> (Arc<Self>, Receiver<Job>) {
+        let (sender, receiver) = sync_channel(SUBMISSIONS_MAX);
+        let sink = HostSink {
+            jobs: Mutex::new(Some(sender)),
+            open: AtomicBool::new(true),
+            time,
+            counters,
+            refusal: Refusal::ShuttingDown,
+        };
+        (Arc::new(sink), receiver)
+    }
+
+    /// A sink that takes nothing, for a folder that cannot be written.
+    pub(super) fn closed(time: Arc<Time>, counters: Arc<HostCounters>) -> Arc<Self> {
+        Arc::new(HostSink {
+            jobs: Mutex::new(None),
+            open: AtomicBool::new(false),
+            time,
+            counters,
+            refusal: Refusal::ReadOnly,
+        })
+    }
+
+    /// Takes nothing from now on; what waits is still written.
+    pub(super) fn close(&self) {
+        self.open.store(false, Ordering::Release);
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn enqueue(&self, submission: Submission) -> Result<oneshot::Receiver<Result<Accepted, Refusal>>, Refusal> {
+        if !self.open.load(Ordering::Acquire) {
+            return Err(self.refusal);
+        }
+        let overloaded = || {
+            self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
+            Refusal::Overloaded { retry_after: RETRY_AFTER }
+        };
+        let count = submission.evidence.len() as u64;
+        if self.counters.queued_evidence.load(Ordering::Relaxed) + count > EVIDENCE_MAX {
+            return Err(overloaded());
+        }
+        // Encoding here spreads it over the threads that serve requests.
+        let encoded = EncodedBatch::encode(&submission.evidence).map_err(|error| {
+            tracing::error!(%error, "evidence could not be encoded");
+            Refusal::StorageFull
+        })?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            encoded,
+            evidence: submission.evidence,
+            comment: submission.comment,
+            clock: submission.clock,
+            reply,
+        };
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = jobs.as_ref() else { return Err(self.refusal) };
+        match sender.try_send(job) {
+            Ok(()) => {
+                self.counters.queued_submissions.fetch_add(1, Ordering::Relaxed);
+                self.counters.queued_evidence.fetch_add(count, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Err(TrySendError::Full(_)) => Err(overloaded()),
+            Err(TrySendError::Disconnected(_)) => Err(Refusal::ShuttingDown),
+        }
+    }
+}
+
+impl Sink for HostSink {
+    fn submit(&self, submission: Submission) -> Submitting<'_> {
+        Box::pin(async move {
+            let answer = self.enqueue(submission)?;
+            answer.await.unwrap_or(Err(Refusal::ShuttingDown))
+        })
+    }
+
+    fn now(&self) -> UtcTime {
+        self.time.now()
+    }
+}

@@ -1,0 +1,387 @@
+//! The one thread that writes the log and drives the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use brownout_core::effect::Effect;
+use brownout_core::engine::Engine;
+use brownout_core::model::{Evidence, Seq, UtcTime};
+use brownout_core::snapshot::Snapshot;
+use brownout_store::embedded::{CheckpointFolder, Comment, CommentLog, EmbeddedLog, EncodedBatch};
+use brownout_store::port::{EvidenceLog, StoreError};
+use tokio::sync::watch;
+
+use super::keeper::Keeper;
+use super::sink::Job;
+use super::{HostCounters, Time, lane, recover};
+use crate::intake::{Accepted, Refusal};
+
+/// Most submissions that share one flush.
+const GROUP_SUBMISSIONS_MAX: usize = 512;
+/// Most pieces of evidence that share one flush.
+const GROUP_EVIDENCE_MAX: usize = 100_000;
+/// Most batches of a virtual stretch of time that share one flush.
+const VIRTUAL_BATCHES_MAX: usize = 4096;
+/// Records after which the engine's state is checkpointed.
+const CHECKPOINT_RECORDS: u64 = 2_000_000;
+/// Time after which it is, if there were any records.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
+/// Longest wait for anything.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The machine's clock.
+pub fn wall_clock() -> UtcTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UtcTime::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What is needed to bring a new engine up to the log's end.
+pub(super) struct Rebuild {
+    pub(super) checkpoints: CheckpointFolder,
+}
+
+pub(super) struct Worker {
+    pub(super) log: EmbeddedLog,
+    pub(super) comments: CommentLog,
+    pub(super) engine: Engine,
+    pub(super) keeper: Keeper,
+    pub(super) time: Arc<Time>,
+    pub(super) jobs: Receiver<Job>,
+    /// Records about catalogue, policy and channels that go before anything else.
+    pub(super) first: Vec<Evidence>,
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) publish: watch::Sender<u64>,
+    pub(super) publish_every: Duration,
+    pub(super) counters: Arc<HostCounters>,
+    pub(super) page_views: Box<dyn Fn() -> Vec<Evidence> + Send>,
+    pub(super) rebuild: Rebuild,
+}
+
+/// Batches that wait to be made durable together, each with its time.
+#[derive(Default)]
+struct Group {
+    batches: Vec<(UtcTime, EncodedBatch)>,
+    /// The job and its place in `batches`.
+    jobs: Vec<(usize, Job)>,
+}
+
+/// When things were last done.
+struct Rhythm {
+    published: Instant,
+    unpublished: bool,
+    checkpoint_seq: Seq,
+    checkpoint_at: Instant,
+    views_minute: u32,
+}
+
+impl Worker {
+    /// Runs until all senders are gone and everything that waited is written.
+    pub(super) fn run(mut self) {
+        let mut rhythm = Rhythm {
+            published: Instant::now(),
+            unpublished: true,
+            checkpoint_seq: self.engine.seq(),
+            checkpoint_at: Instant::now(),
+            views_minute: 0,
+        };
+        if !self.time.is_virtual() {
+            self.begin(wall_clock());
+        }
+        loop {
+            let (jobs, closed) = self.wait(&rhythm);
+            let worked = Instant::now();
+            if self.time.is_virtual() {
+                self.take_virtual(jobs);
+            } else {
+                self.take_live(jobs, &mut rhythm);
+            }
+            self.carry_out(&mut rhythm, worked);
+            self.publish(&mut rhythm, closed);
+            self.checkpoint(&mut rhythm, closed);
+            if closed {
+                self.keeper.stop();
+                return;
+            }
+        }
+    }
+
+    /// Waits for work or time; everything that is there is taken, up to a group.
+    fn wait(&self, rhythm: &Rhythm) -> (Vec<Job>, bool) {
+        let mut jobs = Vec::new();
+        let mut evidence = 0;
+        let mut take = |job: Job, jobs: &mut Vec<Job>| {
+            evidence += job.evidence.len();
+            self.counters.queued_submissions.fetch_sub(1, Ordering::Relaxed);
+            self.counters.queued_evidence.fetch_sub(job.evidence.len() as u64, Ordering::Relaxed);
+            jobs.push(job);
+            evidence
+        };
+        match self.jobs.recv_timeout(self.patience(rhythm)) {
+            Ok(job) => {
+                take(job, &mut jobs);
+                while jobs.len() < GROUP_SUBMISSIONS_MAX {
+                    let Ok(job) = self.jobs.try_recv() else { break };
+                    if take(job, &mut jobs) >= GROUP_EVIDENCE_MAX {
+                        break;
+                    }
+                }
+                (jobs, false)
+            }
+            Err(RecvTimeoutError::Timeout) => (jobs, false),
+            Err(RecvTimeoutError::Disconnected) => (jobs, true),
+        }
+    }
+
+    fn patience(&self, rhythm: &Rhythm) -> Duration {
+        let until_publish = if rhythm.unpublished {
+            self.publish_every.saturating_sub(rhythm.published.elapsed())
+        } else {
+            WAIT_MAX
+        };
+        let until_tick = match self.engine.poll_timeout() {
+            Some(due) if !self.time.is_virtual() => {
+                Duration::from_millis(u64::try_from(due.millis_since(wall_clock())).unwrap_or(0))
+            }
+            _ => WAIT_MAX,
+        };
+        until_publish.min(until_tick).min(WAIT_MAX)
+    }
+
+    /// Tells the engine what it starts with, at the first moment that is known.
+    fn begin(&mut self, at: UtcTime) {
+        let mut records = std::mem::take(&mut self.first);
+        if records.is_empty() {
+            return;
+        }
+        records.push(Evidence::Tick);
+        match self.append(&mut [(at, encoded(&records))]) {
+            Ok(first) => self.feed(first, at, &records),
+            Err(error) => {
+                tracing::error!(%error, "the catalogue could not be written to the log; trying again");
+                records.pop();
+                self.first = records;
+            }
+        }
+    }
+
+    fn take_live(&mut self, jobs: Vec<Job>, rhythm: &mut Rhythm) {
+        let now = wall_clock();
+        self.begin(now);
+        let due = self.engine.poll_timeout().is_some_and(|due| due <= now);
+        let mut group = Group::default();
+        for job in jobs {
+            if job.clock.is_some() {
+                let _ = job.reply.send(Err(Refusal::ClockBackwards));
+                continue;
+            }
+            group.push(now, job);
+        }
+        let mut own = Vec::new();
+        if due {
+            let minute = now.minute().0;
+            if minute != rhythm.views_minute {
+                rhythm.views_minute = minute;
+                own = (self.page_views)();
+            }
+            own.push(Evidence::Tick);
+            group.batches.push((now, encoded(&own)));
+        }
+        if group.batches.is_empty() {
+            return;
+        }
+        rhythm.unpublished = true;
+        let comments = self.keep_comments(&group, now);
+        match comments.and_then(|()| self.append(&mut group.batches)) {
+            Ok(first) => {
+                let received_at = self.log.last_received_at().unwrap_or(now);
+                let mut next = first;
+                for (_, job) in group.jobs {
+                    let _ = job.reply.send(Ok(Accepted { first_seq: next, received_at }));
+                    self.feed(next, received_at, &job.evidence);
+                    next = Seq(next.0 + job.evidence.len() as u64);
+                }
+                self.feed(next, received_at, &own);
+            }
+            Err(error) => self.refuse(group.jobs, &error),
+        }
+    }
+
+    /// Moves a virtual clock along. The engine goes first, because what it asks for next depends
+    /// on what it has seen; if the log then fails, the engine is set up anew from the log.
+    fn take_virtual(&mut self, jobs: Vec<Job>) {
+        let mut group = Group::default();
+        let mut failed = None;
+        for job in jobs {
+            let at = job.clock.unwrap_or_else(|| self.time.now());
+            if at < self.time.now() {
+                let _ = job.reply.send(Err(Refusal::ClockBackwards));
+                continue;
+            }
+            self.begin(at);
+            let evidence = job.evidence.clone();
+            let mut job = Some(job);
+            lane::advance(&mut self.engine, at, &evidence, |_, at, own| match (own, job.take()) {
+                (Some(tick), kept) => {
+                    job = kept;
+                    group.batches.push((at, encoded(tick)));
+                }
+                (None, Some(job)) => group.push(at, job),
+                (None, None) => {}
+            });
+            self.time.advance(at);
+            if group.batches.len() >= VIRTUAL_BATCHES_MAX {
+                failed = self.flush(&mut group).err().or(failed);
+            }
+        }
+        failed = self.flush(&mut group).err().or(failed);
+        if let Some(error) = failed {
+            tracing::error!(%error, "the log failed; the engine is set up anew from it");
+            self.set_up_anew();
+        }
+    }
+
+    fn flush(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        let mut group = std::mem::take(group);
+        if group.batches.is_empty() {
+            return Ok(());
+        }
+        let comments = self.keep_comments(&group, self.time.now());
+        match comments.and_then(|()| self.append(&mut group.batches)) {
+            Ok(first) => {
+                let mut place = 0;
+                let mut next = first;
+                for (index, job) in group.jobs {
+                    while place < index {
+                        next = Seq(next.0 + group.batches[place].1.len() as u64);
+                        place += 1;
+                    }
+                    let received_at = group.batches[index].0;
+                    let _ = job.reply.send(Ok(Accepted { first_seq: next, received_at }));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.refuse(group.jobs, &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn set_up_anew(&mut self) {
+        match recover::engine_at_end(&self.rebuild.checkpoints, &self.log.reader(), None) {
+            Ok(engine) => self.engine = engine,
+            Err(error) => tracing::error!(%error, "the log cannot be read again"),
+        }
+    }
+
+    /// Appends; the position of the first record.
+    fn append(&mut self, batches: &mut [(UtcTime, EncodedBatch)]) -> Result<Seq, StoreError> {
+        let result = self.log.append_encoded(batches);
+        self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        self.counters.storage_failing.store(u64::from(result.is_err()), Ordering::Relaxed);
+        let appended = result?;
+        Ok(appended.first().map_or(self.log.last_seq().next(), |appended| appended.first_seq))
+    }
+
+    fn keep_comments(&mut self, group: &Group, at: UtcTime) -> Result<(), StoreError> {
+        let mut seq = self.log.last_seq().next();
+        let mut place = 0;
+        let mut comments = Vec::new();
+        for (index, job) in &group.jobs {
+            while place < *index {
+                seq = Seq(seq.0 + group.batches[place].1.len() as u64);
+                place += 1;
+            }
+            if let Some(comment) = &job.comment {
+                comments.push(Comment {
+                    report: seq,
+                    service: comment.service,
+                    received_at: at,
+                    text: comment.text.clone(),
+                });
+            }
+        }
+        if comments.is_empty() { Ok(()) } else { self.comments.append(&comments) }
+    }
+
+    fn refuse(&self, jobs: Vec<(usize, Job)>, error: &StoreError) {
+        let refusal = match error {
+            StoreError::ReadOnly(_) => Refusal::ReadOnly,
+            _ => Refusal::StorageFull,
+        };
+        self.counters.refused_storage.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+        tracing::error!(%error, submissions = jobs.len(), "nothing could be written; refused");
+        for (_, job) in jobs {
+            let _ = job.reply.send(Err(refusal));
+        }
+    }
+
+    fn feed(&mut self, first: Seq, at: UtcTime, evidence: &[Evidence]) {
+        for (offset, evidence) in evidence.iter().enumerate() {
+            self.engine.handle_evidence(Seq(first.0 + offset as u64), at, evidence);
+        }
+    }
+
+    fn carry_out(&mut self, rhythm: &mut Rhythm, worked: Instant) {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Persist(seq, derived) => self.keeper.keep(seq, derived, self.time.is_virtual()),
+                Effect::Publish => {
+                    rhythm.unpublished = true;
+                    set_micros(&self.counters.tick_micros, worked);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, rhythm: &mut Rhythm, closed: bool) {
+        if !rhythm.unpublished || (rhythm.published.elapsed() < self.publish_every && !closed) {
+            return;
+        }
+        let begun = Instant::now();
+        let snapshot = self.engine.snapshot();
+        let serial = snapshot.serial;
+        self.snapshot.store(snapshot);
+        self.publish.send_replace(serial);
+        set_micros(&self.counters.snapshot_micros, begun);
+        self.counters.snapshots.fetch_add(1, Ordering::Relaxed);
+        rhythm.published = Instant::now();
+        rhythm.unpublished = false;
+    }
+
+    fn checkpoint(&mut self, rhythm: &mut Rhythm, closed: bool) {
+        let records = self.engine.seq().0 - rhythm.checkpoint_seq.0.min(self.engine.seq().0);
+        let due = records >= CHECKPOINT_RECORDS
+            || (records > 0 && (closed || rhythm.checkpoint_at.elapsed() >= CHECKPOINT_EVERY));
+        // A state that is ahead of the log must never be kept.
+        if !due || self.engine.seq() > self.log.last_seq() {
+            return;
+        }
+        self.keeper.checkpoint(&self.engine);
+        rhythm.checkpoint_seq = self.engine.seq();
+        rhythm.checkpoint_at = Instant::now();
+    }
+}
+
+impl Group {
+    fn push(&mut self, at: UtcTime, mut job: Job) {
+        let encoded = std::mem::replace(&mut job.encoded, EncodedBatch::with_capacity(0));
+        self.jobs.push((self.batches.len(), job));
+        self.batches.push((at, encoded));
+    }
+}
+
+/// Encodes the program's own records, which always can be.
+fn encoded(evidence: &[Evidence]) -> EncodedBatch {
+    EncodedBatch::encode(evidence).unwrap_or_else(|error| {
+        tracing::error!(%error, "a record of the program's own could not be encoded");
+        EncodedBatch::with_capacity(0)
+    })
+}
+
+fn set_micros(counter: &AtomicU64, since: Instant) {
+    counter.store(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}

@@ -1,0 +1,43 @@
+//! Reading a body: so many bytes, so much time, and of a kind that is understood.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::problem::{Problem, Reason};
+
+/// Refuses a media type that is not one of these, and any content encoding.
+pub(super) fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = found.split(';').next().unwrap_or("").trim();
+    if accepted.iter().any(|kind| kind.eq_ignore_ascii_case(essence)) {
+        return Ok(());
+    }
+    let detail = format!("Send {} in Content-Type.", accepted.join(" or "));
+    Err(Problem::new(Reason::UnsupportedMediaType, detail))
+}
+
+/// Reads the whole body, or says why not. A body that announces too many bytes is not read at all.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Reason::BodyTooLarge, format!("At most {bytes_max} bytes."));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(timeout, Limited::new(body, bytes_max).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Reason::BodyUnreadable, "The connection failed within the body.")),
+        Err(_) => {
+            let detail = format!("At most {} seconds.", timeout.as_secs());
+            Err(Problem::new(Reason::BodyTimeout, detail))
+        }
+    }
+}

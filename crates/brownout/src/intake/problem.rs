@@ -1,0 +1,210 @@
+//! Refusals, as `application/problem+json` (RFC 9457) with a stable reason.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use brownout_core::report::RejectReason;
+
+use super::sink::Refusal;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident, $slug:literal, $status:literal, $title:literal;)*) => {
+        /// Why a request or a line was refused. The name is stable and is what counters carry.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $name),* }
+
+        impl Reason {
+            /// All reasons.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
+            /// The name used in interfaces and counters.
+            pub const fn slug(self) -> &'static str { match self { $(Reason::$name => $slug),* } }
+            /// The HTTP status.
+            pub const fn status(self) -> u16 { match self { $(Reason::$name => $status),* } }
+            /// A short summary, the same for every occurrence.
+            pub const fn title(self) -> &'static str { match self { $(Reason::$name => $title),* } }
+        }
+    };
+}
+
+reasons! {
+    /// The body is not JSON.
+    MalformedJson, "malformed_json", 400, "The body is not JSON";
+    /// The body is JSON, but a field is missing, unknown or of the wrong type.
+    InvalidField, "invalid_field", 422, "A field is missing, unknown or of the wrong type";
+    /// The body is not a form.
+    MalformedForm, "malformed_form", 400, "The body is not a form";
+    /// A line of a batch is longer than allowed.
+    LineTooLong, "line_too_long", 422, "The line is too long";
+    /// The time is not RFC 3339.
+    BadTime, "bad_time", 422, "The time is not RFC 3339";
+    /// A weight above 100.
+    BadWeight, "bad_weight", 422, "The weight is not 0 to 100";
+    /// A source name that is empty or too long.
+    BadSource, "bad_source", 422, "The source is empty or too long";
+    /// The catalogue has no such service.
+    UnknownService, "unknown_service", 422, "No such service in the catalogue";
+    /// No such kind of problem.
+    UnknownKind, "unknown_kind", 422, "No such kind of problem";
+    /// The place does not exist or contradicts itself.
+    BadPlace, "bad_place", 422, "The place does not exist or contradicts itself";
+    /// The comment is too long.
+    CommentTooLong, "comment_too_long", 422, "The comment is too long";
+    /// The time is too far ahead.
+    InTheFuture, "in_the_future", 422, "The time is too far in the future";
+    /// The body is larger than allowed.
+    BodyTooLarge, "body_too_large", 413, "The body is too large";
+    /// More lines than allowed.
+    TooManyLines, "too_many_lines", 413, "The batch has too many lines";
+    /// The body did not arrive in time.
+    BodyTimeout, "body_timeout", 408, "The body did not arrive in time";
+    /// The body could not be read, or its compression is broken.
+    BodyUnreadable, "body_unreadable", 400, "The body could not be read";
+    /// Not a media type or encoding that is understood here.
+    UnsupportedMediaType, "unsupported_media_type", 415, "Unsupported media type or encoding";
+    /// Posted by a page of another site.
+    CrossSite, "cross_site", 403, "Posted from another site";
+    /// Too many requests from one network.
+    RateLimited, "rate_limited", 429, "Too many requests from your network";
+    /// The proof of work does not check.
+    ProofInvalid, "proof_invalid", 422, "The proof of work is not valid";
+    /// The proof of work was used before.
+    ProofReplayed, "proof_replayed", 422, "The proof of work was used before";
+    /// The challenge is too old.
+    ProofExpired, "proof_expired", 422, "The proof of work has expired";
+    /// An idempotency key that is empty, too long or not printable.
+    BadIdempotencyKey, "bad_idempotency_key", 400, "The idempotency key is not valid";
+    /// An idempotency key that came before with another body.
+    IdempotencyMismatch, "idempotency_mismatch", 422, "The idempotency key was used with another body";
+    /// No token.
+    TokenMissing, "token_missing", 401, "A token is needed";
+    /// A token that nobody gave out.
+    TokenInvalid, "token_invalid", 401, "The token is not valid";
+    /// A token that was taken back.
+    TokenRevoked, "token_revoked", 403, "The token was revoked";
+    /// A clock was sent where none may be.
+    ClockNotAllowed, "clock_not_allowed", 403, "This token may not set the clock";
+    /// The virtual clock only moves on.
+    ClockBackwards, "clock_backwards", 409, "The virtual clock only moves forward";
+    /// The queue is full.
+    Overloaded, "overloaded", 503, "Too busy, try again soon";
+    /// No room is left.
+    StorageFull, "storage_full", 507, "No room is left to keep reports";
+    /// Storage is read-only.
+    StorageReadOnly, "storage_read_only", 503, "Reports cannot be kept at present";
+    /// The program is stopping.
+    ShuttingDown, "shutting_down", 503, "Restarting, try again soon";
+    /// Something of ours failed.
+    Internal, "internal", 500, "Something failed here";
+}
+
+impl From<RejectReason> for Reason {
+    fn from(reason: RejectReason) -> Self {
+        match reason {
+            RejectReason::UnknownService => Reason::UnknownService,
+            RejectReason::UnknownKind => Reason::UnknownKind,
+            RejectReason::UnknownCountry
+            | RejectReason::UnknownRegion
+            | RejectReason::UnknownCity
+            | RejectReason::PlaceContradicts => Reason::BadPlace,
+            RejectReason::CommentTooLong => Reason::CommentTooLong,
+            RejectReason::InTheFuture => Reason::InTheFuture,
+        }
+    }
+}
+
+/// One refusal, with what helps the client to do better.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Why.
+    pub reason: Reason,
+    /// This occurrence, in a sentence. It may repeat what the client sent.
+    pub detail: String,
+    /// Seconds after which it is worth trying again.
+    pub retry_after_seconds: Option<u64>,
+    /// What the client probably meant.
+    pub suggestion: Option<String>,
+    /// Line and column of the error in the body, from 1.
+    pub position: Option<(usize, usize)>,
+}
+
+impl Problem {
+    /// A refusal with its detail.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Problem { reason, detail: detail.into(), retry_after_seconds: None, suggestion: None, position: None }
+    }
+
+    /// The problem document.
+    pub fn to_json(&self) -> Value {
+        let mut document = Map::new();
+        let reason = self.reason;
+        document.insert("type".into(), json!(format!("urn:brownout:problem:{}", reason.slug())));
+        document.insert("title".into(), json!(reason.title()));
+        document.insert("status".into(), json!(reason.status()));
+        document.insert("detail".into(), json!(self.detail));
+        document.insert("reason".into(), json!(reason.slug()));
+        if let Some(suggestion) = &self.suggestion {
+            document.insert("did_you_mean".into(), json!(suggestion));
+        }
+        if let Some((line, column)) = self.position {
+            document.insert("line".into(), json!(line));
+            document.insert("column".into(), json!(column));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            document.insert("retry_after_seconds".into(), json!(seconds));
+        }
+        Value::Object(document)
+    }
+
+    /// The HTTP answer.
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(inert_json(&self.to_json())));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if matches!(self.reason, Reason::TokenMissing | Reason::TokenInvalid) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<RejectReason> for Problem {
+    fn from(reason: RejectReason) -> Self {
+        Problem::new(reason.into(), reason.to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let (reason, detail, retry_after) = match refusal {
+            Refusal::Overloaded { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                (Reason::Overloaded, "Nothing was kept; please send it again.", Some(seconds))
+            }
+            Refusal::StorageFull => (Reason::StorageFull, "Nothing was kept.", Some(60)),
+            Refusal::ReadOnly => (Reason::StorageReadOnly, "Nothing was kept.", Some(60)),
+            Refusal::ShuttingDown => {
+                (Reason::ShuttingDown, "Nothing was kept; please send it again.", Some(5))
+            }
+            Refusal::ClockBackwards => (Reason::ClockBackwards, "The clock is already past that time.", None),
+        };
+        Problem { retry_after_seconds: retry_after, ..Problem::new(reason, detail) }
+    }
+}
+
+/// JSON in which no character can start markup, should a browser ever take it for a page.
+pub(super) fn inert_json(value: &Value) -> String {
+    // These three stand only inside strings in JSON, so an escape always fits.
+    value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}

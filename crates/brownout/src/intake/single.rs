@@ -1,0 +1,249 @@
+//! One person's report: from the request's bytes to a durable record and its answer.
+
+use std::borrow::Cow;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::json;
+
+use brownout_core::model::{Evidence, Place, Seq, ServiceId, SourceKeys, UtcTime, Weight};
+use brownout_core::report::{CityName, Draft, RejectReason, StatedPlace, check, source_keys};
+
+use super::idempotency::{Turn, key_of};
+use super::problem::{Problem, Reason, inert_json};
+use super::proof::Credit;
+use super::sink::{Comment, Submission};
+use super::world::World;
+use super::{Client, Intake, unix_seconds};
+
+/// A report as the public interface takes it.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportRequest<'a> {
+    /// Slug of the service, as in its page's address.
+    #[serde(borrow)]
+    pub service: Cow<'a, str>,
+    /// What is wrong: `unreachable`, `login`, `slow`, `app`, `messages`, `media`, `payments`,
+    /// `connection`, `calls`, `other_network` or `other`.
+    #[serde(borrow)]
+    pub kind: Cow<'a, str>,
+    /// ISO 3166-1 alpha-2.
+    #[serde(borrow, default)]
+    pub country: Option<Cow<'a, str>>,
+    /// ISO 3166-2, such as `PK-PB`.
+    #[serde(borrow, default)]
+    pub region: Option<Cow<'a, str>>,
+    /// A city, by name or by GeoNames number.
+    #[serde(borrow, default)]
+    pub city: Option<CityField<'a>>,
+    /// At most 500 characters. Kept apart from the report and never shown without moderation.
+    #[serde(borrow, default)]
+    pub comment: Option<Cow<'a, str>>,
+    /// Proof of work: the base64 text that an ALTCHA client makes.
+    #[serde(borrow, default)]
+    pub proof: Option<Cow<'a, str>>,
+}
+
+/// A city by GeoNames number or by name.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum CityField<'a> {
+    /// GeoNames number.
+    Number(u32),
+    /// Name, in any case.
+    Name(#[serde(borrow)] Cow<'a, str>),
+}
+
+impl ReportRequest<'_> {
+    fn draft(&self) -> Draft<'_> {
+        let city = self.city.as_ref().map(|city| match city {
+            CityField::Number(number) => CityName::Number(*number),
+            CityField::Name(name) => CityName::Name(name),
+        });
+        Draft {
+            service: &self.service,
+            kind: &self.kind,
+            place: StatedPlace { country: self.country.as_deref(), region: self.region.as_deref(), city },
+            comment: self.comment.as_deref(),
+        }
+    }
+}
+
+/// What the reporter is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The record's position in the log.
+    pub seq: Seq,
+    /// When the log took it.
+    pub received_at: UtcTime,
+    /// Slug of the service.
+    pub service: String,
+    /// How much it counts.
+    pub weight: Weight,
+    /// Where it is counted.
+    pub place: Place,
+}
+
+impl Receipt {
+    /// In words, how the report is counted.
+    pub fn counted_note(&self) -> &'static str {
+        if self.weight == Weight::FULL {
+            "Counted in full, once per hour for each connection and service."
+        } else {
+            "Counted with a lower weight, because it came without the proof of work that is asked for now."
+        }
+    }
+
+    fn to_json(&self) -> String {
+        inert_json(&json!({
+            "id": self.seq.0,
+            "received_at": self.received_at.to_string(),
+            "service": self.service,
+            "country": self.place.country,
+            "region": self.place.region,
+            "city": self.place.city,
+            "weight_percent": self.weight.percent(),
+            "counted_note": self.counted_note(),
+        }))
+    }
+}
+
+/// Reads a report's JSON.
+pub fn parse_report(body: &[u8]) -> Result<ReportRequest<'_>, Problem> {
+    serde_json::from_slice(body).map_err(|error| json_problem(&error))
+}
+
+/// What is wrong with JSON, and where.
+pub(super) fn json_problem(error: &serde_json::Error) -> Problem {
+    let reason = match error.classify() {
+        serde_json::error::Category::Data => Reason::InvalidField,
+        _ => Reason::MalformedJson,
+    };
+    Problem { position: Some((error.line(), error.column())), ..Problem::new(reason, error.to_string()) }
+}
+
+/// `POST /api/v1/reports`: what is answered, or why not.
+pub(super) async fn answer_json(
+    intake: &Intake,
+    client: &Client,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Problem> {
+    intake.slow_down(client)?;
+    super::body::require_type(headers, &["application/json"])?;
+    let settings = &intake.settings;
+    let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
+    let request = parse_report(&body)?;
+    let Some(name) = key_of(headers, &client.owner())? else {
+        return Ok(created(intake.take(client, &request, true).await?.to_json().into()));
+    };
+    match intake.answers.turn(name, &body).await? {
+        Turn::Known(answer) => {
+            intake.metrics.idempotent_repeats.inc();
+            Ok(created(answer))
+        }
+        Turn::First(first) => {
+            let answer = Bytes::from(intake.take(client, &request, true).await?.to_json());
+            first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
+            Ok(created(answer))
+        }
+    }
+}
+
+/// The answer to a report that is durable.
+fn created(body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::CREATED;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Intake {
+    /// Checks a report, makes it durable, and says how it is counted.
+    pub(super) async fn take(
+        &self,
+        client: &Client,
+        request: &ReportRequest<'_>,
+        strict_city: bool,
+    ) -> Result<Receipt, Problem> {
+        let world = self.world.load_full();
+        let facts = (self.lookup)(client.address);
+        let mut checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
+            .map_err(|reason| explain(&world, reason, &request.service))?;
+        let service = checked.service;
+        let comment = checked.comment.take().map(|text| Comment { service, text });
+        let place = checked.place;
+        let (weight, spent) = self.weigh(client, request.proof.as_deref(), &world)?;
+        let keys = self.keys(client, service);
+        let report = checked.into_report(self.sink.now(), facts.network, keys, weight);
+        let submission = Submission { evidence: vec![Evidence::Report(report)], comment, clock: None };
+        let accepted = self.sink.submit(submission).await.inspect_err(|_| {
+            // The client will come again with the same proof, and is right to.
+            if let Some(proof) = spent {
+                self.proofs.give_back(proof);
+            }
+        })?;
+        self.metrics.accepted.inc();
+        Ok(Receipt {
+            seq: accepted.first_seq,
+            received_at: accepted.received_at,
+            service: request.service.to_string(),
+            weight,
+            place,
+        })
+    }
+
+    /// What a report weighs, and the proof that was used up for it.
+    fn weigh(
+        &self,
+        client: &Client,
+        proof: Option<&str>,
+        world: &World,
+    ) -> Result<(Weight, Option<[u8; 16]>), Problem> {
+        self.gauge.count(self.started.elapsed());
+        let asked = self.is_proof_asked(client);
+        match proof.map(|proof| self.proofs.redeem(proof, unix_seconds())).transpose()? {
+            Some(Credit::Full(name)) => {
+                self.metrics.proofs.inc();
+                return Ok((Weight::FULL, Some(name)));
+            }
+            Some(Credit::NoRoom) => {
+                self.metrics.proof_store_full.inc();
+            }
+            None => {}
+        }
+        if !asked {
+            return Ok((Weight::FULL, None));
+        }
+        self.metrics.weight_lowered.inc();
+        Ok((world.weight_without_proof, None))
+    }
+
+    /// The keys by which the engine knows this reporter of this service again.
+    fn keys(&self, client: &Client, service: ServiceId) -> SourceKeys {
+        let salts = self.salts.salts();
+        let keys = |slot| source_keys(&salts.current, salts.previous.as_ref(), service, client.address, slot);
+        let first = keys(0);
+        // While rotations overlap the older key finds the slots that were given under it.
+        let (slot, overflow) = self.agents.slot(
+            first.previous_source.unwrap_or(first.source),
+            client.agent,
+            self.uptime_seconds(),
+        );
+        if overflow {
+            self.metrics.agents_overflow.inc();
+        }
+        if slot == 0 { first } else { keys(slot) }
+    }
+}
+
+/// A refusal with what was probably meant.
+fn explain(world: &World, reason: RejectReason, service: &str) -> Problem {
+    let suggestion = match reason {
+        RejectReason::UnknownService => world.did_you_mean(service),
+        _ => None,
+    };
+    Problem { suggestion, ..Problem::from(reason) }
+}

@@ -1,0 +1,56 @@
+//! What reports are checked against; replaced as a whole when the catalogue or policy changes.
+
+use std::sync::Arc;
+
+use brownout_core::model::{Catalogue, Geography, Policy, Weight};
+use brownout_core::report::Places;
+
+/// Services that are compared with a misspelt one at most, so that inventing names stays cheap
+/// for us.
+const COMPARED_MAX: usize = 5_000;
+
+/// Catalogue, places and the one figure of the policy that intake needs.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Services that can be reported.
+    pub catalogue: Arc<Catalogue>,
+    /// Places that exist.
+    pub places: Places,
+    /// Weight of a report without the proof of work that was asked for.
+    pub weight_without_proof: Weight,
+}
+
+impl World {
+    /// Puts the parts together. Indexing the city names takes some milliseconds.
+    pub fn new(catalogue: Arc<Catalogue>, geography: Arc<Geography>, policy: &Policy) -> Self {
+        World {
+            catalogue,
+            places: Places::new(geography),
+            weight_without_proof: Weight::from_percent(policy.weight_without_proof_percent),
+        }
+    }
+
+    /// The slug that was probably meant: at most two slips away from what was written, or the
+    /// service's name instead of its slug.
+    pub fn did_you_mean(&self, written: &str) -> Option<String> {
+        let written = written.trim().to_lowercase();
+        if written.is_empty() || written.len() > 48 {
+            return None;
+        }
+        let slips_max = if written.chars().count() <= 4 { 1 } else { 2 };
+        let slips = |slug: &str| match slug.len().abs_diff(written.len()) {
+            0..=2 => strsim::osa_distance(slug, &written),
+            _ => usize::MAX,
+        };
+        self.catalogue
+            .iter()
+            .take(COMPARED_MAX)
+            .map(|service| match service.name.to_lowercase() == written {
+                true => (0, service),
+                false => (slips(&service.slug), service),
+            })
+            .filter(|(slips, _)| *slips <= slips_max)
+            .min_by_key(|(slips, _)| *slips)
+            .map(|(_, service)| service.slug.clone())
+    }
+}

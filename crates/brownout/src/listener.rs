@@ -1,0 +1,346 @@
+//! The one listener: HTTP/1.1 with a limit on everything that a client could drag out.
+//!
+//! * A request's head has to arrive within `header_timeout`, also the next one on a kept-alive
+//!   connection: so an idle connection is closed after that time as well.
+//! * Nobody can send a head of more than `head_bytes_max`.
+//! * At most `connections_max` connections are open. One more is answered 503 at once and closed,
+//!   so that a load balancer learns of it; a flood of those is closed without a word.
+//! * Bodies have their own limits where they are read.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower_service::Service;
+
+/// What clients may use up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Time for a request's head, and for the next request on an idle connection.
+    pub header_timeout: Duration,
+    /// Largest head of a request, in bytes; at least 8192.
+    pub head_bytes_max: usize,
+    /// Time that open requests get when the program stops.
+    pub stop_timeout: Duration,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        ListenerLimits {
+            connections_max: 4096,
+            header_timeout: Duration::from_secs(10),
+            head_bytes_max: 16 << 10,
+            stop_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the listener counts. Cloning shares the counters.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerMetrics {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections turned away because too many were open.
+    pub turned_away: Counter,
+    /// Connections that could not be accepted, for want of file descriptors mostly.
+    pub accept_errors: Counter,
+    /// Connections that ended in an error: timeouts, malformed heads, resets.
+    pub broken: Counter,
+    /// Connections that are open.
+    pub open: Gauge,
+}
+
+impl ListenerMetrics {
+    /// Puts all counters into a registry, which names them `listener_...`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("listener");
+        registry.register("accepted", "Connections accepted", self.accepted.clone());
+        registry.register("turned_away", "Connections beyond the limit", self.turned_away.clone());
+        registry.register(
+            "accept_errors",
+            "Connections that could not be accepted",
+            self.accept_errors.clone(),
+        );
+        registry.register("broken", "Connections that ended in an error", self.broken.clone());
+        registry.register("open", "Connections that are open", self.open.clone());
+    }
+}
+
+/// Goodbyes that are under way at most; beyond, connections are closed without one.
+const GOODBYES_MAX: u64 = 64;
+const GOODBYE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+/// Serves a router until `stop` is done, then lets open requests finish for `stop_timeout`.
+///
+/// # Errors
+/// Only when the socket has no address of its own any more; errors of single connections are
+/// counted.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ListenerLimits,
+    metrics: ListenerMetrics,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    listener.local_addr()?;
+    let room = Arc::new(Semaphore::new(limits.connections_max));
+    let goodbyes = Arc::new(AtomicU64::new(0));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(limits.head_bytes_max.max(8192))
+        .pipeline_flush(true);
+    // Every connection holds a receiver: the sender knows when the last one is gone.
+    let (stopping, stopped) = watch::channel(());
+    let mut stop = pin!(stop);
+    loop {
+        let (stream, peer) = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    metrics.accept_errors.inc();
+                    // A connection that failed before we had it says nothing about the next one;
+                    // anything else (no descriptors, no memory) needs a breath.
+                    if !is_of_connection(&error) {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    continue;
+                }
+            },
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            metrics.turned_away.inc();
+            say_goodbye(stream, &goodbyes);
+            continue;
+        };
+        metrics.accepted.inc();
+        // Answers are written whole, so waiting for more to send only delays them.
+        let _ = stream.set_nodelay(true);
+        let open = Open::new(permit, metrics.clone());
+        tokio::spawn(converse(http.clone(), stream, peer, router.clone(), open, stopped.clone()));
+    }
+    drop((listener, stopped));
+    let _ = stopping.send(());
+    let _ = tokio::time::timeout(limits.stop_timeout, stopping.closed()).await;
+    Ok(())
+}
+
+/// A connection's place among the open ones.
+struct Open {
+    metrics: ListenerMetrics,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn new(permit: OwnedSemaphorePermit, metrics: ListenerMetrics) -> Self {
+        metrics.open.inc();
+        Open { metrics, _permit: permit }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.open.dec();
+    }
+}
+
+/// One connection, to its end.
+async fn converse(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    open: Open,
+    mut stopped: watch::Receiver<()>,
+) {
+    let service = service_fn(move |request: Request<Incoming>| answer(router.clone(), peer, request));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if result.is_err() {
+        open.metrics.broken.inc();
+    }
+    drop(open);
+}
+
+/// Hands a request to the router, which learns who the peer is.
+async fn answer(
+    mut router: Router,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(peer));
+    // A router is always ready.
+    router.call(request).await
+}
+
+fn is_of_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Answers 503 without reading a request.
+fn say_goodbye(mut stream: TcpStream, goodbyes: &Arc<AtomicU64>) {
+    if goodbyes.fetch_add(1, Ordering::Relaxed) >= GOODBYES_MAX {
+        goodbyes.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
+    let goodbyes = Arc::clone(goodbyes);
+    tokio::spawn(async move {
+        let goodbye = async {
+            let _ = stream.write_all(GOODBYE).await;
+            let _ = stream.shutdown().await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+        goodbyes.fetch_sub(1, Ordering::Relaxed);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use tokio::io::AsyncReadExt;
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    struct Running {
+        address: SocketAddr,
+        metrics: ListenerMetrics,
+        stop: oneshot::Sender<()>,
+        done: JoinHandle<io::Result<()>>,
+    }
+
+    async fn start(limits: ListenerLimits) -> Running {
+        let slow = get(|| async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            "slow"
+        });
+        let router = Router::new()
+            .route(
+                "/",
+                get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }),
+            )
+            .route("/slow", slow)
+            .route("/echo", post(|body: String| async move { body }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let metrics = ListenerMetrics::default();
+        let stopped = async { drop(stopped.await) };
+        let done = tokio::spawn(serve(listener, router, limits, metrics.clone(), stopped));
+        Running { address, metrics, stop, done }
+    }
+
+    /// Sends bytes and reads until the other side closes.
+    async fn talk(address: SocketAddr, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset after an answer was sent is an end like any other here.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_handler_learns_its_peer_and_a_connection_serves_many_requests() {
+        let running = start(ListenerLimits::default()).await;
+        let two = b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let answer = talk(running.address, two).await;
+        assert_eq!(answer.matches("127.0.0.1").count(), 2, "{answer}");
+        assert_eq!(running.metrics.accepted.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_slow_head_and_an_idle_connection_are_cut_off() {
+        let header_timeout = Duration::from_millis(200);
+        let running = start(ListenerLimits { header_timeout, ..ListenerLimits::default() }).await;
+        let wait = Duration::from_secs(5);
+        let answer =
+            tokio::time::timeout(wait, talk(running.address, b"GET / HTTP/1.1\r\nhost:")).await.unwrap();
+        assert!(!answer.contains("200 OK"), "{answer}");
+        let idle = talk(running.address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+        assert!(tokio::time::timeout(wait, idle).await.unwrap().contains("200 OK"));
+        assert!(running.metrics.broken.get() >= 1);
+    }
+
+    #[tokio::test]
+    async fn an_endless_head_is_refused() {
+        let running = start(ListenerLimits::default()).await;
+        let head = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(64 << 10));
+        let answer = talk(running.address, head.as_bytes()).await;
+        assert!(!answer.contains("200 OK"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_told_so() {
+        let running = start(ListenerLimits { connections_max: 1, ..ListenerLimits::default() }).await;
+        let mut first = TcpStream::connect(running.address).await.unwrap();
+        first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        first.read_u8().await.unwrap();
+        assert!(talk(running.address, b"").await.starts_with("HTTP/1.1 503"));
+        assert_eq!((running.metrics.turned_away.get(), running.metrics.open.get()), (1, 1));
+        drop(first);
+        for _ in 0..100 {
+            if running.metrics.open.get() == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let answer = talk(running.address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.contains("200 OK"), "its place is free again: {answer}");
+    }
+
+    #[tokio::test]
+    async fn a_stop_lets_open_requests_finish() {
+        let running = start(ListenerLimits::default()).await;
+        let address = running.address;
+        let slow = tokio::spawn(async move { talk(address, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        running.stop.send(()).unwrap();
+        assert!(slow.await.unwrap().ends_with("slow"));
+        tokio::time::timeout(Duration::from_secs(5), running.done).await.unwrap().unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_ever() {
+        let stop_timeout = Duration::from_millis(200);
+        let running = start(ListenerLimits { stop_timeout, ..ListenerLimits::default() }).await;
+        let mut hanging = TcpStream::connect(running.address).await.unwrap();
+        hanging.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        running.stop.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(5), running.done).await.unwrap().unwrap().unwrap();
+    }
+}
