@@ -4,7 +4,7 @@
 //! is read off the versions in the newest snapshot, so a slow reader skips and never falls behind,
 //! and one that comes back with `Last-Event-ID` misses nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use brownout_core::model::ServiceId;
 use brownout_core::snapshot::Snapshot;
 use futures_util::stream;
 use serde::Serialize;
@@ -39,7 +40,7 @@ pub(crate) struct Delta {
     at: String,
     /// Services whose view is new.
     services: Vec<ServiceChange>,
-    /// Incidents whose view is new.
+    /// Incidents of services whose view is new.
     incidents: Vec<IncidentChange>,
     /// More changed than is named here: ask for everything.
     partial: bool,
@@ -55,7 +56,7 @@ pub(crate) struct ServiceChange {
     observed: u32,
 }
 
-/// An incident whose view is new.
+/// An incident of a service whose view is new.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IncidentChange {
     name: String,
@@ -81,10 +82,13 @@ impl Delta {
             .collect();
         let partial = services.len() > CHANGES_MAX;
         services.truncate(CHANGES_MAX);
+        // An incident's version counts its own changes; that it changed shows in its service.
+        let changed: BTreeSet<ServiceId> =
+            snapshot.services.iter().filter(|view| new(view.version)).map(|view| view.service).collect();
         let incidents = snapshot
             .incidents
             .iter()
-            .filter(|view| new(view.version))
+            .filter(|view| changed.contains(&view.id.service))
             .filter_map(|view| {
                 let slug = &snapshot.catalogue.get(view.id.service)?.slug;
                 Some(IncidentChange { name: view.id.name(slug), state: class(view.state) })

@@ -422,6 +422,7 @@ pub fn snapshot() -> Snapshot {
         seq: Seq(1_204_331),
         last_report_at: Some(now().plus_seconds(-2)),
         catalogue: Arc::new(catalogue()),
+        channels: vec![(ChannelId::FIRST_PARTNER, "A partner".to_owned())],
         services: services.into_iter().map(Arc::new).collect(),
         incidents: vec![Arc::new(incident_x()), Arc::new(possible), Arc::new(ended)],
         countries: vec![
@@ -452,8 +453,6 @@ pub fn site(snapshot: Snapshot, options: SiteOptions, age_seconds: i64) -> WebSt
     let mut hooks = Hooks::with_clock(move || at);
     hooks.network_name =
         Arc::new(|asn| (asn.0.get() == 17_557).then(|| "Pakistan Telecommunication".to_owned()));
-    hooks.channel_name =
-        Arc::new(|id| Some(if id == ChannelId::WEB { "This site" } else { "A partner" }.to_owned()));
     WebState::new(SiteParts {
         snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
         geography: Arc::new(geography()),

@@ -31,6 +31,7 @@ pub fn router(state: WebState) -> Router {
         .route(&path("/"), get(world_page))
         .route(&path("/s/{slug}"), get(service_page))
         .route(&path("/s/{slug}/report"), get(report_form))
+        .route(&path("/s/{slug}/reported"), get(reported))
         .route(&path("/i/{name}"), get(incident_page))
         .route(&path("/c/{code}"), get(country_page))
         .route(&path("/incidents"), get(incidents_page))
@@ -206,6 +207,14 @@ async fn report_form_answer(
         report::form(&view, service, None, challenge.as_deref())
     };
     cached(site, key, version, Document::Page, headers, render).await
+}
+
+/// Where a browser is sent after a report was taken, so that loading again does not report again.
+async fn reported(State(site): State<WebState>, Path(slug): Path<String>, uri: Uri) -> Response {
+    let snapshot = site.snapshot.load_full();
+    let Some(service) = snapshot.catalogue.find(&slug) else { return failed(&site, Failure::NotFound) };
+    let in_full = !uri.query().is_some_and(|query| query.split('&').any(|part| part == "weight=reduced"));
+    html(StatusCode::OK, report::render_report_done(&site, service, in_full))
 }
 
 async fn country_page(

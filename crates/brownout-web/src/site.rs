@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use axum::http::request::Parts;
-use brownout_core::model::{Asn, ChannelId, Geography, ServiceId, UtcTime};
+use brownout_core::model::{Asn, Geography, ServiceId, UtcTime};
 use brownout_core::snapshot::{ServiceView, Snapshot};
 use brownout_store::port::History;
 use tokio::sync::{Semaphore, watch};
@@ -96,8 +96,6 @@ pub struct Hooks {
     pub clock: Arc<dyn Fn() -> UtcTime + Send + Sync>,
     /// The name of a network.
     pub network_name: Arc<dyn Fn(Asn) -> Option<String> + Send + Sync>,
-    /// The name of a channel.
-    pub channel_name: Arc<dyn Fn(ChannelId) -> Option<String> + Send + Sync>,
     /// Called for each view of a service's page, before it is answered. Must not block.
     pub service_viewed: ViewedHook,
 }
@@ -108,7 +106,6 @@ impl Hooks {
         Hooks {
             clock: Arc::new(clock),
             network_name: Arc::new(|_| None),
-            channel_name: Arc::new(|_| None),
             service_viewed: Arc::new(|_, _| {}),
         }
     }

@@ -62,6 +62,8 @@ const PAGES: &[&str] = &[
     "/s/hostile",
     "/s/github",
     "/s/x/report",
+    "/s/x/reported",
+    "/s/x/reported?weight=reduced",
     "/s/hostile/report",
     "/i/x-2025-03-10-0947",
     "/i/x-2025-03-10-0947?at=2025-03-10T09:50:00Z",

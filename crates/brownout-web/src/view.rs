@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brownout_core::model::{CountryCode, Facet, IncidentId, Service, UtcTime};
+use brownout_core::model::{ChannelId, CountryCode, Facet, IncidentId, Service, UtcTime};
 use brownout_core::snapshot::{IncidentView, PlaceView, ScopeView, Snapshot, State};
 use brownout_core::verdict::{Names, place_name};
 
@@ -36,7 +36,11 @@ impl View {
                 None => plain,
             },
             Facet::Region(code) => format!("{plain}, {}", code.country()),
-            Facet::Channel(id) => (self.site.hooks.channel_name)(id).unwrap_or(plain),
+            Facet::Channel(ChannelId::WEB) => "This site".to_owned(),
+            Facet::Channel(id) => {
+                let known = self.snapshot.channels.iter().find(|(one, _)| *one == id);
+                known.map_or(plain, |(_, name)| name.clone())
+            }
             _ => plain,
         }
     }

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use askama::Template;
 use brownout_core::model::{Service, UtcTime};
 use brownout_core::snapshot::{Change, IncidentView, State};
-use brownout_core::verdict::{Verdict, confidence_words, explain, sentence, source_words, state_words};
+use brownout_core::verdict::{
+    Verdict, confidence_words, explain, sentence, source_words, state_words, would_change,
+};
 
 use super::{render, unknown};
 use crate::chart::{self, Marks, Row};
@@ -43,6 +45,7 @@ struct IncidentPage {
     scopes: Vec<ScopeRow>,
     reasons: Vec<String>,
     not_looked_at: Vec<String>,
+    would_change: &'static str,
     unknown: String,
     timeline: Vec<Entry>,
     revisions: Vec<Revision>,
@@ -152,6 +155,7 @@ pub(crate) fn page(
         not_looked_at: verdict.map_or_else(Vec::new, |verdict| {
             verdict.not_looked_at.iter().map(|source| marks::capital(source_words(*source))).collect()
         }),
+        would_change: verdict.map_or("", would_change),
         unknown: unknown(),
         timeline: incident.timeline.iter().map(|entry| timeline_entry(view, entry)).collect(),
         revisions: incident

@@ -140,18 +140,17 @@ struct Answer {
     link_words: String,
 }
 
-/// The page that thanks for a report. `counted` is false for a repeat, which is kept but not counted.
-pub fn render_report_done(state: &WebState, service: &Service, counted: bool) -> String {
+/// The page that thanks for a report, as `GET /s/{slug}/reported` shows it. `in_full` is false for a
+/// report without the proof of work that was asked for, which `?weight=reduced` says.
+pub fn render_report_done(state: &WebState, service: &Service, in_full: bool) -> String {
     let view = now(state);
     let observed = view.snapshot.service(&service.slug).map_or(0, |status| status.observed);
-    let mut lines = vec![if counted {
-        format!("Your report on {} is kept and counted. It shows on the page within a minute.", service.name)
+    let mut lines = vec![format!("Your report on {} is kept.", service.name)];
+    lines.push(if in_full {
+        "It counts once per hour for each connection, and shows on the page within a minute.".to_owned()
     } else {
-        format!(
-            "Your report on {} is kept. You reported it before, so it is not counted again.",
-            service.name
-        )
-    }];
+        "So many reports come in now that one without your browser’s short check counts less.".to_owned()
+    });
     if observed > 0 {
         lines.push(format!("Sources in the 15 min before: {}.", thousands(observed.into())));
     }

@@ -3,7 +3,7 @@
 use askama::Template;
 use brownout_core::model::{Facet, Service};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
-use brownout_core::verdict::{confidence_words, explain, sentence, source_words};
+use brownout_core::verdict::{confidence_words, explain, limits, sentence, would_change};
 
 use super::{render, unknown, world};
 use crate::chart::{self, Marks, Row};
@@ -42,7 +42,8 @@ struct ServicePage {
     spark: String,
     unknown: String,
     reasons: Vec<String>,
-    not_looked_at: String,
+    limits: String,
+    would_change: &'static str,
     kinds: Vec<KindRow>,
     kinds_total: String,
     map: String,
@@ -98,7 +99,8 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         spark: chart::sparkline(&status.chart),
         unknown: unknown(),
         reasons: verdict.reasons.iter().map(|reason| marks::capital(&explain(reason, names))).collect(),
-        not_looked_at: verdict.not_looked_at.iter().map(|s| source_words(*s)).collect::<Vec<_>>().join(", "),
+        limits: limits(verdict),
+        would_change: would_change(verdict),
         kinds: status
             .kinds
             .iter()
