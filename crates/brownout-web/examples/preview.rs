@@ -1,7 +1,11 @@
 //! Serves the made-up world of the fixtures, to look at the pages: `cargo run -p brownout-web
 //! --features fixtures --example preview -- 8099`. The same world stands under `/live` as a live site.
+//! On the first, the count of X falls by one every two seconds, to see pages change by themselves.
 
-use brownout_web::fixtures::{site, snapshot};
+use std::sync::Arc;
+use std::time::Duration;
+
+use brownout_web::fixtures::{published, site, snapshot};
 use brownout_web::{Challenge, Mode, SiteOptions, not_found, router};
 
 #[tokio::main]
@@ -13,8 +17,22 @@ async fn main() -> std::io::Result<()> {
         speed: 60.0,
         live_path: Some("/live/".to_owned()),
     };
-    let replay = site(snapshot(), SiteOptions { mode, ..SiteOptions::default() }, 0);
-    let challenge = Challenge { url: "/api/v1/challenge".to_owned(), asked: std::sync::Arc::new(|| false) };
+    let (replay, shown, sender) = published(snapshot(), SiteOptions { mode, ..SiteOptions::default() }, 0);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let mut next = (**shown.load()).clone();
+            next.serial += 1;
+            let mut x = (*next.services[0]).clone();
+            x.version = next.serial;
+            x.observed -= 1;
+            next.services[0] = Arc::new(x);
+            let serial = next.serial;
+            shown.store(Arc::new(next));
+            sender.send_replace(serial);
+        }
+    });
+    let challenge = Challenge { url: "/api/v1/challenge".to_owned(), asked: Arc::new(|| false) };
     let live = SiteOptions {
         base_path: "/live".to_owned(),
         challenge: Some(challenge),

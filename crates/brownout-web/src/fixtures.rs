@@ -401,6 +401,7 @@ pub fn snapshot() -> Snapshot {
     github.incidents = vec![ended.id];
     let mut silent = calm(9, 0.0);
     silent.state = State::Insufficient;
+    silent.verdict = verdict(9, State::Insufficient, 0, now(), Vec::new());
     silent.chart = chart(288, 0.0, |_| 0.0, 0..288);
     silent.channels.clear();
     silent.countries.clear();
@@ -446,19 +447,30 @@ pub fn snapshot() -> Snapshot {
 
 /// A site over a snapshot whose clock stands `age_seconds` after it.
 pub fn site(snapshot: Snapshot, options: SiteOptions, age_seconds: i64) -> WebState {
-    let (sender, updates) = watch::channel(snapshot.serial);
+    let (state, _, sender) = published(snapshot, options, age_seconds);
     // A closed channel would end event streams, which a host never does while it runs.
     std::mem::forget(sender);
+    state
+}
+
+/// What a host keeps in its hands to show something new: store the snapshot, then send its serial.
+pub type Published = (WebState, Arc<ArcSwap<Snapshot>>, watch::Sender<u64>);
+
+/// The same with what its host needs to show something new.
+pub fn published(snapshot: Snapshot, options: SiteOptions, age_seconds: i64) -> Published {
+    let (sender, updates) = watch::channel(snapshot.serial);
     let at = snapshot.at.plus_seconds(age_seconds);
     let mut hooks = Hooks::with_clock(move || at);
     hooks.network_name =
         Arc::new(|asn| (asn.0.get() == 17_557).then(|| "Pakistan Telecommunication".to_owned()));
-    WebState::new(SiteParts {
-        snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    let state = WebState::new(SiteParts {
+        snapshot: Arc::clone(&snapshot),
         geography: Arc::new(geography()),
         history: None,
         options,
         hooks,
         updates,
-    })
+    });
+    (state, snapshot, sender)
 }

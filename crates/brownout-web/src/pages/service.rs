@@ -147,7 +147,10 @@ fn title(view: &View, service: &Service, status: &ServiceView) -> String {
 
 fn chart_title(view: &View, status: &ServiceView) -> String {
     match chart::peak(&status.chart) {
-        None => "No reports in 24 h".to_owned(),
+        None if status.chart.bars.iter().all(|bar| bar.count.is_none()) => {
+            "No data in the last 24 h".to_owned()
+        }
+        None => "No reports in the last 24 h".to_owned(),
         Some((count, at, usual)) => {
             let times =
                 multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
