@@ -471,6 +471,7 @@ pub fn published(snapshot: Snapshot, options: SiteOptions, age_seconds: i64) -> 
         options,
         hooks,
         updates,
+        more_api: None,
     });
     (state, snapshot, sender)
 }

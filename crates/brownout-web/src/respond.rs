@@ -11,7 +11,9 @@ use crate::site::WebState;
 
 /// What a page may do: load this site's own style, script and pictures, and nothing else. No text on
 /// a page can become script, because no script may stand in a page.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+///
+/// The `Content-Security-Policy` of every page, for a host that sends one of ours by itself.
+pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
 connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// What kind of document an answer is.
@@ -35,7 +37,7 @@ impl Document {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         match self {
             Document::Page => {
-                headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+                headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
                 headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
                 // A reader always asks again and gets 304; a shared cache may answer for five seconds.
                 headers.insert(

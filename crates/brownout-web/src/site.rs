@@ -125,6 +125,8 @@ pub struct SiteParts {
     pub hooks: Hooks,
     /// Carries the serial of the newest snapshot, sent after `snapshot` was replaced.
     pub updates: watch::Receiver<u64>,
+    /// The description of the host's own routes, to stand in `openapi.json` with ours.
+    pub more_api: Option<utoipa::openapi::OpenApi>,
 }
 
 /// A site, shared by all its handlers. Cloning is cheap.
@@ -145,6 +147,7 @@ pub struct Site {
     pub(crate) options: SiteOptions,
     pub(crate) hooks: Hooks,
     pub(crate) updates: watch::Receiver<u64>,
+    pub(crate) more_api: Option<utoipa::openapi::OpenApi>,
     pub(crate) cache: Cache,
     pub(crate) zones: Zones,
     pub(crate) events: EventCache,
@@ -169,6 +172,7 @@ impl WebState {
             options: parts.options,
             hooks: parts.hooks,
             updates: parts.updates,
+            more_api: parts.more_api,
             cache,
             zones: Zones::default(),
             events: EventCache::default(),

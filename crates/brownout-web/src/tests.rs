@@ -401,6 +401,7 @@ async fn readers_are_told_when_the_host_publishes() {
         options: SiteOptions::default(),
         hooks: Hooks::with_clock(now),
         updates,
+        more_api: None,
     });
     let request = Request::get("/api/v1/events").body(Body::empty()).expect("request");
     let mut body = app(site).oneshot(request).await.expect("an answer").into_body();
@@ -482,6 +483,23 @@ impl History for Past {
     }
 }
 
+/// The description of a route that is not ours.
+fn more_api() -> utoipa::openapi::OpenApi {
+    serde_json::from_value(serde_json::json!({
+        "openapi": "3.1.0", "info": {"title": "More", "version": "1"},
+        "paths": {"/api/v1/reports": {"post": {"responses": {}}}},
+    }))
+    .expect("a description")
+}
+
+#[tokio::test]
+async fn the_description_holds_what_the_host_answers_too() {
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&with_past(false), "/api/v1/openapi.json").await).expect("JSON");
+    assert!(json["paths"]["/api/v1/reports"]["post"].is_object());
+    assert!(json["paths"]["/api/v1/status"]["get"].is_object());
+}
+
 fn with_past(broken: bool) -> Router {
     let mut old = (*snapshot().incidents[2]).clone();
     old.id.opened = Minute(old.id.opened.0 - 60 * 24 * 30);
@@ -494,6 +512,7 @@ fn with_past(broken: bool) -> Router {
         options: SiteOptions::default(),
         hooks: Hooks::with_clock(now),
         updates,
+        more_api: Some(more_api()),
     }))
 }
 

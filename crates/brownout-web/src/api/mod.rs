@@ -262,8 +262,12 @@ fn wanted_states(text: Option<&str>) -> Result<Option<&'static [Condition]>, Fai
 pub(crate) async fn document(State(site): State<WebState>, headers: HeaderMap) -> Response {
     let base = site.options.base_path.clone();
     let version = crate::cache::Version { serial: 0, minute: 0, stale_minutes: 0 };
+    let more = site.more_api.clone();
     let make = move || {
         let mut document = openapi();
+        if let Some(more) = more {
+            document = document.merge_from(more);
+        }
         if !base.is_empty() {
             document.servers = Some(vec![utoipa::openapi::Server::new(base)]);
         }
