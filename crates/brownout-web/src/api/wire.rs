@@ -1,0 +1,652 @@
+//! What is on the wire: times in RFC 3339 and UTC, countries in ISO alpha-2, counts as numbers.
+
+use std::sync::Arc;
+
+use brownout_core::effect::RollUp;
+use brownout_core::model::{Facet, Minute, Service, UtcTime};
+use brownout_core::snapshot::{
+    Change, Chart as CoreChart, IncidentView, PlaceView, ScopeView, ServiceView, State as Condition,
+    Wave as CoreWave,
+};
+use brownout_core::verdict::{Verdict as CoreVerdict, confidence_words, explain, sentence, source_words};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::chart::bar_start;
+use crate::view::View;
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Not enough data to say anything.
+    Insufficient,
+    /// Within the usual band.
+    Calm,
+    /// Possible problems.
+    Possible,
+    /// Detected problems.
+    Confirmed,
+    /// Over.
+    Ended,
+}
+
+impl From<Condition> for State {
+    fn from(state: Condition) -> Self {
+        match state {
+            Condition::Insufficient => State::Insufficient,
+            Condition::Calm => State::Calm,
+            Condition::Possible => State::Possible,
+            Condition::Confirmed => State::Confirmed,
+            Condition::Ended => State::Ended,
+        }
+    }
+}
+
+/// A part of the world or of a service's reports.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Scope {
+    /// `world`, `country`, `region`, `city`, `network`, `kind` or `channel`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// ISO 3166 code, GeoNames number, `AS` number, or slug; absent for the world.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// The name in English.
+    name: String,
+}
+
+impl Scope {
+    fn new(view: &View, facet: Facet) -> Self {
+        let (kind, code) = match facet {
+            Facet::All => ("world", None),
+            Facet::Country(code) => ("country", Some(code.to_string())),
+            Facet::Region(code) => ("region", Some(code.to_string())),
+            Facet::City(id) => ("city", Some(id.0.to_string())),
+            Facet::Network(asn) => ("network", Some(asn.to_string())),
+            Facet::Kind(kind) => ("kind", Some(kind.slug().to_owned())),
+            Facet::Channel(id) => ("channel", Some(id.0.to_string())),
+        };
+        Scope { kind, code, name: view.facet_name(facet) }
+    }
+}
+
+fn time(at: UtcTime) -> String {
+    at.to_string()
+}
+
+/// Two decimals are more than an expected count means; a float's noise must not change an ETag.
+fn figure(value: f32) -> f64 {
+    if value.is_finite() { (f64::from(value) * 100.0).round() / 100.0 } else { 0.0 }
+}
+
+/// How things stand, over all services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    /// Grows with every snapshot.
+    serial: u64,
+    /// The time up to which the observatory has been told.
+    at: String,
+    /// When the last report came in.
+    last_report_at: Option<String>,
+    /// Counts over all services.
+    totals: Totals,
+    /// Incidents that last, most reports first.
+    ongoing: Vec<Incident>,
+}
+
+/// Counts over all services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Totals {
+    services: usize,
+    /// Distinct sources in the last 15 minutes.
+    sources_15_minutes: u64,
+    /// Reports since the log began.
+    reports: u64,
+    /// Of these, repeats of one source.
+    repeats: u64,
+    /// Of these, too late to be counted.
+    late: u64,
+    /// Of these, beyond what one subnet may add.
+    over_subnet_cap: u64,
+}
+
+impl Status {
+    pub(crate) fn new(view: &View) -> Self {
+        let snapshot = &view.snapshot;
+        let totals = snapshot.totals;
+        Status {
+            serial: snapshot.serial,
+            at: time(snapshot.at),
+            last_report_at: snapshot.last_report_at.map(time),
+            totals: Totals {
+                services: snapshot.services.len(),
+                sources_15_minutes: totals.sources_15_minutes,
+                reports: totals.reports,
+                repeats: totals.repeats,
+                late: totals.late,
+                over_subnet_cap: totals.over_subnet_cap,
+            },
+            ongoing: snapshot
+                .incidents
+                .iter()
+                .filter(|one| one.state != Condition::Ended)
+                .filter_map(|one| Incident::new(view, one))
+                .collect(),
+        }
+    }
+}
+
+/// One service in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceSummary {
+    slug: String,
+    name: String,
+    category: &'static str,
+    state: State,
+    /// Since when the state is not calm.
+    since: Option<String>,
+    /// Distinct sources in the last 15 minutes.
+    observed: u32,
+    /// Usual mean for these 15 minutes.
+    expected: f64,
+    /// Name of the incident that lasts.
+    incident: Option<String>,
+}
+
+impl ServiceSummary {
+    fn new(view: &View, service: &Service, status: &ServiceView) -> Self {
+        ServiceSummary {
+            slug: service.slug.clone(),
+            name: service.name.clone(),
+            category: service.category.slug(),
+            state: status.state.into(),
+            since: status.since.map(time),
+            observed: status.observed,
+            expected: figure(status.usual.mean),
+            incident: status.incident.and_then(|id| view.incident_name(id)),
+        }
+    }
+}
+
+/// All services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Services {
+    serial: u64,
+    at: String,
+    services: Vec<ServiceSummary>,
+}
+
+impl Services {
+    pub(crate) fn new(view: &View) -> Self {
+        let snapshot = &view.snapshot;
+        let summary = |status: &Arc<ServiceView>| {
+            let service = snapshot.catalogue.get(status.service)?;
+            Some(ServiceSummary::new(view, service, status))
+        };
+        Services {
+            serial: snapshot.serial,
+            at: time(snapshot.at),
+            services: snapshot.services.iter().filter_map(summary).collect(),
+        }
+    }
+}
+
+/// A published judgement.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    revision: u32,
+    as_of: String,
+    state: State,
+    /// The judgement in one sentence of English.
+    sentence: String,
+    /// `weak`, `moderate` or `strong`: what stands behind it, not a probability.
+    confidence: &'static str,
+    /// The parts that are affected, worst first.
+    extent: Vec<Scope>,
+    /// Reasons in words, strongest first.
+    reasons: Vec<String>,
+    /// Kinds of evidence that were looked at.
+    looked_at: Vec<&'static str>,
+    /// Kinds of evidence that were not: they count neither for nor against.
+    not_looked_at: Vec<&'static str>,
+    ruleset: u32,
+    policy: String,
+    /// Hash of the content, hex.
+    hash: String,
+}
+
+impl Verdict {
+    fn new(view: &View, verdict: &CoreVerdict) -> Self {
+        let names = view.names();
+        Verdict {
+            revision: verdict.revision,
+            as_of: time(verdict.as_of),
+            state: verdict.state.into(),
+            sentence: sentence(verdict, names),
+            confidence: confidence_words(verdict.confidence),
+            extent: verdict.extent.iter().map(|facet| Scope::new(view, *facet)).collect(),
+            reasons: verdict.reasons.iter().map(|reason| explain(reason, names)).collect(),
+            looked_at: verdict.looked_at.iter().map(|source| source_words(*source)).collect(),
+            not_looked_at: verdict.not_looked_at.iter().map(|source| source_words(*source)).collect(),
+            ruleset: verdict.ruleset,
+            policy: verdict.policy.clone(),
+            hash: verdict.hash.clone(),
+        }
+    }
+}
+
+/// Counts over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Chart {
+    /// Start of the first bar.
+    start: String,
+    step_minutes: u32,
+    /// Whether the last bar's interval has not ended yet.
+    incomplete: bool,
+    bars: Vec<Bar>,
+}
+
+/// One interval.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Bar {
+    at: String,
+    /// Distinct sources; null where nothing was collected.
+    count: Option<u32>,
+    p10: f64,
+    median: f64,
+    p90: f64,
+    /// Sources from which the interval alone would be a departure.
+    threshold: f64,
+}
+
+impl Chart {
+    fn new(chart: &CoreChart) -> Self {
+        let bar = |(index, bar): (usize, &brownout_core::snapshot::Bar)| Bar {
+            at: time(bar_start(chart, index)),
+            count: bar.count,
+            p10: figure(bar.usual.p10),
+            median: figure(bar.usual.median),
+            p90: figure(bar.usual.p90),
+            threshold: figure(bar.threshold),
+        };
+        Chart {
+            start: time(chart.start.start()),
+            step_minutes: chart.step_minutes,
+            incomplete: chart.incomplete,
+            bars: chart.bars.iter().enumerate().map(bar).collect(),
+        }
+    }
+}
+
+/// A place or network of a service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Place {
+    scope: Scope,
+    state: State,
+    since: Option<String>,
+    /// Distinct sources in the last 15 minutes.
+    observed: u32,
+    /// Usual mean for these 15 minutes.
+    expected: f64,
+    /// Sources per million internet users, for a country where their number is known.
+    per_million: Option<f64>,
+}
+
+impl Place {
+    fn new(view: &View, place: &PlaceView) -> Self {
+        let rate = match place.facet {
+            Facet::Country(code) => view.rate(code, place.observed),
+            _ => None,
+        };
+        Place {
+            scope: Scope::new(view, place.facet),
+            state: place.state.into(),
+            since: place.since.map(time),
+            observed: place.observed,
+            expected: figure(place.expected),
+            per_million: rate.map(|rate| (rate * 1000.0).round() / 1000.0),
+        }
+    }
+}
+
+/// A count of one kind or channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Share {
+    scope: Scope,
+    /// Distinct sources in the last hour.
+    sources: u32,
+}
+
+/// One service in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceDetail {
+    serial: u64,
+    at: String,
+    #[serde(flatten)]
+    summary: ServiceSummary,
+    /// Whether the usual level is still being learned.
+    learning: bool,
+    last_report_at: Option<String>,
+    verdict: Verdict,
+    /// The last 24 h.
+    chart: Chart,
+    countries: Vec<Place>,
+    regions: Vec<Place>,
+    cities: Vec<Place>,
+    networks: Vec<Place>,
+    kinds: Vec<Share>,
+    channels: Vec<Share>,
+    /// Views of the service's page in the last hour: never a part of the counts.
+    page_views: u32,
+    /// Incidents of the last seven days, latest first.
+    incidents: Vec<String>,
+}
+
+impl ServiceDetail {
+    pub(crate) fn new(view: &View, service: &Service, status: &ServiceView) -> Self {
+        let places = |list: &[PlaceView]| list.iter().map(|place| Place::new(view, place)).collect();
+        let share = |facet, sources| Share { scope: Scope::new(view, facet), sources };
+        ServiceDetail {
+            serial: status.version,
+            at: time(view.snapshot.at),
+            summary: ServiceSummary::new(view, service, status),
+            learning: status.learning,
+            last_report_at: status.last_report_at.map(time),
+            verdict: Verdict::new(view, &status.verdict),
+            chart: Chart::new(&status.chart),
+            countries: places(&status.countries),
+            regions: places(&status.regions),
+            cities: places(&status.cities),
+            networks: places(&status.networks),
+            kinds: status.kinds.iter().map(|(kind, count)| share(Facet::Kind(*kind), *count)).collect(),
+            channels: status.channels.iter().map(|(id, count)| share(Facet::Channel(*id), *count)).collect(),
+            page_views: status.page_views,
+            incidents: status.incidents.iter().filter_map(|id| view.incident_name(*id)).collect(),
+        }
+    }
+}
+
+/// One incident in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Incident {
+    name: String,
+    service: String,
+    state: State,
+    opened_at: String,
+    confirmed_at: Option<String>,
+    ended_at: Option<String>,
+    /// Most sources in any 15 minutes so far, over the whole service.
+    peak: u32,
+    peak_at: Option<String>,
+    /// Distinct sources in the last 15 minutes.
+    observed: u32,
+    /// Places and networks, most sources at peak first.
+    places: Vec<Scope>,
+}
+
+impl Incident {
+    fn new(view: &View, incident: &IncidentView) -> Option<Self> {
+        let service = view.snapshot.catalogue.get(incident.id.service)?;
+        let whole = incident.scopes.iter().find(|scope| scope.facet == Facet::All);
+        let places = incident.scopes.iter().filter(|scope| scope.facet != Facet::All);
+        Some(Incident {
+            name: incident.id.name(&service.slug),
+            service: service.slug.clone(),
+            state: incident.state.into(),
+            opened_at: time(incident.opened_at),
+            confirmed_at: incident.confirmed_at.map(time),
+            ended_at: incident.ended_at.map(time),
+            peak: whole.map_or(0, |scope| scope.peak),
+            peak_at: whole.map(|scope| time(scope.peak_at.end())),
+            observed: whole.map_or(0, |scope| scope.observed),
+            places: places.map(|scope| Scope::new(view, scope.facet)).collect(),
+        })
+    }
+}
+
+/// A list of incidents.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Incidents {
+    incidents: Vec<Incident>,
+    /// `before` of the next page, where there may be one.
+    next_before: Option<String>,
+}
+
+impl Incidents {
+    pub(crate) fn new(view: &View, incidents: &[Arc<IncidentView>], next: Option<UtcTime>) -> Self {
+        Incidents {
+            incidents: incidents.iter().filter_map(|one| Incident::new(view, one)).collect(),
+            next_before: next.map(time),
+        }
+    }
+}
+
+/// How one part fared within an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Part {
+    scope: Scope,
+    state: State,
+    since: String,
+    confirmed_at: Option<String>,
+    ended_at: Option<String>,
+    observed: u32,
+    expected: f64,
+    peak: u32,
+    peak_at: String,
+    /// How rarely chance alone does what was first seen, in years.
+    recurrence_years: f64,
+    /// It began not before this minute.
+    onset_earliest: String,
+    onset_likeliest: String,
+    /// It began not after this minute.
+    onset_latest: String,
+    waves: Vec<Wave>,
+}
+
+/// A burst within an incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Wave {
+    start: String,
+    peak: u32,
+    peak_at: String,
+    end: Option<String>,
+}
+
+impl Wave {
+    fn new(wave: &CoreWave) -> Self {
+        Wave {
+            start: time(wave.start.start()),
+            peak: wave.peak,
+            peak_at: time(wave.peak_at.end()),
+            end: wave.end.map(|end| time(end.end())),
+        }
+    }
+}
+
+impl Part {
+    fn new(view: &View, scope: &ScopeView) -> Self {
+        Part {
+            scope: Scope::new(view, scope.facet),
+            state: scope.state.into(),
+            since: time(scope.since),
+            confirmed_at: scope.confirmed_at.map(time),
+            ended_at: scope.ended_at.map(time),
+            observed: scope.observed,
+            expected: figure(scope.expected),
+            peak: scope.peak,
+            peak_at: time(scope.peak_at.end()),
+            recurrence_years: if scope.recurrence_years.is_finite() {
+                scope.recurrence_years
+            } else {
+                f64::MAX
+            },
+            onset_earliest: time(scope.onset.earliest.start()),
+            onset_likeliest: time(scope.onset.likeliest.start()),
+            onset_latest: time(scope.onset.latest.start()),
+            waves: scope.waves.iter().map(Wave::new).collect(),
+        }
+    }
+}
+
+/// One line of a timeline.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimelineEntry {
+    at: String,
+    scope: Scope,
+    /// `possible`, `confirmed`, `peak`, `ended` or `operator`.
+    change: &'static str,
+    /// What the operator wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    observed: u32,
+    expected: f64,
+}
+
+/// One incident in full.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IncidentDetail {
+    #[serde(flatten)]
+    summary: Option<Incident>,
+    /// Why an operator holds it at "possible".
+    held: Option<String>,
+    /// The judgement in force.
+    verdict: Option<Verdict>,
+    /// The service as a whole first.
+    scopes: Vec<Part>,
+    timeline: Vec<TimelineEntry>,
+    /// All published judgements, oldest first.
+    verdicts: Vec<Verdict>,
+    chart: Chart,
+    /// Licence of these data.
+    licence: &'static str,
+}
+
+impl IncidentDetail {
+    pub(crate) fn new(view: &View, _service: &Service, incident: &IncidentView) -> Self {
+        let entry = |entry: &brownout_core::snapshot::TimelineEntry| {
+            let (change, note) = match &entry.change {
+                Change::Possible => ("possible", None),
+                Change::Confirmed => ("confirmed", None),
+                Change::Peak => ("peak", None),
+                Change::Ended => ("ended", None),
+                Change::Operator(text) => ("operator", Some(text.clone())),
+            };
+            TimelineEntry {
+                at: time(entry.at),
+                scope: Scope::new(view, entry.facet),
+                change,
+                note,
+                observed: entry.observed,
+                expected: figure(entry.expected),
+            }
+        };
+        IncidentDetail {
+            summary: Incident::new(view, incident),
+            held: incident.held.clone(),
+            verdict: incident.verdicts.last().map(|verdict| Verdict::new(view, verdict)),
+            scopes: incident.scopes.iter().map(|scope| Part::new(view, scope)).collect(),
+            timeline: incident.timeline.iter().map(entry).collect(),
+            verdicts: incident.verdicts.iter().map(|verdict| Verdict::new(view, verdict)).collect(),
+            chart: Chart::new(&incident.chart),
+            licence: "CC-BY-4.0",
+        }
+    }
+}
+
+/// One country over all services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Country {
+    scope: Scope,
+    /// Distinct sources of the last 15 minutes, summed over services.
+    observed: u32,
+    per_million: Option<f64>,
+    /// Services that are not calm there, worst first.
+    services: Vec<CountryService>,
+}
+
+/// A service that is not calm in a country.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountryService {
+    slug: String,
+    state: State,
+}
+
+/// Countries with reports in the last hour or an ongoing incident.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Countries {
+    serial: u64,
+    at: String,
+    countries: Vec<Country>,
+}
+
+impl Countries {
+    pub(crate) fn new(view: &View) -> Self {
+        let snapshot = &view.snapshot;
+        let country = |country: &brownout_core::snapshot::CountryView| Country {
+            scope: Scope::new(view, Facet::Country(country.country)),
+            observed: country.observed,
+            per_million: view
+                .rate(country.country, country.observed)
+                .map(|rate| (rate * 1000.0).round() / 1000.0),
+            services: country
+                .services
+                .iter()
+                .filter_map(|(id, state)| {
+                    let slug = snapshot.catalogue.get(*id)?.slug.clone();
+                    Some(CountryService { slug, state: (*state).into() })
+                })
+                .collect(),
+        };
+        Countries {
+            serial: snapshot.serial,
+            at: time(snapshot.at),
+            countries: snapshot.countries.iter().map(country).collect(),
+        }
+    }
+}
+
+/// Counts of one part of a service. Intervals without a count are not in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Series {
+    service: String,
+    scope: Scope,
+    from: String,
+    to: String,
+    step_minutes: u32,
+    points: Vec<Point>,
+}
+
+/// One interval of five minutes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Point {
+    at: String,
+    /// Distinct sources; a report without a proof of work may count less than one.
+    sources: f64,
+    /// Usual mean for the interval.
+    expected: f64,
+}
+
+impl Series {
+    pub(crate) fn new(
+        view: &View,
+        slug: &str,
+        facet: Facet,
+        (from, to): (Minute, Minute),
+        roll_ups: &[RollUp],
+    ) -> Self {
+        let point = |one: &RollUp| Point {
+            at: time(one.start.start()),
+            sources: f64::from(one.hundredths) / 100.0,
+            expected: figure(one.expected),
+        };
+        Series {
+            service: slug.to_owned(),
+            scope: Scope::new(view, facet),
+            from: time(from.start()),
+            to: time(to.start()),
+            step_minutes: 5,
+            points: roll_ups.iter().map(point).collect(),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The page of one incident and its exports, and the list of incidents.
+
+use std::fmt::Write;
+
+use askama::Template;
+use brownout_core::model::{Service, UtcTime};
+use brownout_core::snapshot::{Change, IncidentView, State};
+use brownout_core::verdict::{
+    Verdict, confidence_words, explain, sentence, source_words, state_words, would_change,
+};
+
+use super::{render, unknown};
+use crate::chart::{self, Marks, Row};
+use crate::marks;
+use crate::respond::Failure;
+use crate::view::{IncidentRow, ScopeRow, Shell, View};
+use crate::zone::{duration, expected, multiple, thousands};
+
+#[derive(Template)]
+#[template(path = "incident.html")]
+struct IncidentPage {
+    shell: Shell,
+    service: String,
+    service_href: String,
+    title: String,
+    class: &'static str,
+    mark: String,
+    sentence: String,
+    confidence: &'static str,
+    revision: u32,
+    frozen: Option<String>,
+    current: String,
+    held: Option<String>,
+    opened: String,
+    confirmed: Option<String>,
+    ended: Option<String>,
+    lasted: String,
+    onset: String,
+    peak: String,
+    peak_at: String,
+    chart_title: String,
+    chart: String,
+    waves: Vec<String>,
+    rows: Vec<Row>,
+    scopes: Vec<ScopeRow>,
+    reasons: Vec<String>,
+    not_looked_at: Vec<String>,
+    would_change: &'static str,
+    unknown: String,
+    timeline: Vec<Entry>,
+    revisions: Vec<Revision>,
+    export: String,
+}
+
+struct Entry {
+    class: &'static str,
+    glyph: &'static str,
+    at: String,
+    place: String,
+    words: String,
+    figures: String,
+}
+
+struct Revision {
+    number: u32,
+    href: String,
+    at: String,
+    mark: String,
+    ruleset: u32,
+    policy: String,
+    hash: String,
+}
+
+/// The judgement in force at an instant, or the last one.
+pub(crate) fn verdict_at(incident: &IncidentView, at: Option<UtcTime>) -> Option<&Verdict> {
+    match at {
+        None => incident.verdicts.last(),
+        Some(at) => incident.verdicts.iter().rev().find(|verdict| verdict.as_of <= at),
+    }
+    .map(|verdict| &**verdict)
+}
+
+/// The page. `frozen` shows the judgement as it was then.
+pub(crate) fn page(
+    view: &View,
+    service: &Service,
+    incident: &IncidentView,
+    frozen: Option<u32>,
+) -> Result<String, Failure> {
+    let name = incident.id.name(&service.slug);
+    let verdict = match frozen {
+        Some(revision) => incident.verdicts.iter().find(|one| one.revision == revision).map(|one| &**one),
+        None => incident.verdicts.last().map(|one| &**one),
+    };
+    let names = view.names();
+    let state = verdict.map_or(incident.state, |verdict| verdict.state);
+    let whole = incident.scopes.first();
+    let waves = whole.map_or(&[][..], |scope| &scope.waves);
+    let end = incident.ended_at.map(UtcTime::minute);
+    let drawing = Marks { shade: Some((incident.opened_at.minute(), end)), waves };
+    let chart_title = chart_title(view, incident);
+    let heading = format!(
+        "{} on {}",
+        if state == State::Ended { "problems" } else { state_words(state) },
+        view.zone.date(incident.opened_at)
+    );
+    render(&IncidentPage {
+        shell: view.shell(&format!("{}: {heading} - {}", service.name, view.site.options.title), &name),
+        service: service.name.clone(),
+        service_href: view.service_link(service),
+        title: heading,
+        class: marks::class(state),
+        mark: marks::mark(state),
+        sentence: verdict
+            .map_or_else(|| "No judgement has been published yet.".to_owned(), |v| sentence(v, names)),
+        confidence: verdict.map_or("weak", |verdict| confidence_words(verdict.confidence)),
+        revision: verdict.map_or(0, |verdict| verdict.revision),
+        frozen: frozen.and(verdict).map(|verdict| view.time(verdict.as_of)),
+        current: view.link(&format!("/i/{name}")),
+        held: incident.held.clone(),
+        opened: view.time(incident.opened_at),
+        confirmed: incident.confirmed_at.map(|at| view.time(at)),
+        ended: incident.ended_at.map(|at| view.time(at)),
+        lasted: duration(
+            incident.ended_at.unwrap_or(view.snapshot.at).millis_since(incident.opened_at) / 1000,
+        ),
+        onset: whole.map_or_else(String::new, |scope| {
+            format!(
+                "{} and {}",
+                view.time(scope.onset.earliest.start()),
+                view.time(scope.onset.latest.start())
+            )
+        }),
+        peak: whole.map_or_else(String::new, |scope| thousands(scope.peak.into())),
+        peak_at: whole.map_or_else(String::new, |scope| view.time(scope.peak_at.end())),
+        chart: chart::draw(&incident.chart, &drawing, &view.zone, &chart_title),
+        chart_title,
+        waves: waves
+            .iter()
+            .map(|wave| {
+                let end = wave.end.map_or_else(|| "now".to_owned(), |end| view.time(end.end()));
+                format!(
+                    "{} to {end}: most {} sources in 15 min at {}",
+                    view.time(wave.start.start()),
+                    thousands(wave.peak.into()),
+                    view.time(wave.peak_at.end())
+                )
+            })
+            .collect(),
+        rows: chart::rows(&incident.chart, &view.zone),
+        scopes: incident.scopes.iter().map(|scope| view.scope_row(scope)).collect(),
+        reasons: verdict.map_or_else(Vec::new, |verdict| {
+            verdict.reasons.iter().map(|reason| marks::capital(&explain(reason, names))).collect()
+        }),
+        not_looked_at: verdict.map_or_else(Vec::new, |verdict| {
+            verdict.not_looked_at.iter().map(|source| marks::capital(source_words(*source))).collect()
+        }),
+        would_change: verdict.map_or("", would_change),
+        unknown: unknown(),
+        timeline: incident.timeline.iter().map(|entry| timeline_entry(view, entry)).collect(),
+        revisions: incident
+            .verdicts
+            .iter()
+            .rev()
+            .map(|verdict| Revision {
+                number: verdict.revision,
+                href: at_link(view, &name, verdict.as_of),
+                at: view.time(verdict.as_of),
+                mark: marks::mark(verdict.state),
+                ruleset: verdict.ruleset,
+                policy: verdict.policy.chars().take(12).collect(),
+                hash: verdict.hash.chars().take(64).collect(),
+            })
+            .collect(),
+        export: format!("{}/i/{name}", view.site.options.base_path),
+    })
+}
+
+fn at_link(view: &View, name: &str, at: UtcTime) -> String {
+    let zone = view.zone.key().map_or_else(String::new, |zone| format!("&tz={zone}"));
+    format!("{}/i/{name}?at={at}{zone}", view.site.options.base_path)
+}
+
+fn chart_title(view: &View, incident: &IncidentView) -> String {
+    let minutes = incident.chart.step_minutes;
+    match chart::peak(&incident.chart) {
+        None => "Reports".to_owned(),
+        Some((count, at, usual)) => {
+            let times =
+                multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
+            format!(
+                "Most {} sources in {minutes} min at {}{times}",
+                thousands(count.into()),
+                view.zone.clock(at)
+            )
+        }
+    }
+}
+
+fn timeline_entry(view: &View, entry: &brownout_core::snapshot::TimelineEntry) -> Entry {
+    let (class, glyph, words) = match &entry.change {
+        Change::Possible => ("", marks::glyph(State::Possible), "possible problems".to_owned()),
+        Change::Confirmed => ("", marks::glyph(State::Confirmed), "problems detected".to_owned()),
+        Change::Peak => ("", marks::glyph(State::Calm), "a wave passed its peak".to_owned()),
+        Change::Ended => ("", marks::glyph(State::Ended), "ended".to_owned()),
+        Change::Operator(text) => ("operator", marks::glyph(State::Calm), format!("Operator: {text}")),
+    };
+    let figures = if class == "operator" {
+        String::new()
+    } else {
+        format!("{} sources in 15 min, usual {}", thousands(entry.observed.into()), expected(entry.expected))
+    };
+    Entry { class, glyph, at: view.time(entry.at), place: view.facet_name(entry.facet), words, figures }
+}
+
+#[derive(Template)]
+#[template(path = "incidents.html")]
+struct IncidentsPage {
+    shell: Shell,
+    rows: Vec<IncidentRow>,
+    older: bool,
+    next: Option<String>,
+}
+
+/// A list of incidents; `older` when it begins in the past, `next` is where it goes on.
+pub(crate) fn list(
+    view: &View,
+    incidents: &[&IncidentView],
+    older: bool,
+    next: Option<UtcTime>,
+) -> Result<String, Failure> {
+    let zone = view.zone.key().map_or_else(String::new, |zone| format!("&tz={zone}"));
+    render(&IncidentsPage {
+        shell: view.shell(&format!("Incidents - {}", view.site.options.title), if older { "" } else { "*" }),
+        rows: incidents.iter().filter_map(|one| view.incident_row(one)).collect(),
+        older,
+        next: next.map(|at| format!("{}/incidents?before={at}{zone}", view.site.options.base_path)),
+    })
+}
+
+/// The incident as Markdown, in UTC.
+pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) -> String {
+    let names = view.names();
+    let plain = |text: &str| text.replace(['\r', '\n'], " ").replace('|', "\\|").replace('<', "&lt;");
+    let mut out = String::new();
+    let _ = writeln!(out, "# {}: {}\n", plain(&service.name), incident.id.name(&service.slug));
+    if let Some(verdict) = incident.verdicts.last() {
+        let _ = writeln!(out, "{}\n", plain(&sentence(verdict, names)));
+        let _ = writeln!(
+            out,
+            "Confidence: {}. Revision {}.\n",
+            confidence_words(verdict.confidence),
+            verdict.revision
+        );
+    }
+    let stamp = |at: Option<UtcTime>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    let _ = writeln!(
+        out,
+        "- Possible: {}\n- Detected: {}\n- Ended: {}\n\n## Extent\n\n| Where | State | Since | Most sources in 15 min | At |\n|---|---|---|---:|---|",
+        incident.opened_at,
+        stamp(incident.confirmed_at),
+        stamp(incident.ended_at)
+    );
+    for scope in &incident.scopes {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            plain(&view.facet_name(scope.facet)),
+            state_words(scope.state),
+            scope.since,
+            scope.peak,
+            scope.peak_at.end()
+        );
+    }
+    out.push_str("\n## Timeline\n\n");
+    for entry in &incident.timeline {
+        let words = match &entry.change {
+            Change::Possible => "possible problems".to_owned(),
+            Change::Confirmed => "problems detected".to_owned(),
+            Change::Peak => "a wave passed its peak".to_owned(),
+            Change::Ended => "ended".to_owned(),
+            Change::Operator(text) => format!("operator: {}", plain(text)),
+        };
+        let _ = writeln!(
+            out,
+            "- {} {}: {words} ({} sources in 15 min, usual {})",
+            entry.at,
+            plain(&view.facet_name(entry.facet)),
+            entry.observed,
+            expected(entry.expected)
+        );
+    }
+    if let Some(verdict) = incident.verdicts.last() {
+        out.push_str("\n## Evidence\n\n");
+        for reason in &verdict.reasons {
+            let _ = writeln!(out, "- {}", plain(&explain(reason, names)));
+        }
+        for source in &verdict.not_looked_at {
+            let _ = writeln!(out, "- Not looked at: {}", source_words(*source));
+        }
+        let _ = writeln!(
+            out,
+            "\nAs of {}, content hash `{}`. All times UTC.",
+            verdict.as_of,
+            plain(&verdict.hash)
+        );
+    }
+    out
+}
+
+/// The incident's chart as CSV, in UTC; an empty count is a gap.
+pub(crate) fn csv(incident: &IncidentView) -> String {
+    let mut out = String::from("start_utc,step_minutes,sources,usual_p10,usual_median,usual_p90,threshold\n");
+    for (index, bar) in incident.chart.bars.iter().enumerate() {
+        let count = bar.count.map_or_else(String::new, |count| count.to_string());
+        let _ = writeln!(
+            out,
+            "{},{},{count},{:.2},{:.2},{:.2},{:.2}",
+            chart::bar_start(&incident.chart, index),
+            incident.chart.step_minutes,
+            bar.usual.p10,
+            bar.usual.median,
+            bar.usual.p90,
+            bar.threshold
+        );
+    }
+    out
+}

@@ -1,0 +1,209 @@
+//! The page of one service: the judgement first, then what it rests on.
+
+use askama::Template;
+use brownout_core::model::{Facet, Service};
+use brownout_core::snapshot::{PlaceView, ServiceView, State};
+use brownout_core::verdict::{confidence_words, explain, limits, sentence, would_change};
+
+use super::{render, unknown, world};
+use crate::chart::{self, Marks, Row};
+use crate::map::{self, STEPS, Spot};
+use crate::marks;
+use crate::respond::Failure;
+use crate::view::{IncidentRow, PlaceRow, Shell, View, rate_words};
+use crate::zone::{expected, multiple, thousands};
+
+/// Rows of each table of places.
+const PLACES_MAX: usize = 12;
+
+#[derive(Template)]
+#[template(path = "service.html")]
+struct ServicePage {
+    shell: Shell,
+    name: String,
+    category: &'static str,
+    class: &'static str,
+    mark: String,
+    sentence: String,
+    /// Nothing was collected in the newest interval: a count of zero would be a lie.
+    silent: bool,
+    observed: String,
+    usual: String,
+    band: String,
+    since: Option<String>,
+    confidence: &'static str,
+    learning: bool,
+    last_report: String,
+    incident: Option<String>,
+    report: String,
+    chart_title: String,
+    chart: String,
+    rows: Vec<Row>,
+    spark: String,
+    unknown: String,
+    reasons: Vec<String>,
+    limits: String,
+    would_change: &'static str,
+    kinds: Vec<KindRow>,
+    kinds_total: String,
+    map: String,
+    map_base: String,
+    legend: Vec<&'static str>,
+    countries: Vec<PlaceRow>,
+    regions: Vec<PlaceRow>,
+    cities: Vec<PlaceRow>,
+    networks: Vec<PlaceRow>,
+    page_views: String,
+    channels: Vec<(String, String)>,
+    incidents: Vec<IncidentRow>,
+    about: Vec<String>,
+    status_page: Option<String>,
+}
+
+struct KindRow {
+    label: &'static str,
+    count: String,
+    percent: u64,
+}
+
+/// The page.
+pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Result<String, Failure> {
+    let verdict = &status.verdict;
+    let names = view.names();
+    let chart_title = chart_title(view, status);
+    let shade = status.since.filter(|_| matches!(status.state, State::Possible | State::Confirmed));
+    let drawing = Marks { shade: shade.map(|since| (since.minute(), None)), waves: &[] };
+    let places = |list: &[PlaceView]| list.iter().take(PLACES_MAX).map(|one| view.place_row(one)).collect();
+    let incident = status.incident.and_then(|id| view.incident_name(id));
+    let kinds_total: u64 = status.kinds.iter().map(|(_, count)| u64::from(*count)).sum();
+    render(&ServicePage {
+        shell: view.shell(&title(view, service, status), &service.slug),
+        name: service.name.clone(),
+        category: service.category.label(),
+        class: marks::class(status.state),
+        mark: marks::mark(status.state),
+        sentence: sentence(verdict, names),
+        silent: chart::silent(&status.chart),
+        observed: thousands(status.observed.into()),
+        usual: expected(status.usual.median),
+        band: format!("{} to {}", expected(status.usual.p10), expected(status.usual.p90)),
+        since: status.since.map(|at| view.time(at)),
+        confidence: confidence_words(verdict.confidence),
+        learning: status.learning,
+        last_report: last_report(view, status),
+        incident: incident.map(|name| view.link(&format!("/i/{name}"))),
+        report: view.link(&format!("/s/{}/report", service.slug)),
+        chart: chart::draw(&status.chart, &drawing, &view.zone, &chart_title),
+        chart_title,
+        rows: chart::rows(&status.chart, &view.zone),
+        spark: chart::sparkline(&status.chart),
+        unknown: unknown(),
+        reasons: verdict.reasons.iter().map(|reason| marks::capital(&explain(reason, names))).collect(),
+        limits: limits(verdict),
+        would_change: would_change(verdict),
+        kinds: status
+            .kinds
+            .iter()
+            .map(|(kind, count)| KindRow {
+                label: kind.label(),
+                count: thousands((*count).into()),
+                percent: (u64::from(*count) * 100 + kinds_total / 2) / kinds_total.max(1),
+            })
+            .collect(),
+        kinds_total: thousands(kinds_total),
+        map: map_of(view, status),
+        map_base: world::map_base(view),
+        legend: STEPS.iter().map(|(_, words)| *words).collect(),
+        countries: places(&status.countries),
+        regions: places(&status.regions),
+        cities: places(&status.cities),
+        networks: places(&status.networks),
+        page_views: thousands(status.page_views.into()),
+        channels: status
+            .channels
+            .iter()
+            .map(|(id, count)| (view.facet_name(Facet::Channel(*id)), thousands((*count).into())))
+            .collect(),
+        incidents: status
+            .incidents
+            .iter()
+            .filter_map(|id| view.snapshot.incident(*id))
+            .filter_map(|one| view.incident_row(one))
+            .collect(),
+        about: about(view, service),
+        // A link of the catalogue may only lead to a page, never run anything.
+        status_page: service.status_page.clone().filter(|link| is_page(link)),
+    })
+}
+
+fn is_page(link: &str) -> bool {
+    link.starts_with("https://") || link.starts_with("http://")
+}
+
+fn title(view: &View, service: &Service, status: &ServiceView) -> String {
+    let words = brownout_core::verdict::state_words(status.state);
+    format!("{}: {words} - {}", service.name, view.site.options.title)
+}
+
+fn chart_title(view: &View, status: &ServiceView) -> String {
+    match chart::peak(&status.chart) {
+        None if status.chart.bars.iter().all(|bar| bar.count.is_none()) => {
+            "No data in the last 24 h".to_owned()
+        }
+        None => "No reports in the last 24 h".to_owned(),
+        Some((count, at, usual)) => {
+            let times =
+                multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
+            format!("Last 24 h: most {} in 5 min at {}{times}", thousands(count.into()), view.zone.clock(at))
+        }
+    }
+}
+
+fn last_report(view: &View, status: &ServiceView) -> String {
+    match status.last_report_at {
+        Some(at) => format!("Last report {}.", view.time(at)),
+        None => "No report has come in yet.".to_owned(),
+    }
+}
+
+fn map_of(view: &View, status: &ServiceView) -> String {
+    let spots: Vec<Spot> = status
+        .countries
+        .iter()
+        .filter_map(|place| {
+            let Facet::Country(country) = place.facet else { return None };
+            let rate = view.rate(country, place.observed)?;
+            let name = view.facet_name(place.facet);
+            Some(Spot {
+                country,
+                href: view.link(&format!("/c/{country}")),
+                label: format!(
+                    "{name}: {} sources, {} per million",
+                    thousands(place.observed.into()),
+                    rate_words(rate)
+                ),
+                rate,
+            })
+        })
+        .collect();
+    if spots.is_empty() { String::new() } else { map::overlay(&spots, "Countries with reports") }
+}
+
+fn about(view: &View, service: &Service) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !service.depends_on.is_empty() {
+        let name =
+            |slug: &String| view.snapshot.catalogue.find(slug).map_or(slug.clone(), |one| one.name.clone());
+        lines.push(format!(
+            "Built on {}.",
+            service.depends_on.iter().map(name).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if let Some(users) = service.users {
+        lines.push(format!("About {} users worldwide.", thousands(users)));
+    }
+    if lines.is_empty() && service.status_page.as_deref().is_some_and(is_page) {
+        lines.push(String::new());
+    }
+    lines
+}

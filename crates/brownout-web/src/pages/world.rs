@@ -1,0 +1,229 @@
+//! The world: what happens now first, then where, then every service.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use brownout_core::model::{Category, Facet, Service, ServiceId};
+use brownout_core::snapshot::{ServiceView, State};
+use brownout_core::verdict::state_words;
+
+use super::render;
+use crate::map::{self, STEPS, Spot};
+use crate::respond::Failure;
+use crate::view::{IncidentRow, Shell, View, rate_words};
+use crate::zone::thousands;
+use crate::{assets, chart, marks};
+
+/// Services listed on one page; the others are found by searching.
+const LISTED_MAX: usize = 400;
+/// Incidents shown on the first page of each kind.
+const INCIDENTS_MAX: usize = 30;
+
+#[derive(Template)]
+#[template(path = "world.html")]
+struct World {
+    shell: Shell,
+    headline: String,
+    freshness: String,
+    ongoing: Vec<IncidentRow>,
+    ended: Vec<IncidentRow>,
+    map: String,
+    map_base: String,
+    legend: Vec<&'static str>,
+    countries: Vec<CountryRow>,
+    query: String,
+    groups: Vec<Group>,
+    hidden: usize,
+}
+
+struct CountryRow {
+    name: String,
+    href: String,
+    observed: String,
+    rate: String,
+    services: String,
+}
+
+/// The services of one category.
+pub(crate) struct Group {
+    pub(crate) label: &'static str,
+    pub(crate) rows: Vec<ServiceRow>,
+}
+
+/// One service in a list.
+pub(crate) struct ServiceRow {
+    pub(crate) name: String,
+    href: String,
+    pub(crate) report: String,
+    glyph: &'static str,
+    word: &'static str,
+    spark: String,
+    observed: String,
+}
+
+/// The page, with the services whose name contains `query`.
+pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
+    let snapshot = &view.snapshot;
+    let rows = |ended: bool| {
+        let chosen = snapshot.incidents.iter().filter(|one| (one.state == State::Ended) == ended);
+        chosen.take(INCIDENTS_MAX).filter_map(|one| view.incident_row(one)).collect::<Vec<_>>()
+    };
+    let (ongoing, ended) = (rows(false), rows(true));
+    let (groups, hidden) = groups(view, query);
+    let title = format!("{}: is it down?", view.site.options.title);
+    render(&World {
+        shell: view.shell(&title, "*"),
+        headline: headline(&ongoing),
+        freshness: freshness(view),
+        ongoing,
+        ended,
+        map: map::overlay(&spots(view), "Countries with reports"),
+        map_base: map_base(view),
+        legend: STEPS.iter().map(|(_, words)| *words).collect(),
+        countries: countries(view),
+        query: query.to_owned(),
+        groups,
+        hidden,
+    })
+}
+
+fn headline(ongoing: &[IncidentRow]) -> String {
+    let confirmed = ongoing.iter().filter(|row| row.state == State::Confirmed).count();
+    let possible = ongoing.len() - confirmed;
+    match (confirmed, possible) {
+        (0, 0) => "No problems detected".to_owned(),
+        (0, 1) => "Possible problems with one service".to_owned(),
+        (0, many) => format!("Possible problems with {many} services"),
+        (1, 0) => "Problems with one service".to_owned(),
+        (many, 0) => format!("Problems with {many} services"),
+        (1, some) => format!("Problems with one service, possible problems with {some} more"),
+        (many, some) => format!("Problems with {many} services, possible problems with {some} more"),
+    }
+}
+
+/// Says what was counted and when the last report came, so that silence can be told from calm.
+fn freshness(view: &View) -> String {
+    let snapshot = &view.snapshot;
+    let watched = thousands(snapshot.services.len() as u64);
+    let sources = thousands(snapshot.totals.sources_15_minutes);
+    let silent = snapshot.last_report_at.is_none_or(|at| snapshot.at.millis_since(at) > 24 * 3_600_000);
+    if silent {
+        let last = snapshot.last_report_at.map_or_else(
+            || "none has ever come in".to_owned(),
+            |at| format!("the last came {} ago", view.ago(at)),
+        );
+        return format!(
+            "No reports in 24 h over {watched} services ({last}). As of {}.",
+            view.time(snapshot.at)
+        );
+    }
+    let last =
+        snapshot.last_report_at.map_or_else(String::new, |at| format!(", the last {} ago", view.ago(at)));
+    format!(
+        "{watched} services watched; {sources} sources of reports in the last 15 min{last}. As of {}.",
+        view.time(snapshot.at)
+    )
+}
+
+/// The address of the map without colours.
+pub(crate) fn map_base(view: &View) -> String {
+    format!("{}/assets/{}", view.site.options.base_path, assets::ASSETS.map.name)
+}
+
+fn spots(view: &View) -> Vec<Spot> {
+    view.snapshot
+        .countries
+        .iter()
+        .filter_map(|country| {
+            let rate = view.rate(country.country, country.observed)?;
+            let name = view.facet_name(Facet::Country(country.country));
+            Some(Spot {
+                country: country.country,
+                href: view.link(&format!("/c/{}", country.country)),
+                label: format!(
+                    "{name}: {} sources, {} per million",
+                    thousands(country.observed.into()),
+                    rate_words(rate)
+                ),
+                rate,
+            })
+        })
+        .collect()
+}
+
+fn countries(view: &View) -> Vec<CountryRow> {
+    let name = |id: ServiceId| view.snapshot.catalogue.get(id).map(|service| service.name.as_str());
+    view.snapshot
+        .countries
+        .iter()
+        .map(|country| {
+            let mut services: Vec<String> = country
+                .services
+                .iter()
+                .take(3)
+                .filter_map(|(id, state)| Some(format!("{} ({})", name(*id)?, state_words(*state))))
+                .collect();
+            if country.services.len() > 3 {
+                services.push(format!("{} more", country.services.len() - 3));
+            }
+            CountryRow {
+                name: view.facet_name(Facet::Country(country.country)),
+                href: view.link(&format!("/c/{}", country.country)),
+                observed: thousands(country.observed.into()),
+                rate: view
+                    .rate(country.country, country.observed)
+                    .map_or_else(|| "unknown".to_owned(), rate_words),
+                services: services.join(", "),
+            }
+        })
+        .collect()
+}
+
+/// Services by category, those that are not calm first, and how many are left out.
+pub(crate) fn groups(view: &View, query: &str) -> (Vec<Group>, usize) {
+    let query = query.to_lowercase();
+    let by_id: BTreeMap<ServiceId, &ServiceView> =
+        view.snapshot.services.iter().map(|one| (one.service, &**one)).collect();
+    let matches = |service: &&Service| {
+        query.is_empty() || service.name.to_lowercase().contains(&query) || service.slug.contains(&query)
+    };
+    let mut found: Vec<(&Service, Option<&ServiceView>)> = view
+        .snapshot
+        .catalogue
+        .iter()
+        .filter(matches)
+        .map(|service| (service, by_id.get(&service.id).copied()))
+        .collect();
+    found.sort_by_key(|(_, status)| rank(status.map_or(State::Insufficient, |status| status.state)));
+    let hidden = found.len().saturating_sub(LISTED_MAX);
+    found.truncate(LISTED_MAX);
+    let mut by_category: BTreeMap<Category, Vec<ServiceRow>> = BTreeMap::new();
+    for (service, status) in found {
+        by_category.entry(service.category).or_default().push(row(view, service, status));
+    }
+    let group = |(category, rows): (Category, Vec<ServiceRow>)| Group { label: category.label(), rows };
+    (by_category.into_iter().map(group).collect(), hidden)
+}
+
+fn rank(state: State) -> u8 {
+    match state {
+        State::Confirmed => 0,
+        State::Possible => 1,
+        State::Ended | State::Calm | State::Insufficient => 2,
+    }
+}
+
+fn row(view: &View, service: &Service, status: Option<&ServiceView>) -> ServiceRow {
+    let state = status.map_or(State::Insufficient, |status| status.state);
+    ServiceRow {
+        name: service.name.clone(),
+        href: view.service_link(service),
+        report: view.link(&format!("/s/{}/report", service.slug)),
+        glyph: marks::glyph(state),
+        word: state_words(state),
+        spark: status.map_or_else(String::new, |status| chart::sparkline(&status.chart)),
+        observed: status
+            .filter(|status| !chart::silent(&status.chart))
+            .map_or_else(|| "no data".to_owned(), |status| thousands(status.observed.into())),
+    }
+}
