@@ -7,7 +7,7 @@ mod listening;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl Observatory {
         let settings = settings(config);
         let proxies = settings.proxies.clone();
         let lookup = shared.addresses.clone();
-        let salts = salts(&plan, &instance, config)?;
+        let salts = salts(&plan.folder, &instance, config)?;
         let intake = Intake::new(IntakeParts {
             sink: sink.clone(),
             world,
@@ -173,11 +173,11 @@ pub fn settings(config: &Config) -> IntakeSettings {
 
 /// Salts live beside the folder's data, readable by the program only. A folder that cannot be
 /// written takes nothing in, so its salts may be thrown away.
-fn salts(plan: &Plan, instance: &Instance, config: &Config) -> Result<SaltBox, String> {
+fn salts(folder: &Path, instance: &Instance, config: &Config) -> Result<SaltBox, String> {
     let overlap = config.policy.repeat_minutes + config.policy.lateness_minutes;
     let now = crate::host::wall_clock();
     let folder = match instance.degraded {
-        None => plan.folder.join("secrets"),
+        None => folder.join("secrets"),
         Some(_) => std::env::temp_dir().join(format!("brownout-salts-{}", std::process::id())),
     };
     std::fs::create_dir_all(&folder)
