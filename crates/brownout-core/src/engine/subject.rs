@@ -92,7 +92,8 @@ pub(crate) struct Shape {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Series {
     pub(crate) learned: Learned,
-    /// The country a region or city is in, whose weekly shape it borrows.
+    /// The country that a region or city is in, or where a network was first seen: its weekly shape
+    /// is borrowed.
     home: Option<CountryCode>,
     pub(crate) recent: Option<Box<Recent>>,
     pub(crate) shape: Option<Box<Shape>>,
@@ -210,7 +211,8 @@ impl Subject {
             Some(index) => index,
             None if self.series.len() >= SERIES_MAX => return,
             None => {
-                let home = matches!(facet, Facet::Region(_) | Facet::City(_)).then_some(count.home).flatten();
+                let local = matches!(facet, Facet::Region(_) | Facet::City(_) | Facet::Network(_));
+                let home = local.then_some(count.home).flatten();
                 self.series.insert_full(facet, self.new_series(facet, home)).0
             }
         };
@@ -313,8 +315,10 @@ impl Subject {
         let level = series.learned.level(prior.mean);
         let size = series.learned.noise_size(prior.size, level);
         let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
-        let factor = self.profile(series).map_or(1.0, |profile| f64::from(profile.at(middle)));
-        series.learned.expected(level * factor * minutes / 60.0, size)
+        let profile = self.profile(series);
+        let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
+        let doubt = profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
+        series.learned.expected(level * factor * minutes / 60.0, size, doubt)
     }
 
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the
@@ -324,7 +328,9 @@ impl Subject {
         match self.series.get_index(0) {
             Some((_, whole)) if facet != Facet::All => {
                 let level = whole.learned.level(unknown.mean);
-                Expected { mean: level * PRIOR_SHARE, size: whole.learned.noise_size(unknown.size, level) }
+                // The noise of parts averages out in the whole, so the whole's may only make it larger.
+                let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
+                Expected { mean: level * PRIOR_SHARE, size }
             }
             _ => unknown,
         }

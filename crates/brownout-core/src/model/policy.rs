@@ -52,8 +52,8 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Policy {
-            possible_per_service_year: 1.0,
-            detected_per_service_decade: 1.0,
+            possible_per_service_year: 0.02,
+            detected_per_service_decade: 0.02,
             possible_sources_min: 8,
             possible_subnets_min: 4,
             detected_many_sources_min: 100,

@@ -70,11 +70,15 @@ impl Learned {
     }
 
     /// Size k of the noise of an hour, given the size that would be assumed without data.
+    ///
+    /// The moment estimate Σ w ((y − m)² − y) / Σ w m² of 1/k has a standard deviation of about
+    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's. One of it is added, so
+    /// that a sparse series is not taken for a quiet one by luck.
     pub fn noise_size(&self, prior: f64, level: f64) -> f64 {
         let weight = NOISE_PRIOR_HOURS * level * level;
-        let inverse =
-            (weight / prior + f64::from(self.noise)) / (weight + f64::from(self.noise_base)).max(1e-12);
-        (1.0 / inverse.max(1e-9)).clamp(0.5, 200.0)
+        let base = f64::from(self.noise_base);
+        let excess = weight / prior + f64::from(self.noise) + sqrt(2.0 * base);
+        (1.0 / (excess / (weight + base).max(1e-12)).max(1e-9)).clamp(0.5, 200.0)
     }
 
     /// The noise's size when there is no parent to ask.
@@ -82,13 +86,14 @@ impl Learned {
         NOISE_SIZE
     }
 
-    /// What to expect of an interval in which the level gives `mean` counts: the noise of the
-    /// counts and the doubt about the level add up (1/k = 1/k_noise + 1/shape).
-    pub fn expected(&self, mean: f64, noise_size: f64) -> Expected {
+    /// What to expect of an interval in which level and profile give `mean` counts: the noise of the
+    /// counts, the doubt about the level and the doubt about the profile (a squared relative
+    /// deviation) add up: 1/k = 1/k_noise + 1/shape + doubt.
+    pub fn expected(&self, mean: f64, noise_size: f64, profile_doubt: f64) -> Expected {
         // Under noise of size k an hour tells at most as much as k counts.
         let told = f64::from(self.counted).min(noise_size * f64::from(self.exposure));
         let shape = LEVEL_SHAPE + told;
-        Expected { mean, size: 1.0 / (1.0 / noise_size + 1.0 / shape) }
+        Expected { mean, size: 1.0 / (1.0 / noise_size + 1.0 / shape + profile_doubt) }
     }
 
     /// Hours up to `hour` passed without a count: they fade what was known and count as exposure.

@@ -20,8 +20,9 @@ pub struct Profile {
     values: Vec<f32>,
 }
 
-/// Weight of the flat prior of an hour of the day: that of about one noisy day.
-const DAY_PRIOR: f32 = 4.0;
+/// Weight of the flat prior of an hour of the day: nights and evenings differ from the mean by a
+/// factor of up to two or three, a relative deviation of about 0.6.
+const DAY_PRIOR: f32 = 3.0;
 /// Weight of the hour of the day's shape in an hour of the week: that of about two noisy weeks.
 const WEEK_PRIOR: f32 = 8.0;
 
@@ -66,6 +67,13 @@ impl Profile {
         for value in &mut self.values {
             *value /= mean;
         }
+    }
+
+    /// How far the factor at an instant may be off: its squared relative deviation, from the weight
+    /// of what was seen at that hour of the day. It adds to the inverse size of the noise.
+    pub fn doubt(&self, at: UtcTime) -> f32 {
+        let day = at.minute().hour_of_week() % 24;
+        1.0 / (DAY_PRIOR + self.day_weight[day])
     }
 
     /// The factor of a whole hour of the week.
