@@ -13,7 +13,7 @@ use crate::effect::Derived;
 use crate::incident::{Look, ScopeTrack, Step};
 use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
 use crate::snapshot::{Bar, Change, Chart, IncidentView, State, TimelineEntry};
-use crate::verdict::{Facts, Part, Verdict, judge};
+use crate::verdict::{Facts, Part, Reason, Verdict, judge};
 
 /// Most parts that one incident follows.
 const SCOPES_MAX: usize = 200;
@@ -338,7 +338,9 @@ impl Incident {
         });
         let news = self.verdicts.last().is_none_or(|last| {
             let turned = last.state != verdict.state;
-            let moved = last.extent != verdict.extent || last.confidence != verdict.confidence;
+            let moved = last.extent != verdict.extent
+                || last.confidence != verdict.confidence
+                || outgrown(last, &verdict);
             turned || (moved && now.at.millis_since(last.as_of) >= REVISION_SECONDS_MIN * 1000)
         });
         if !news || revision > REVISIONS_MAX {
@@ -389,6 +391,16 @@ impl Incident {
             },
         }
     }
+}
+
+/// The first figure that a judgement gives is no longer half true.
+fn outgrown(last: &Verdict, next: &Verdict) -> bool {
+    let figure = |verdict: &Verdict| match verdict.reasons.first() {
+        Some(Reason::ReportsAboveUsual { observed, .. }) => u64::from(*observed),
+        _ => 0,
+    };
+    let (last, next) = (figure(last), figure(next));
+    next >= 2 * last.max(10) || last >= 2 * next.max(10)
 }
 
 fn part_of(scope: &ScopeTrack) -> Part {

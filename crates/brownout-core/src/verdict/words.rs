@@ -97,7 +97,9 @@ fn surge(verdict: &Verdict, names: Names<'_>) -> String {
     let Some(Reason::ReportsAboveUsual { facet, observed, expected, .. }) = verdict.reasons.first() else {
         return String::new();
     };
-    let figures = format!("{} in 15 minutes where {} usual", reports(*observed), about(*expected));
+    let moment = clock(verdict.as_of, verdict.as_of);
+    let figures =
+        format!("{} in the 15 minutes to {moment}, where {} usual", reports(*observed), about(*expected));
     let places: Vec<Facet> = verdict.extent.iter().copied().filter(|part| *part != Facet::All).collect();
     let named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
     let more = places.len().saturating_sub(named.len());
@@ -337,8 +339,8 @@ mod tests {
         let us = Facet::Country("US".parse().expect("a code"));
         let pk = Facet::Country("PK".parse().expect("a code"));
         let all = [part(Facet::All, 31_403), part(us, 20_538), part(pk, 65)];
-        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC: 31,403 reports in 15 minutes where about 25 are usual, above usual in the United States and Pakistan.");
-        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports in 15 minutes where about 25 are usual there.");
+        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC: 31,403 reports in the 15 minutes to 10:02 UTC, where about 25 are usual, above usual in the United States and Pakistan.");
+        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports in the 15 minutes to 10:02 UTC, where about 25 are usual there.");
         insta::assert_snapshot!(say(State::Calm, 0, &[]), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Ended, 0, &[]), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
         insta::assert_snapshot!(say(State::Insufficient, 0, &[]), @"Not enough data on X: nobody has reported it since this observatory began to watch.");

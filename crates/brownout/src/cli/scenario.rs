@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use brownout_core::model::Geography;
-use brownout_lab::timeline::Recorder;
-use brownout_lab::{Pace, Player, Scenario as Script, find, scenarios};
+use brownout_lab::{Scenario as Script, find, scenarios};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::progress::Progress;
 use super::{Console, Exit, Failure, Format, Settings, Table};
-use crate::host::stage::{Stage, services_of};
+use crate::host::stage::perform;
 use crate::reference::catalogue;
 
 /// Plays written scenarios.
@@ -45,9 +43,6 @@ pub struct Run {
     #[arg(long)]
     pub seed: Option<u64>,
 }
-
-/// Virtual time per step: as fine as the engine looks.
-const PACE: Pace = Pace { step_seconds: 10, warm_up_step_seconds: 600 };
 
 pub(super) fn run(args: &Scenario, settings: &Settings, console: &mut Console<'_>) -> Result<Exit, Failure> {
     match &args.action {
@@ -86,31 +81,12 @@ fn list(console: &mut Console<'_>) -> Result<Exit, Failure> {
 fn play(args: &Run, settings: &Settings, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let (config, _) = settings.load(None)?;
     let script = Arc::new(read(&args.scenario)?);
-    let geography = Geography::embedded();
     let known = catalogue::load(None).map_err(|_| Failure::new("the shipped catalogue is damaged"))?;
-    let services = services_of(&script, &known);
-    let mut stage = Stage::new(services, &config.policy, geography.clone(), script.plays_from())
-        .map_err(|error| Failure::new(error.to_string()))?;
-    let mut recorder = Recorder::new(script.clone(), geography);
     let minutes = script.end.millis_since(script.plays_from()) / 60_000;
     let mut progress = Progress::new("playing", u64::try_from(minutes).ok());
-    let mut clock = script.plays_from();
-    for step in Player::new(script.clone(), args.seed, PACE) {
-        let warm = step.clock <= script.start;
-        stage.play(&step, |engine, at, derived| {
-            let changed = derived.is_some_and(|derived| !derived.incidents.is_empty());
-            // In the warm-up only incidents are of interest; later every full minute is.
-            if changed || (!warm && at.millis().rem_euclid(60_000) == 0) {
-                recorder.observe(&engine.snapshot());
-            }
-        });
-        progress.advance(u64::try_from(step.clock.millis_since(clock) / 60_000).unwrap_or(0));
-        if step.clock.millis_since(clock) >= 60_000 {
-            clock = step.clock;
-        }
-    }
+    let played = perform(&script, args.seed, &config.policy, &known, |minutes| progress.advance(minutes));
     drop(progress);
-    recorder.observe(&stage.engine.snapshot());
+    let (recorder, stage) = played.map_err(|error| Failure::new(error.to_string()))?;
     let timeline = recorder.timeline();
     let text = match console.format {
         Format::Table => timeline.to_table(),

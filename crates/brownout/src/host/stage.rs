@@ -7,7 +7,8 @@ use brownout_core::effect::{Derived, Effect};
 use brownout_core::engine::Engine;
 use brownout_core::model::{ChannelId, Evidence, Geography, Policy, UtcTime, Weight};
 use brownout_core::report::PartnerKey;
-use brownout_lab::Step;
+use brownout_lab::timeline::Recorder;
+use brownout_lab::{Pace, Player, Scenario, Step};
 use brownout_store::port::StoreError;
 
 use super::{lane, number};
@@ -88,8 +89,47 @@ impl Stage {
     }
 }
 
+/// Virtual time per step: as fine as the engine looks.
+const PACE: Pace = Pace { step_seconds: 10, warm_up_step_seconds: 600 };
+
+/// Plays a whole scenario as fast as it goes; what came of it, and the stage it was played on.
+/// `progress` is told the minutes of virtual time that passed.
+///
+/// # Errors
+/// When the services make no catalogue.
+pub fn perform(
+    script: &Arc<Scenario>,
+    seed: Option<u64>,
+    policy: &Policy,
+    known: &[ServiceEntry],
+    mut progress: impl FnMut(u64),
+) -> Result<(Recorder, Stage), StoreError> {
+    let geography = Geography::embedded();
+    let services = services_of(script, known);
+    let mut stage = Stage::new(services, policy, geography.clone(), script.plays_from())?;
+    let mut recorder = Recorder::new(script.clone(), geography);
+    let mut told = script.plays_from();
+    for step in Player::new(script.clone(), seed, PACE) {
+        let warm = step.clock <= script.start;
+        stage.play(&step, |engine, at, derived| {
+            let changed = derived.is_some_and(|derived| !derived.incidents.is_empty());
+            // In the warm-up only incidents are of interest; later every full minute is.
+            if changed || (!warm && at.millis().rem_euclid(60_000) == 0) {
+                recorder.observe(&engine.snapshot());
+            }
+        });
+        let minutes = u64::try_from(step.clock.millis_since(told) / 60_000).unwrap_or(0);
+        if minutes > 0 {
+            progress(minutes);
+            told = step.clock;
+        }
+    }
+    recorder.observe(&stage.engine.snapshot());
+    Ok((recorder, stage))
+}
+
 /// The services of a scenario, as the catalogue knows them or as the scenario declares them.
-pub fn services_of(scenario: &brownout_lab::Scenario, known: &[ServiceEntry]) -> Vec<ServiceEntry> {
+pub fn services_of(scenario: &Scenario, known: &[ServiceEntry]) -> Vec<ServiceEntry> {
     let declared = scenario.catalogue_entries(brownout_core::model::ServiceId(0));
     declared
         .into_iter()
