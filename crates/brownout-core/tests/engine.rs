@@ -212,3 +212,36 @@ fn a_replay_and_a_restart_give_the_same_state_byte_for_byte() {
     assert!(restarted.checkpoint() == whole);
     assert!(Engine::restore(&whole[..whole.len() / 2]).is_none());
 }
+
+#[test]
+fn a_late_report_is_counted_and_charted_and_never_detected_on() {
+    let mut world = World::new(3, 1, "2025-03-03T00:00:00Z");
+    world.play("2025-03-03T00:00:00Z", 180, &CALM);
+    let now: UtcTime = "2025-03-03T03:00:00Z".parse().expect("a time");
+    let before = world.engine.snapshot();
+    for source in 0..500u64 {
+        let late = Report {
+            service: ServiceId(0),
+            kind: ProblemKind::Login,
+            channel: ChannelId::WEB,
+            occurred_at: now.plus_seconds(-3600),
+            place: Place::default(),
+            network: None,
+            source: SourceKeys { generation: 1, source, subnet: source, previous_source: None },
+            weight: Weight::FULL,
+        };
+        world.append(now, Evidence::Report(late));
+    }
+    world.tick_before(now.plus_seconds(600));
+    let after = world.engine.snapshot();
+    assert_eq!(after.totals.late, 500);
+    assert!(after.incidents.is_empty() && world.changes.is_empty());
+    let charted = |snapshot: &brownout_core::snapshot::Snapshot| -> u32 {
+        snapshot.services[0].chart.bars.iter().filter_map(|bar| bar.count).sum()
+    };
+    assert!(charted(&after) >= charted(&before) + 500, "{} {}", charted(&before), charted(&after));
+    assert_eq!(
+        after.services[0].kinds.iter().find(|(kind, _)| *kind == ProblemKind::Login).map(|(_, n)| *n > 400),
+        Some(false)
+    );
+}

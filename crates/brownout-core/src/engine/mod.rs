@@ -271,11 +271,14 @@ impl EngineState {
         let late =
             self.now.millis_since(report.occurred_at) > i64::from(self.policy.lateness_minutes) * 60_000;
         let Some((shard, born)) = self.home(report.service) else { return };
-        if late {
+        let shard = &mut self.shards[shard];
+        let standing = if late {
             self.totals.late += 1;
-            return;
-        }
-        match self.shards[shard].count(report, self.now, born, (&self.policy, self.rates)) {
+            shard.subject(report.service, born, &self.policy).chart_late(report, &self.policy)
+        } else {
+            shard.count(report, self.now, born, (&self.policy, self.rates))
+        };
+        match standing {
             Standing::New => {}
             Standing::Repeat => self.totals.repeats += 1,
             Standing::OverSubnetCap => self.totals.over_subnet_cap += 1,

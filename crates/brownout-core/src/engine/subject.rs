@@ -206,6 +206,21 @@ impl Subject {
         standing
     }
 
+    /// Draws a report that came too late into the charts of the last day; it is never detected on.
+    pub(crate) fn chart_late(&mut self, report: &Report, policy: &Policy) -> Standing {
+        let standing = self.sources.admit(&report.source, report.occurred_at, policy.subnet_sources_max);
+        if standing != Standing::New {
+            return standing;
+        }
+        self.dirty = true;
+        for facet in [Some(Facet::All), report.place.country.map(Facet::Country)].into_iter().flatten() {
+            if let Some(shape) = self.series.get_mut(&facet).and_then(|series| series.shape.as_mut()) {
+                shape.day.add(report.occurred_at.minute(), u32::from(report.weight.percent()));
+            }
+        }
+        standing
+    }
+
     fn add(&mut self, facet: Facet, count: Count, rates: LearningRates) {
         let index = match self.series.get_index_of(&facet) {
             Some(index) => index,
