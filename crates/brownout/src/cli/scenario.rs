@@ -127,6 +127,11 @@ fn play(args: &Run, settings: &Settings, console: &mut Console<'_>) -> Result<Ex
     for judged in judged.iter().filter(|judged| !judged.met) {
         console.say(&format!("not met: {}: {}", judged.expectation, judged.reason));
     }
-    console.say(&format!("{} reports; {} of {} expectations met", stage.accepted, judged.len() - unmet, judged.len()));
+    console.say(&format!(
+        "{} reports; {} of {} expectations met",
+        stage.accepted,
+        judged.len() - unmet,
+        judged.len()
+    ));
     Ok(if unmet == 0 { Exit::Ok } else { Exit::CheckFailed })
 }

@@ -126,7 +126,9 @@ impl Keeping {
         for tried in 0..RETRIES_MAX {
             match self.derived.apply(seq, derived) {
                 Ok(()) => return,
-                Err(error) if tried == 0 => tracing::error!(%error, "history cannot be written; trying again"),
+                Err(error) if tried == 0 => {
+                    tracing::error!(%error, "history cannot be written; trying again")
+                }
                 Err(_) => {}
             }
             std::thread::sleep(RETRY_PAUSE);

@@ -6,9 +6,9 @@
 
 mod keeper;
 pub mod lane;
-pub mod stage;
 mod recover;
 mod sink;
+pub mod stage;
 mod worker;
 
 use std::path::{Path, PathBuf};

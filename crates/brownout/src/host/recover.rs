@@ -99,7 +99,10 @@ fn run(
         // log begins.
         Err(StoreError::NotRetained(_)) => {
             let first = reader.first_seq()?;
-            tracing::warn!(first = first.0, "no checkpoint of this version reaches back to the log's beginning");
+            tracing::warn!(
+                first = first.0,
+                "no checkpoint of this version reaches back to the log's beginning"
+            );
             reader.batches(first)?
         }
         Err(error) => return Err(error),

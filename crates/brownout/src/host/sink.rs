@@ -67,7 +67,10 @@ impl HostSink {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn enqueue(&self, submission: Submission) -> Result<oneshot::Receiver<Result<Accepted, Refusal>>, Refusal> {
+    fn enqueue(
+        &self,
+        submission: Submission,
+    ) -> Result<oneshot::Receiver<Result<Accepted, Refusal>>, Refusal> {
         if !self.open.load(Ordering::Acquire) {
             return Err(self.refusal);
         }
