@@ -61,6 +61,12 @@ pub fn not_found(state: WebState) -> Router {
     Router::new().fallback(missing).with_state(state)
 }
 
+/// The page that says that there is no such page.
+pub fn render_not_found(site: &WebState) -> String {
+    let view = View { site: site.clone(), snapshot: site.snapshot.load_full(), zone: Zone::utc() };
+    info::error(&view, Failure::NotFound)
+}
+
 async fn missing(State(site): State<WebState>, uri: Uri) -> Response {
     if uri.path().contains("/api/") {
         Failure::NotFound.for_program()

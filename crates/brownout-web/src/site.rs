@@ -191,8 +191,18 @@ impl WebState {
         }
     }
 
+    /// What is shown now.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
+    /// Path under which all pages stand.
+    pub fn base_path(&self) -> &str {
+        &self.0.options.base_path
+    }
+
     /// Whether proofs of work are asked for now, and where the script gets a challenge.
-    pub(crate) fn challenge_url(&self) -> Option<&str> {
+    pub fn challenge_url(&self) -> Option<&str> {
         self.options.challenge.as_ref().filter(|challenge| (challenge.asked)()).map(|c| c.url.as_str())
     }
 

@@ -11,3 +11,4 @@ pub mod intake;
 pub mod listener;
 pub mod logging;
 pub mod reference;
+pub mod serving;

@@ -1,25 +1,38 @@
 //! `brownout demo`.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use brownout_core::model::{ChannelId, UtcTime, Weight};
+use brownout_lab::{Pace, Player, Scenario, Step};
+use brownout_store::embedded::Clock;
+use brownout_web::Mode;
 use clap::Args;
+use prometheus_client::registry::Registry;
 
-use super::{Console, Exit, Failure, Settings};
+use super::{Console, Exit, Failure, Settings, scenario, serve};
+use crate::host::stage::services_of;
+use crate::intake::TokenGrant;
+use crate::listener::ListenerMetrics;
+use crate::serving::{Health, Housekeeping, Observatory, Plan, Shared, listen};
 
 /// Runs the observatory with an outage played into it.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  brownout demo\n  brownout demo --speed 600 --listen 127.0.0.1:9000\n\n\
+    The replayed outage stands at /, a clean live observatory that takes your reports at /live/.\n\
     Nothing of a demo is kept unless --data names a folder.")]
 pub struct Demo {
     /// The scenario: a name of `brownout scenario ls`, or a file
     #[arg(long, default_value = "x-2025-03-10")]
     pub scenario: String,
     /// How many times faster than life
-    #[arg(long, default_value_t = 60.0, value_parser = parse_speed)]
+    #[arg(long, default_value_t = 120.0, value_parser = parse_speed)]
     pub speed: f64,
-    /// Seed of everything that is drawn by chance
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Seed of everything that is drawn by chance, instead of the scenario's own
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Address to listen on, instead of the configured one
     #[arg(long, value_name = "ADDRESS:PORT", env = "BROWNOUT_LISTEN")]
     pub listen: Option<SocketAddr>,
@@ -33,7 +46,183 @@ pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) fn run(args: &Demo, settings: &Settings, _console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let (_config, _file) = settings.load(args.listen)?;
-    Err(Failure::new("demo: not wired yet"))
+/// Path of the live observatory.
+const LIVE: &str = "/live";
+/// Virtual time per step while it is played, and in the warm-up.
+const PACE: Pace = Pace { step_seconds: 10, warm_up_step_seconds: 600 };
+/// Time between two snapshots of the replay, at least.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+/// Pause before a step that was refused is sent again.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let (config, file) = settings.load(args.listen)?;
+    let script = Arc::new(scenario::read(&args.scenario)?);
+    let services = serve::services(&config)?;
+    let home = Home::new(settings.data.as_deref())?;
+    let runtime = serve::runtime()?;
+    runtime.block_on(async {
+        let shared = serve::shared(config);
+        let listening = listen(&shared.config.listen).await.map_err(Failure::new)?;
+        let (token, plan) = replay_plan(args, &script, services_of(&script, &services), &home);
+        let replay = serve::open(plan, &shared).await?;
+        let live_plan = Plan {
+            base_path: LIVE.to_owned(),
+            mode: Mode::Live,
+            folder: home.path.join("live"),
+            clock: Clock::Live,
+            services,
+            tokens: Vec::new(),
+            publish_every: Duration::from_millis(1000),
+        };
+        let live = serve::open(live_plan, &shared).await?;
+        let mut registry = Registry::with_prefix("brownout");
+        shared.metrics.register(&mut registry);
+        let listener_metrics = ListenerMetrics::default();
+        listener_metrics.register(&mut registry);
+        let health = Health::new(registry, shared.config.metrics.clone(), &[&replay, &live]);
+        let router = replay
+            .router()
+            .merge(live.router())
+            .merge(health.router())
+            .fallback_service(brownout_web::not_found(replay.site.clone()));
+        let address = listening.address;
+        console.say(&format!(
+            "The outage unfolds at http://{address}/\nYour own reports are taken at http://{address}{LIVE}/\n\
+            Played at {} times the speed of life; stop with Ctrl-C.",
+            args.speed
+        ));
+        let keeping = keep(&replay, &live, &shared, file);
+        let player = Playing { address, token, speed: args.speed, script: script.clone() };
+        let steps = Player::new(script, args.seed, PACE);
+        let from = replay.instance.sink();
+        let reached = crate::intake::Sink::now(&*from);
+        let playing = std::thread::Builder::new()
+            .name("brownout-player".to_owned())
+            .spawn(move || player.run(steps, reached))
+            .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+        let served = listening.serve(router, listener_metrics).await;
+        keeping.iter().for_each(tokio::task::JoinHandle::abort);
+        serve::close(replay).await;
+        serve::close(live).await;
+        // The player ends by itself once nobody answers; the process need not wait for it.
+        drop(playing);
+        drop(home);
+        served.map(|()| Exit::Ok).map_err(Failure::new)
+    })
+}
+
+fn keep(
+    replay: &Observatory,
+    live: &Observatory,
+    shared: &Shared,
+    file: Option<PathBuf>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    // A replay's catalogue and policy are the scenario's; a new configuration is the live one's.
+    vec![
+        tokio::spawn(Housekeeping::new(replay, shared, None).run()),
+        tokio::spawn(Housekeeping::new(live, shared, file).run()),
+    ]
+}
+
+fn replay_plan(
+    args: &Demo,
+    script: &Scenario,
+    services: Vec<crate::reference::catalogue::ServiceEntry>,
+    home: &Home,
+) -> (String, Plan) {
+    let token = home.token.clone();
+    let grant = TokenGrant { channel: ChannelId::FIRST_PARTNER, virtual_clock: true, weight: Weight::FULL };
+    let plan = Plan {
+        base_path: String::new(),
+        mode: Mode::Scenario {
+            name: args.scenario.clone(),
+            title: script.title.clone(),
+            speed: args.speed,
+            live_path: Some(format!("{LIVE}/")),
+        },
+        folder: home.path.join("replay"),
+        clock: Clock::Virtual,
+        services,
+        tokens: vec![(blake3::hash(token.as_bytes()), grant)],
+        publish_every: PUBLISH_EVERY,
+    };
+    (token, plan)
+}
+
+/// Where the demo keeps its folders: a named one that stays, or one that goes with it.
+struct Home {
+    path: PathBuf,
+    is_temporary: bool,
+    token: String,
+}
+
+impl Home {
+    fn new(named: Option<&Path>) -> Result<Self, Failure> {
+        let mut random = [0u8; 16];
+        crate::intake::system_random(&mut random)
+            .map_err(|error| Failure::new(format!("no randomness to be had: {error}")))?;
+        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = match named {
+            Some(path) => path.to_owned(),
+            None => std::env::temp_dir().join(format!("brownout-demo-{}", &token[..8])),
+        };
+        std::fs::create_dir_all(&path)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Home { path, is_temporary: named.is_none(), token })
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.is_temporary {
+            // What cannot be removed is left to the system's own clean-up of its temporary folder.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Sends a scenario through the batch intake, as a partner would.
+struct Playing {
+    address: SocketAddr,
+    token: String,
+    speed: f64,
+    script: Arc<Scenario>,
+}
+
+impl Playing {
+    /// Plays what comes after `reached`: the warm-up as fast as it goes, the rest at speed.
+    fn run(self, steps: Player, reached: UtcTime) {
+        let agent = ureq::Agent::new_with_defaults();
+        let mut begun: Option<Instant> = None;
+        for step in steps.filter(|step| step.clock > reached) {
+            if step.clock > self.script.start.max(reached) {
+                let begun = begun.get_or_insert_with(Instant::now);
+                let virtual_millis = step.clock.millis_since(self.script.start.max(reached));
+                let due = Duration::from_secs_f64(virtual_millis as f64 / 1000.0 / self.speed);
+                std::thread::sleep(due.saturating_sub(begun.elapsed()));
+            }
+            let mut tries = 0;
+            while let Err(error) = self.send(&agent, &step) {
+                tries += 1;
+                if tries > 20 {
+                    tracing::error!(error, clock = %step.clock, "the replay ended early");
+                    return;
+                }
+                std::thread::sleep(AGAIN_AFTER);
+            }
+        }
+        tracing::info!("the scenario has been played to its end");
+    }
+
+    fn send(&self, agent: &ureq::Agent, step: &Step) -> Result<(), String> {
+        agent
+            .post(format!("http://{}/api/v1/reports/batch", self.address))
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/x-ndjson")
+            .header("brownout-clock", step.clock.to_string())
+            .send(&step.body[..])
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
 }

@@ -1,16 +1,29 @@
 //! `brownout serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use brownout_core::model::Geography;
+use brownout_store::embedded::Clock;
+use brownout_web::Mode;
 use clap::Args;
+use prometheus_client::registry::Registry;
 
 use super::{Console, Exit, Failure, Settings};
+use crate::config::Config;
+use crate::intake::IntakeMetrics;
+use crate::listener::ListenerMetrics;
+use crate::reference::addresses::AddressBook;
+use crate::reference::catalogue::{self, ServiceEntry};
+use crate::serving::{Health, Housekeeping, Observatory, Plan, Shared, listen};
 
 /// Runs the observatory.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  brownout serve\n  brownout serve --config /etc/brownout/brownout.toml --log-format json\n\n\
-    SIGHUP reads the configuration, the catalogue and the address databases again; SIGTERM and SIGINT\n\
+    SIGHUP reads the policy, the catalogue and the address databases again; SIGTERM and SIGINT\n\
     stop gracefully: open requests are answered and everything acknowledged is on disk."
 )]
 pub struct Serve {
@@ -19,10 +32,90 @@ pub struct Serve {
     pub listen: Option<SocketAddr>,
 }
 
-pub(super) fn run(args: &Serve, settings: &Settings, _console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let (config, _file) = settings.load(args.listen)?;
+/// Live readers see a report within this time.
+const PUBLISH_EVERY: Duration = Duration::from_millis(1000);
+
+pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let (config, file) = settings.load(args.listen)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    Err(Failure::new("serve: not wired yet"))
+    let services = services(&config)?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let shared = shared(config);
+        let listening = listen(&shared.config.listen).await.map_err(Failure::new)?;
+        let plan = Plan {
+            base_path: String::new(),
+            mode: Mode::Live,
+            folder: shared.config.data.folder.clone(),
+            clock: Clock::Live,
+            services,
+            tokens: Vec::new(),
+            publish_every: PUBLISH_EVERY,
+        };
+        let observatory = open(plan, &shared).await?;
+        if let Some(why) = &observatory.instance.degraded {
+            tracing::error!(why, "the data folder cannot be written; pages are served, nothing is taken in");
+        }
+        let mut registry = Registry::with_prefix("brownout");
+        shared.metrics.register(&mut registry);
+        let listener_metrics = ListenerMetrics::default();
+        listener_metrics.register(&mut registry);
+        let health = Health::new(registry, shared.config.metrics.clone(), &[&observatory]);
+        let router = observatory
+            .router()
+            .merge(health.router())
+            .fallback_service(brownout_web::not_found(observatory.site.clone()));
+        let keeping = tokio::spawn(Housekeeping::new(&observatory, &shared, file).run());
+        console.say(&format!("brownout listens on http://{}/", listening.address));
+        let served = listening.serve(router, listener_metrics).await;
+        keeping.abort();
+        close(observatory).await;
+        served.map(|()| Exit::Ok).map_err(Failure::new)
+    })
+}
+
+/// Threads for requests: one per core.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("brownout-http")
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))
+}
+
+/// What all observatories of a process share.
+pub(super) fn shared(config: Config) -> Shared {
+    let geography = Geography::embedded();
+    let files: Vec<PathBuf> = config.addresses.files().map(|(_, file)| file.to_owned()).collect();
+    let addresses = Arc::new(AddressBook::new(files, geography.clone()));
+    Shared { config, geography, addresses, metrics: IntakeMetrics::default() }
+}
+
+/// The shipped catalogue with the operator's laid over it.
+pub(super) fn services(config: &Config) -> Result<Vec<ServiceEntry>, Failure> {
+    let own = match &config.catalogue.file {
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?,
+        ),
+        None => None,
+    };
+    catalogue::load(own.as_deref()).map_err(|problems| {
+        let file =
+            config.catalogue.file.as_deref().map_or(String::new(), |file| format!("{}: ", file.display()));
+        let lines: Vec<String> = problems.iter().map(|problem| format!("{file}{problem}")).collect();
+        Failure { exit: Exit::BadConfig, message: lines.join("\n") }
+    })
+}
+
+/// Opens an observatory away from the threads that serve requests; recovery may take a while.
+pub(super) async fn open(plan: Plan, shared: &Shared) -> Result<Observatory, Failure> {
+    tokio::task::block_in_place(|| Observatory::open(plan, shared)).map_err(Failure::new)
+}
+
+/// Writes out what is under way and ends the threads.
+pub(super) async fn close(observatory: Observatory) {
+    tokio::task::block_in_place(|| observatory.instance.stop());
 }

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::Config;
 
-/// Settings that are read once, at the start. Everything else applies live.
-const AT_START: &[&str] = &["data.folder", "listen.", "log.segment_mib", "intake.queue_reports_max"];
+/// Settings that apply live. Everything else is read once, at the start.
+const LIVE: &[&str] = &["policy.", "catalogue."];
 
 /// One setting that differs between two configurations.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ impl Config {
         pairs
             .filter(|((_, old), (_, new))| old != new)
             .map(|((setting, old), (_, new))| {
-                let needs_restart = AT_START.iter().any(|prefix| setting.starts_with(prefix));
+                let needs_restart = !LIVE.iter().any(|prefix| setting.starts_with(prefix));
                 Change { setting, old, new, needs_restart }
             })
             .collect()

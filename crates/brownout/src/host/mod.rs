@@ -89,6 +89,10 @@ pub struct Instance {
     pub history: Option<Arc<dyn History>>,
     /// Tokens and moderation; `None` on a folder that cannot be written.
     pub admin: Option<Arc<Admin>>,
+    /// The services, numbered.
+    pub catalogue: Arc<Catalogue>,
+    /// Numbers of services from here on have never been given.
+    pub service_numbers: u32,
     /// What happens inside.
     pub counters: Arc<HostCounters>,
     /// What storage did; `None` on a folder that cannot be written.
@@ -142,8 +146,11 @@ impl Instance {
     }
 
     fn start(store: EmbeddedStore, setup: Setup) -> Result<Self, StoreError> {
-        let mut parts = recover::recover(store)?;
-        let first = first_records(&parts.engine, &setup)?;
+        let parts = recover::recover(store)?;
+        let mut parts = parts;
+        let catalogue = Arc::new(number(&parts.engine, setup.services.clone())?);
+        let given = parts.engine.service_numbers();
+        let first = first_records(&parts.engine, &catalogue, &parts.admin, &setup);
         let snapshot = Arc::new(ArcSwap::new(parts.engine.snapshot()));
         let time = Arc::new(Time {
             virtual_now: (parts.clock == Clock::Virtual)
@@ -160,7 +167,7 @@ impl Instance {
             counters.clone(),
         )?;
         let (history, admin, storage) = (parts.history.clone(), parts.admin.clone(), parts.counters.clone());
-        let worker = worker::Worker {
+        let mut worker = worker::Worker {
             log: parts.log,
             comments: parts.comments,
             engine: parts.engine,
@@ -175,6 +182,8 @@ impl Instance {
             page_views: setup.page_views,
             rebuild: worker::Rebuild { checkpoints: parts.checkpoints_again },
         };
+        // Live pages know all services from the first moment; a virtual clock has yet to begin.
+        worker.begin_live();
         let thread = std::thread::Builder::new()
             .name("brownout-log".to_owned())
             .spawn(move || worker.run())
@@ -184,6 +193,8 @@ impl Instance {
             updates,
             history: Some(history),
             admin: Some(admin),
+            service_numbers: catalogue.iter().map(|service| service.id.0 + 1).max().unwrap_or(0).max(given),
+            catalogue,
             counters,
             storage: Some(storage),
             degraded: None,
@@ -205,6 +216,8 @@ impl Instance {
             updates,
             history: store.history.map(|history| history as Arc<dyn History>),
             admin: None,
+            catalogue: engine.catalogue().clone(),
+            service_numbers: engine.service_numbers(),
             counters: counters.clone(),
             storage: None,
             degraded: Some(why.to_string()),
@@ -230,14 +243,10 @@ impl Instance {
 }
 
 /// Records that tell the engine of what has changed since it last ran.
-///
-/// # Errors
-/// When the services make no catalogue.
-fn first_records(engine: &Engine, setup: &Setup) -> Result<Vec<Evidence>, StoreError> {
-    let catalogue = number(engine, setup.services.clone())?;
+fn first_records(engine: &Engine, catalogue: &Catalogue, admin: &Admin, setup: &Setup) -> Vec<Evidence> {
     let mut records = vec![Evidence::Engine { version: ENGINE_VERSION.to_owned() }];
-    if **engine.catalogue() != catalogue {
-        records.push(Evidence::Catalogue(Box::new(catalogue)));
+    if **engine.catalogue() != *catalogue {
+        records.push(Evidence::Catalogue(Box::new(catalogue.clone())));
     }
     if **engine.policy() != setup.policy || engine.seq().0 == 0 {
         records.push(Evidence::Policy(Box::new(setup.policy.clone())));
@@ -245,12 +254,13 @@ fn first_records(engine: &Engine, setup: &Setup) -> Result<Vec<Evidence>, StoreE
     if engine.geography_digest() != setup.geography {
         records.push(Evidence::Geography { digest: setup.geography.clone() });
     }
-    for (id, name) in [(ChannelId::WEB, "web"), (ChannelId::PAGE_VIEWS, "page-views")] {
+    let own = [(ChannelId::WEB, "web".to_owned()), (ChannelId::PAGE_VIEWS, "page-views".to_owned())];
+    for (id, name) in own.into_iter().chain(admin.channels().unwrap_or_default()) {
         if !engine.channels().any(|(known, _)| known == id) {
-            records.push(Evidence::Channel { id, name: name.to_owned() });
+            records.push(Evidence::Channel { id, name });
         }
     }
-    Ok(records)
+    records
 }
 
 /// Numbers services on from what the engine has seen.

@@ -87,9 +87,6 @@ impl Worker {
             checkpoint_at: Instant::now(),
             views_minute: 0,
         };
-        if !self.time.is_virtual() {
-            self.begin(wall_clock());
-        }
         loop {
             let (jobs, closed) = self.wait(&rhythm);
             let worked = Instant::now();
@@ -148,6 +145,14 @@ impl Worker {
             _ => WAIT_MAX,
         };
         until_publish.min(until_tick).min(WAIT_MAX)
+    }
+
+    /// On a live folder: tells the engine what it starts with, and shows it.
+    pub(super) fn begin_live(&mut self) {
+        if !self.time.is_virtual() {
+            self.begin(wall_clock());
+            self.snapshot.store(self.engine.snapshot());
+        }
     }
 
     /// Tells the engine what it starts with, at the first moment that is known.

@@ -36,7 +36,7 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, Response, header};
 use axum::routing::{get, post};
 use serde_json::json;
 
-use brownout_core::model::{Asn, Place, UtcTime};
+use brownout_core::model::UtcTime;
 use brownout_core::report::Prefix;
 
 use agents::Agents;
@@ -61,14 +61,7 @@ pub use sink::{Accepted, Comment, Refusal, Sink, Submission, Submitting};
 pub use views::PageViewCounter;
 pub use world::World;
 
-/// What an address says about its user.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AddressFacts {
-    /// Where, as finely as is known.
-    pub place: Place,
-    /// In which network.
-    pub network: Option<Asn>,
-}
+pub use crate::reference::addresses::AddressFacts;
 
 /// Looks up what an address says.
 pub type AddressLookup = Box<dyn Fn(IpAddr) -> AddressFacts + Send + Sync>;

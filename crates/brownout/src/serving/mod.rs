@@ -1,0 +1,278 @@
+//! An observatory at work: a data folder, its intake and its pages, behind one listener.
+
+mod forms;
+mod health;
+mod housekeeping;
+mod listening;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use brownout_core::model::{Asn, ChannelId, Evidence, Geography, Weight};
+use brownout_store::embedded::{Admin, Clock, Retention, Rolling};
+use brownout_web::{Challenge, Hooks, Mode, SiteOptions, SiteParts, WebState};
+
+use crate::config::{self, Config, ForwardedHeader, ProofOfWork};
+use crate::host::{Instance, Setup};
+use crate::intake::{
+    self, ForwardedBy, Intake, IntakeMetrics, IntakeParts, IntakeSettings, Network, PageViewCounter,
+    ProofMode, Rate, SaltBox, Sink, Submission, TokenCheck, TokenGrant, TokenLookup, TrustedProxies, World,
+    system_random,
+};
+use crate::reference::addresses::AddressBook;
+use crate::reference::catalogue::ServiceEntry;
+
+pub use forms::SitePages;
+pub use health::Health;
+pub use housekeeping::Housekeeping;
+pub use listening::{Listening, listen};
+
+/// What is the same for all observatories of one process.
+pub struct Shared {
+    /// The configuration.
+    pub config: Config,
+    /// Names and positions of places.
+    pub geography: Arc<Geography>,
+    /// What an address says.
+    pub addresses: Arc<AddressBook>,
+    /// What intake counts.
+    pub metrics: IntakeMetrics,
+}
+
+/// One observatory, before it is open.
+pub struct Plan {
+    /// Path under which it stands: empty, or such as `/live`.
+    pub base_path: String,
+    /// Live, or a replay.
+    pub mode: Mode,
+    /// The data folder.
+    pub folder: PathBuf,
+    /// The machine's clock, or one that batches move.
+    pub clock: Clock,
+    /// The services to know.
+    pub services: Vec<ServiceEntry>,
+    /// Tokens that are good besides those of the folder, by their hash.
+    pub tokens: Vec<(blake3::Hash, TokenGrant)>,
+    /// Time between two snapshots, at least.
+    pub publish_every: Duration,
+}
+
+/// An open observatory.
+pub struct Observatory {
+    /// The folder at work.
+    pub instance: Instance,
+    /// Takes reports in.
+    pub intake: Arc<Intake>,
+    /// Shows them.
+    pub site: WebState,
+    base_path: String,
+}
+
+impl Observatory {
+    /// Opens the folder and puts intake and pages around it.
+    ///
+    /// # Errors
+    /// In words: the folder cannot be used, or a salt cannot be kept.
+    pub fn open(plan: Plan, shared: &Shared) -> Result<Self, String> {
+        let config = &shared.config;
+        let views = Arc::new(PageViewCounter::new(shared.metrics.clone()));
+        let drained = views.clone();
+        let instance = Instance::open(Setup {
+            folder: plan.folder.clone(),
+            clock: plan.clock,
+            rolling: Rolling { segment_bytes: u64::from(config.log.segment_mib) << 20, ..Rolling::default() },
+            retention: retention(&config.log),
+            services: plan.services,
+            policy: config.policy.clone(),
+            geography: shared.geography.digest().to_owned(),
+            publish_every: plan.publish_every,
+            page_views: Box::new(move || drained.drain()),
+        })
+        .map_err(|error| format!("{}: {error}", plan.folder.display()))?;
+        let world = World::new(instance.catalogue.clone(), shared.geography.clone(), &config.policy);
+        let pages = SitePages::default();
+        let state_of_pages = pages.state();
+        let sink: Arc<dyn Sink> = instance.sink();
+        let settings = settings(config);
+        let proxies = settings.proxies.clone();
+        let lookup = shared.addresses.clone();
+        let salts = salts(&plan.folder, &instance, config)?;
+        let intake = Intake::new(IntakeParts {
+            sink: sink.clone(),
+            world,
+            lookup: Box::new(move |address| lookup.lookup(address)),
+            tokens: tokens(instance.admin.clone(), plan.tokens, sink.clone()),
+            pages: Box::new(pages),
+            salts,
+            settings,
+            metrics: shared.metrics.clone(),
+        })
+        .map_err(|error| format!("no randomness to be had: {error}"))?;
+        let intake = Arc::new(intake);
+        let site = WebState::new(SiteParts {
+            snapshot: instance.snapshot.clone(),
+            geography: shared.geography.clone(),
+            history: instance.history.clone(),
+            options: site_options(&plan.base_path, plan.mode, &intake, config, instance.degraded.as_deref()),
+            hooks: hooks(&instance, shared, proxies, views),
+            updates: instance.updates.clone(),
+            more_api: Some(intake::openapi()),
+        });
+        // The pages of the form and the site need each other; the later one is told.
+        let _ = state_of_pages.set(site.clone());
+        Ok(Observatory { instance, intake, site, base_path: plan.base_path })
+    }
+
+    /// All addresses of the observatory.
+    pub fn router(&self) -> Router {
+        let intake = intake::router(self.intake.clone());
+        let intake =
+            if self.base_path.is_empty() { intake } else { Router::new().nest(&self.base_path, intake) };
+        brownout_web::router(self.site.clone()).merge(intake)
+    }
+}
+
+fn retention(log: &config::Log) -> Retention {
+    Retention {
+        age_seconds: (log.retention_days > 0).then(|| u64::from(log.retention_days) * 86_400),
+        bytes: (log.retention_gib_max > 0).then(|| u64::from(log.retention_gib_max) << 30),
+    }
+}
+
+/// What an operator sets of intake.
+pub fn settings(config: &Config) -> IntakeSettings {
+    let networks: Vec<Network> =
+        config.proxies.trusted.iter().filter_map(|block| block.to_string().parse().ok()).collect();
+    let header = match config.proxies.header {
+        ForwardedHeader::XForwardedFor => ForwardedBy::XForwardedFor,
+        ForwardedHeader::Forwarded => ForwardedBy::Forwarded,
+    };
+    let (listen, intake) = (&config.listen, &config.intake);
+    IntakeSettings {
+        proxies: TrustedProxies::new(networks, header),
+        report_bytes_max: listen.body_bytes_max as usize,
+        body_timeout: Duration::from_secs(listen.body_timeout_seconds.into()),
+        batch_bytes_max: listen.batch_bytes_max as usize,
+        batch_timeout: Duration::from_secs(listen.batch_timeout_seconds.into()),
+        source_rate: Rate::new(intake.source_per_minute, intake.source_burst),
+        subnet_rate: Rate::new(intake.subnet_per_minute, intake.subnet_burst),
+        proof: match intake.proof_of_work {
+            ProofOfWork::Auto => ProofMode::Auto,
+            ProofOfWork::Off => ProofMode::Off,
+            ProofOfWork::On => ProofMode::On,
+        },
+        agents_kept: Duration::from_secs(u64::from(config.policy.repeat_minutes) * 120),
+        ..IntakeSettings::default()
+    }
+}
+
+/// Salts live beside the folder's data, readable by the program only. A folder that cannot be
+/// written takes nothing in, so its salts may be thrown away.
+fn salts(folder: &Path, instance: &Instance, config: &Config) -> Result<SaltBox, String> {
+    let overlap = config.policy.repeat_minutes + config.policy.lateness_minutes;
+    let now = crate::host::wall_clock();
+    let folder = match instance.degraded {
+        None => folder.join("secrets"),
+        Some(_) => std::env::temp_dir().join(format!("brownout-salts-{}", std::process::id())),
+    };
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| SaltBox::open(&folder, overlap, now, system_random))
+        .map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Looks tokens up by their hash at each request, so that taking one back works at once. A channel
+/// that the log does not know yet is written to it before its first batch.
+fn tokens(
+    admin: Option<Arc<Admin>>,
+    fixed: Vec<(blake3::Hash, TokenGrant)>,
+    sink: Arc<dyn Sink>,
+) -> TokenLookup {
+    let told: Mutex<BTreeSet<ChannelId>> = Mutex::default();
+    Box::new(move |token| {
+        let hash = blake3::hash(token.as_bytes());
+        if let Some((_, grant)) = fixed.iter().find(|(known, _)| *known == hash) {
+            return TokenCheck::Granted(*grant);
+        }
+        let Some(admin) = &admin else { return TokenCheck::Unknown };
+        let token = match admin.token(hash.as_bytes()) {
+            Ok(Some(token)) => token,
+            Ok(None) => return TokenCheck::Unknown,
+            Err(error) => {
+                tracing::error!(%error, "tokens cannot be looked up");
+                return TokenCheck::Unknown;
+            }
+        };
+        if token.revoked.is_some() {
+            return TokenCheck::Revoked;
+        }
+        if told.lock().unwrap_or_else(PoisonError::into_inner).insert(token.channel) {
+            tell_channel(admin, token.channel, sink.clone());
+        }
+        TokenCheck::Granted(TokenGrant {
+            channel: token.channel,
+            virtual_clock: token.virtual_clock,
+            weight: Weight::FULL,
+        })
+    })
+}
+
+fn tell_channel(admin: &Admin, id: ChannelId, sink: Arc<dyn Sink>) {
+    let known = admin.channels().unwrap_or_default();
+    let Some((_, name)) = known.into_iter().find(|(known, _)| *known == id) else { return };
+    let evidence = vec![Evidence::Channel { id, name }];
+    tokio::spawn(async move {
+        let _ = sink.submit(Submission { evidence, comment: None, clock: None }).await;
+    });
+}
+
+fn site_options(
+    base_path: &str,
+    mode: Mode,
+    intake: &Arc<Intake>,
+    config: &Config,
+    degraded: Option<&str>,
+) -> SiteOptions {
+    let asked = intake.clone();
+    SiteOptions {
+        base_path: base_path.to_owned(),
+        title: config.site.title.clone(),
+        // A virtual clock stands still between batches, which is no reason to warn.
+        stale_after_seconds: if mode == Mode::Live { 120 } else { 86_400 },
+        mode,
+        banner: degraded.map(|why| {
+            format!("This observatory takes no reports in at the moment: {why}. What was known is shown.")
+        }),
+        challenge: Some(Challenge {
+            url: format!("{base_path}/api/v1/reports/challenge"),
+            asked: Arc::new(move || asked.asks_everybody_for_proof()),
+        }),
+        ..SiteOptions::default()
+    }
+}
+
+fn hooks(
+    instance: &Instance,
+    shared: &Shared,
+    proxies: TrustedProxies,
+    views: Arc<PageViewCounter>,
+) -> Hooks {
+    let sink = instance.sink();
+    let mut hooks = Hooks::with_clock(move || sink.now());
+    let (names, places) = (shared.addresses.clone(), shared.addresses.clone());
+    hooks.network_name = Arc::new(move |asn: Asn| names.network_name(asn).map(str::to_owned));
+    hooks.service_viewed = Arc::new(move |service, parts| {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let country =
+            peer.and_then(|peer: IpAddr| places.lookup(proxies.client(peer, &parts.headers)).place.country);
+        views.count(service, country);
+    });
+    hooks
+}
+
+/// A cell for what is known later.
+type Later<T> = Arc<OnceLock<T>>;
