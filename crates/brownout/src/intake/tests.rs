@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, StatusCode};
 use brownout_core::model::{
-    Catalogue, Category, ChannelId, City, CityId, Country, Evidence, Geography, Policy, ProblemKind, Region,
+    Asn, Catalogue, Category, ChannelId, City, CityId, Country, Evidence, Geography, Place, Policy, ProblemKind, Region,
     Report, Seq, Service, ServiceId, Weight,
 };
 use http_body_util::BodyExt;
