@@ -8,7 +8,7 @@ use std::io::Read;
 
 use brownout_core::model::{ProblemKind, UtcTime};
 
-pub use table::{Cities, Columns, table};
+pub use table::{Cities, Columns, header, table};
 
 /// Rows that one import may hold, for they are sorted by time in memory.
 pub const ROWS_MAX: usize = 5_000_000;
@@ -89,6 +89,16 @@ impl Imported {
             repeats += usize::from(again);
         }
         repeats
+    }
+
+    /// Puts the rows of another table among these, by time; of the same time, after these.
+    pub fn merge(&mut self, other: Imported) {
+        other.rows.into_iter().for_each(|row| self.keep(Ok(row)));
+        self.rows.sort_by_key(|row| row.at);
+        for (reason, count) in other.rejected {
+            *self.rejected.entry(reason).or_default() += count;
+        }
+        self.cities_unknown += other.cities_unknown;
     }
 
     fn keep(&mut self, row: Result<Row, RowReject>) {
