@@ -115,14 +115,14 @@ impl Imported {
 /// Reads the reports of one US provider's customers: `created_at,city,state,zip_code,service,note`.
 ///
 /// The service is always `spectrum`; the table's own `service` says which of its products failed.
-/// Who reported is not in the table, so city, ZIP code and product together stand for the source
-/// and the ZIP code for its subnet. Notes are not carried over. Many of the places are too small for
+/// Who reported is not in the table, so city, ZIP code and product together stand for the source.
+/// Each is a subnet of its own: the cap on subnets is there against one person with many addresses,
+/// and a ZIP code is thousands of households. Notes are not carried over. Many of the places are too small for
 /// the geography; `cities` says which it knows.
 pub fn spectrum(reader: impl Read, cities: Cities<'_>) -> Result<Imported, ImportError> {
     let columns = Columns {
         time: "created_at".to_owned(),
         source: vec!["city".to_owned(), "zip_code".to_owned(), "service".to_owned()],
-        subnet: Some("zip_code".to_owned()),
         kind: Some("service".to_owned()),
         city: Some("city".to_owned()),
         region: Some("state".to_owned()),

@@ -36,8 +36,8 @@ pub struct Import {
 pub enum Form {
     /// Published crowd reports with city and ZIP code, as the Spectrum data set has them
     #[command(after_help = "Example:\n  brownout import spectrum reports.csv --into history/\n\n\
-        Columns created_at, city, state, zip_code, service. City, ZIP code and product stand for the\n\
-        source; the ZIP code for its subnet.")]
+        Columns created_at, city, state, zip_code, service. City, ZIP code and product together\n\
+        stand for the source, each for a subnet of its own.")]
     Spectrum(Source),
     /// Any CSV with a header line that says when, who and which service
     #[command(after_help = "Examples:\n  brownout import csv reports.csv --into history/\n  \
@@ -182,7 +182,8 @@ fn places(incident: &IncidentView, names: &Chronicle) -> Vec<Value> {
 
 fn incident(outcome: &Outcome, view: &IncidentView, names: &Chronicle) -> Value {
     let service = outcome.catalogue.get(view.id.service).map_or("", |service| service.slug.as_str());
-    let whole = view.scopes.iter().find(|scope| scope.facet == Facet::All);
+    // An incident of a single city has no part that is the whole service.
+    let peak = view.scopes.iter().map(|scope| scope.peak).max();
     json!({
         "name": view.id.name(service),
         "service": service,
@@ -190,7 +191,7 @@ fn incident(outcome: &Outcome, view: &IncidentView, names: &Chronicle) -> Value 
         "opened_at": view.opened_at.to_string(),
         "confirmed_at": view.confirmed_at.map(|at| at.to_string()),
         "ended_at": view.ended_at.map(|at| at.to_string()),
-        "peak": whole.map(|scope| scope.peak),
+        "peak": peak,
         "places": places(view, names),
     })
 }

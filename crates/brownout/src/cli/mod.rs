@@ -156,3 +156,5 @@ pub fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit, Failure> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_folder;
