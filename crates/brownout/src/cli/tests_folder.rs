@@ -151,8 +151,7 @@ fn two_replays_are_the_same_and_the_same_as_it_was_live() {
     let kept = store.checkpoints.load(newest).expect("checks");
     let part = replay(&["--digest-only", "-o", "json", "--to", &newest.0.to_string()]);
     assert_eq!(json_of(&part)[0]["last_seq"].as_u64(), Some(newest.0));
-    let live = brownout_core::engine::Engine::restore(&kept.state).expect("a state");
-    assert_eq!(live.seq(), newest);
+    assert_eq!(digest(&part), blake3::hash(&kept.state).to_hex().as_str());
     // From the middle on fewer lines; with another policy other ones; before anything, none.
     let late = replay(&["-o", "ndjson", "--from", &newest.0.to_string()]);
     assert!(late.out.len() < first.out.len() && first.out.ends_with(&late.out));
