@@ -46,7 +46,7 @@ pub enum Form {
         Times are RFC 3339, 2025-03-10 10:02:03 (UTC), or seconds or milliseconds since 1970; services\n\
         are slugs of the catalogue. A column of the usual name that is not there is done without,\n\
         except time, source and service.")]
-    Csv(Csv),
+    Csv(Box<Csv>),
 }
 
 /// Which files, and where to.
