@@ -8,7 +8,7 @@ use std::io::Read;
 
 use brownout_core::model::{ProblemKind, UtcTime};
 
-pub use table::{Cities, Columns, table};
+pub use table::{Cities, Columns, header, table};
 
 /// Rows that one import may hold, for they are sorted by time in memory.
 pub const ROWS_MAX: usize = 5_000_000;
@@ -91,6 +91,16 @@ impl Imported {
         repeats
     }
 
+    /// Puts the rows of another table among these, by time; of the same time, after these.
+    pub fn merge(&mut self, other: Imported) {
+        other.rows.into_iter().for_each(|row| self.keep(Ok(row)));
+        self.rows.sort_by_key(|row| row.at);
+        for (reason, count) in other.rejected {
+            *self.rejected.entry(reason).or_default() += count;
+        }
+        self.cities_unknown += other.cities_unknown;
+    }
+
     fn keep(&mut self, row: Result<Row, RowReject>) {
         match row {
             Ok(_) if self.rows.len() >= ROWS_MAX => {
@@ -105,14 +115,14 @@ impl Imported {
 /// Reads the reports of one US provider's customers: `created_at,city,state,zip_code,service,note`.
 ///
 /// The service is always `spectrum`; the table's own `service` says which of its products failed.
-/// Who reported is not in the table, so city, ZIP code and product together stand for the source
-/// and the ZIP code for its subnet. Notes are not carried over. Many of the places are too small for
+/// Who reported is not in the table, so city, ZIP code and product together stand for the source.
+/// Each is a subnet of its own: the cap on subnets is there against one person with many addresses,
+/// and a ZIP code is thousands of households. Notes are not carried over. Many of the places are too small for
 /// the geography; `cities` says which it knows.
 pub fn spectrum(reader: impl Read, cities: Cities<'_>) -> Result<Imported, ImportError> {
     let columns = Columns {
         time: "created_at".to_owned(),
         source: vec!["city".to_owned(), "zip_code".to_owned(), "service".to_owned()],
-        subnet: Some("zip_code".to_owned()),
         kind: Some("service".to_owned()),
         city: Some("city".to_owned()),
         region: Some("state".to_owned()),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use brownout_core::model::{Facet, Geography, IncidentId, UtcTime};
+use brownout_core::model::{Catalogue, CityId, Facet, Geography, IncidentId, UtcTime};
 use brownout_core::snapshot::{Change, IncidentView, Snapshot, State};
 use serde::{Deserialize, Serialize};
 
@@ -162,38 +162,38 @@ struct Sample {
     expected: f32,
 }
 
-/// Watches snapshots and writes the timeline.
+/// Writes the timeline of incidents as they change, whatever they come from.
 #[derive(Debug)]
-pub struct Recorder {
-    scenario: Arc<Scenario>,
+pub struct Chronicle {
     geography: Arc<Geography>,
+    /// Names that win over the geography's.
+    cities: BTreeMap<CityId, String>,
     timeline: Timeline,
     /// Each incident as last seen, with its service's slug.
     incidents: BTreeMap<IncidentId, (String, Arc<IncidentView>)>,
-    /// By position in the scenario's expectations.
-    samples: Vec<Option<Sample>>,
 }
 
-impl Recorder {
-    /// Names of cities come from the scenario first, then from the geography.
-    pub fn new(scenario: Arc<Scenario>, geography: Arc<Geography>) -> Self {
-        let samples = vec![None; scenario.expectations.len()];
-        Recorder { scenario, geography, timeline: Timeline::default(), incidents: BTreeMap::new(), samples }
+impl Chronicle {
+    /// An empty timeline; names of cities come from the geography.
+    pub fn new(geography: Arc<Geography>) -> Self {
+        Chronicle {
+            geography,
+            cities: BTreeMap::new(),
+            timeline: Timeline::default(),
+            incidents: BTreeMap::new(),
+        }
     }
 
-    /// Takes in a snapshot; call it after each tick. What has not changed costs next to nothing.
-    pub fn observe(&mut self, snapshot: &Snapshot) {
-        let mut lines = Vec::new();
-        for view in &snapshot.incidents {
-            let before = self.incidents.get(&view.id).map(|(_, before)| Arc::clone(before));
-            if before
-                .as_ref()
-                .is_some_and(|before| Arc::ptr_eq(before, view) || before.version == view.version)
-            {
+    /// Takes in incidents as they are now. What has not changed costs next to nothing.
+    pub fn observe(&mut self, catalogue: &Catalogue, incidents: &[Arc<IncidentView>]) {
+        for view in incidents {
+            let before = self.incidents.get(&view.id).map(|(_, before)| before);
+            if before.is_some_and(|before| Arc::ptr_eq(before, view) || before.version == view.version) {
                 continue;
             }
-            let Some(service) = snapshot.catalogue.get(view.id.service) else { continue };
-            let known = before.as_ref().map_or(&[][..], |before| &before.timeline);
+            let Some(service) = catalogue.get(view.id.service) else { continue };
+            let known = before.map_or(&[][..], |before| &before.timeline);
+            let mut lines = Vec::new();
             for entry in view.timeline.iter().filter(|entry| !known.contains(entry)) {
                 let standing = view.scopes.iter().find(|scope| scope.facet == entry.facet);
                 let (state, change) = match &entry.change {
@@ -213,9 +213,55 @@ impl Recorder {
                     change: change.to_owned(),
                 });
             }
+            self.timeline.lines.append(&mut lines);
             self.incidents.insert(view.id, (service.slug.clone(), Arc::clone(view)));
         }
-        self.timeline.lines.append(&mut lines);
+    }
+
+    /// What a part of a service is called: `world`, `PK`, `PK-PB`, a city's name, `AS17557`.
+    pub fn scope_name(&self, facet: Facet) -> String {
+        match facet {
+            Facet::All => "world".to_owned(),
+            Facet::Country(country) => country.to_string(),
+            Facet::Region(region) => region.to_string(),
+            Facet::Network(asn) => asn.to_string(),
+            Facet::Kind(kind) => kind.slug().to_owned(),
+            Facet::Channel(channel) => format!("channel {}", channel.0),
+            Facet::City(id) => {
+                let own = self.cities.get(&id).cloned();
+                let known = || self.geography.city(id).map(|city| city.name.clone());
+                own.or_else(known).unwrap_or_else(|| format!("city {}", id.0))
+            }
+        }
+    }
+
+    /// What was written so far.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+}
+
+/// Watches snapshots of a scenario and writes the timeline.
+#[derive(Debug)]
+pub struct Recorder {
+    scenario: Arc<Scenario>,
+    chronicle: Chronicle,
+    /// By position in the scenario's expectations.
+    samples: Vec<Option<Sample>>,
+}
+
+impl Recorder {
+    /// Names of cities come from the scenario first, then from the geography.
+    pub fn new(scenario: Arc<Scenario>, geography: Arc<Geography>) -> Self {
+        let samples = vec![None; scenario.expectations.len()];
+        let mut chronicle = Chronicle::new(geography);
+        chronicle.cities = scenario.cities.iter().map(|city| (city.id, city.name.clone())).collect();
+        Recorder { scenario, chronicle, samples }
+    }
+
+    /// Takes in a snapshot; call it after each tick. What has not changed costs next to nothing.
+    pub fn observe(&mut self, snapshot: &Snapshot) {
+        self.chronicle.observe(&snapshot.catalogue, &snapshot.incidents);
         self.sample(snapshot);
     }
 
@@ -238,7 +284,7 @@ impl Recorder {
                 },
             };
             self.samples[index] = Some(sample);
-            self.timeline.lines.push(TimelineLine {
+            self.chronicle.timeline.lines.push(TimelineLine {
                 at: *at,
                 service: service.clone(),
                 scope: country.map_or_else(|| "world".to_owned(), |country| country.to_string()),
@@ -250,28 +296,9 @@ impl Recorder {
         }
     }
 
-    fn scope_name(&self, facet: Facet) -> String {
-        match facet {
-            Facet::All => "world".to_owned(),
-            Facet::Country(country) => country.to_string(),
-            Facet::Region(region) => region.to_string(),
-            Facet::Network(asn) => asn.to_string(),
-            Facet::Kind(kind) => kind.slug().to_owned(),
-            Facet::Channel(channel) => format!("channel {}", channel.0),
-            Facet::City(id) => {
-                let of_scenario = self.scenario.cities.iter().find(|city| city.id == id);
-                let of_world = || self.geography.city(id).map(|city| city.name.clone());
-                of_scenario
-                    .map(|city| city.name.clone())
-                    .or_else(of_world)
-                    .unwrap_or_else(|| format!("city {}", id.0))
-            }
-        }
-    }
-
     /// What was recorded so far.
     pub fn timeline(&self) -> &Timeline {
-        &self.timeline
+        &self.chronicle.timeline
     }
 
     /// Every expectation of the scenario, met or not, with the reason. Call it at the end.

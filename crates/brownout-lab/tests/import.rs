@@ -40,10 +40,10 @@ fn rows_keep_their_place_and_kind_and_are_sorted() {
         lines,
         [
             serde_json::json!({"service": "spectrum", "kind": "connection", "at": "2026-06-16T16:53:18Z",
-                "source": "Milwaukee|53225|Internet+TV", "subnet": "53225",
+                "source": "Milwaukee|53225|Internet+TV", "subnet": "Milwaukee|53225|Internet+TV",
                 "country": "US", "region": "US-WI", "city": 5263045}),
             serde_json::json!({"service": "spectrum", "kind": "calls", "at": "2026-06-16T17:00:00Z",
-                "source": "St. Louis|63101|Phone", "subnet": "63101",
+                "source": "St. Louis|63101|Phone", "subnet": "St. Louis|63101|Phone",
                 "country": "US", "region": "US-MO"}),
         ]
     );

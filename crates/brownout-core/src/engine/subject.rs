@@ -131,7 +131,9 @@ pub(crate) struct Subject {
     frozen: Vec<(u32, u32)>,
     pub(crate) page_views: MinuteRing,
     pub(crate) last_report_at: Option<UtcTime>,
-    /// Something to show has changed since the last snapshot.
+    /// Something to show has changed since the last snapshot. It is no part of the state: whether
+    /// anybody looked must not tell a live engine from a replayed one.
+    #[serde(skip)]
     pub(crate) dirty: bool,
 }
 

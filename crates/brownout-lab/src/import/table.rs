@@ -37,6 +37,18 @@ pub struct Columns {
 /// know, and a report is worth keeping without one.
 pub type Cities<'a> = &'a dyn Fn(CountryCode, Option<RegionCode>, &str) -> Option<CityId>;
 
+/// The names of a table's columns.
+pub fn header(reader: impl Read) -> Result<Vec<String>, ImportError> {
+    let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    table.byte_headers().map(names).map_err(|error| ImportError(error.to_string()))
+}
+
+fn names(header: &csv::ByteRecord) -> Vec<String> {
+    // A byte order mark may stand before the first name.
+    let name = |bytes| String::from_utf8_lossy(bytes).trim_start_matches('\u{feff}').trim().to_owned();
+    header.iter().map(name).collect()
+}
+
 /// Reads any table with a header.
 pub fn table(reader: impl Read, columns: &Columns, cities: Cities<'_>) -> Result<Imported, ImportError> {
     read(reader, columns, cities, |slug| ProblemKind::from_slug(slug).unwrap_or(ProblemKind::Other))
@@ -57,11 +69,9 @@ struct Positions {
 
 impl Positions {
     fn find(header: &csv::ByteRecord, columns: &Columns) -> Result<Self, ImportError> {
-        let names: Vec<String> =
-            header.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let names = names(header);
         let find = |wanted: &String| {
-            // A byte order mark may stand before the first name.
-            let found = names.iter().position(|name| name.trim_start_matches('\u{feff}') == wanted);
+            let found = names.iter().position(|name| name == wanted);
             found.ok_or_else(|| {
                 let scored = names.iter().map(|name| (strsim::jaro_winkler(name, wanted), name));
                 let near = scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0));

@@ -72,11 +72,15 @@ impl Recorder {
     }
 
     fn of<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a IncidentView> {
-        self.incidents.values().filter(move |(slug, _)| slug == service).map(|(_, view)| view.as_ref())
+        self.chronicle
+            .incidents
+            .values()
+            .filter(move |(slug, _)| slug == service)
+            .map(|(_, view)| view.as_ref())
     }
 
     fn names(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
-        let all = self.incidents.iter().filter(|(_, (slug, _))| wanted(slug));
+        let all = self.chronicle.incidents.iter().filter(|(_, (slug, _))| wanted(slug));
         all.map(|(id, (slug, _)): (&IncidentId, _)| id.name(slug)).collect()
     }
 
@@ -101,7 +105,7 @@ impl Recorder {
     fn named(&self, service: &str, wanted: impl Fn(Facet) -> bool) -> Vec<String> {
         let scopes = self.of(service).flat_map(|view| &view.scopes);
         let affected = scopes.filter(|scope| scope.state >= State::Possible && wanted(scope.facet));
-        let mut names: Vec<String> = affected.map(|scope| self.scope_name(scope.facet)).collect();
+        let mut names: Vec<String> = affected.map(|scope| self.chronicle.scope_name(scope.facet)).collect();
         names.sort();
         names.dedup();
         names

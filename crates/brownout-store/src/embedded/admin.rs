@@ -4,18 +4,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use brownout_core::model::{ChannelId, Seq, UtcTime};
+use brownout_core::model::{ChannelId, Seq, UtcTime, Weight};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::port::StoreError;
 
 use super::derived::InDb;
-use super::folder::FolderLock;
+use super::file::At;
+use super::folder::{FolderLock, Layout};
 
+const TOKEN_COLUMNS: &str = "hash, name, channel, created, expires, revoked, weight, virtual_clock";
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS tokens (
         hash BLOB PRIMARY KEY, name TEXT NOT NULL UNIQUE, channel INTEGER NOT NULL,
-        created INTEGER NOT NULL, revoked INTEGER, virtual_clock INTEGER NOT NULL
+        created INTEGER NOT NULL, expires INTEGER, revoked INTEGER,
+        weight INTEGER NOT NULL, virtual_clock INTEGER NOT NULL
     );
     CREATE TABLE IF NOT EXISTS channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
     CREATE TABLE IF NOT EXISTS comments (
@@ -35,8 +38,12 @@ pub struct Token {
     pub channel: ChannelId,
     /// When it was made.
     pub created: UtcTime,
-    /// Since when it is refused.
+    /// From when on it is refused by itself; `None` is never.
+    pub expires: Option<UtcTime>,
+    /// Since when it is refused because an operator took it back.
     pub revoked: Option<UtcTime>,
+    /// What its reports weigh at most.
+    pub weight: Weight,
     /// Its reports carry a clock of their own.
     pub virtual_clock: bool,
 }
@@ -61,6 +68,13 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// Opens what an operator decided on a folder beside the program that runs on it: a change is
+    /// seen there with the next question. The folder is made if need be.
+    pub fn beside(root: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(root).at(root)?;
+        Self::open(&Layout::new(root).admin(), None)
+    }
+
     pub(crate) fn open(path: &Path, lock: Option<Arc<FolderLock>>) -> Result<Self, StoreError> {
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;
@@ -79,13 +93,15 @@ impl Admin {
 
     /// Keeps a token. False, and nothing is changed, when its name or hash is taken.
     pub fn add_token(&self, token: &Token) -> Result<bool, StoreError> {
-        let put = "INSERT OR IGNORE INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let put = "INSERT OR IGNORE INTO tokens VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let values = params![
             &token.hash[..],
             token.name,
             token.channel.0,
             token.created.millis(),
+            token.expires.map(UtcTime::millis),
             token.revoked.map(UtcTime::millis),
+            token.weight.percent(),
             token.virtual_clock
         ];
         Ok(self.connection().execute(put, values).in_db(&self.path)? == 1)
@@ -93,15 +109,15 @@ impl Admin {
 
     /// The token with this hash, revoked or not.
     pub fn token(&self, hash: &[u8; 32]) -> Result<Option<Token>, StoreError> {
-        let ask = "SELECT hash, name, channel, created, revoked, virtual_clock FROM tokens WHERE hash = ?1";
-        self.connection().query_row(ask, [&hash[..]], token_of).optional().in_db(&self.path)
+        let ask = format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE hash = ?1");
+        self.connection().query_row(&ask, [&hash[..]], token_of).optional().in_db(&self.path)
     }
 
     /// All tokens, by name.
     pub fn tokens(&self) -> Result<Vec<Token>, StoreError> {
-        let ask = "SELECT hash, name, channel, created, revoked, virtual_clock FROM tokens ORDER BY name";
+        let ask = format!("SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY name");
         let connection = self.connection();
-        let mut ask = connection.prepare(ask).in_db(&self.path)?;
+        let mut ask = connection.prepare(&ask).in_db(&self.path)?;
         let tokens = ask.query_map([], token_of).and_then(Iterator::collect);
         tokens.in_db(&self.path)
     }
@@ -157,6 +173,23 @@ impl Admin {
         })
     }
 
+    /// Comments that are to be removed and whose text may still be there, by position.
+    pub fn removals(&self) -> Result<Vec<Seq>, StoreError> {
+        let connection = self.connection();
+        let ask = "SELECT seq FROM comments WHERE state = ?1 ORDER BY seq";
+        let mut ask = connection.prepare(ask).in_db(&self.path)?;
+        let removals = ask
+            .query_map([CommentState::Removed as i64], |row| Ok(Seq(row.get::<_, i64>(0)? as u64)))
+            .and_then(Iterator::collect);
+        removals.in_db(&self.path)
+    }
+
+    /// Forgets what was decided on a comment, once its text is gone.
+    pub fn forget_comment(&self, seq: Seq) -> Result<(), StoreError> {
+        self.connection().execute("DELETE FROM comments WHERE seq = ?1", [seq.0 as i64]).in_db(&self.path)?;
+        Ok(())
+    }
+
     /// Copies the database while it is used.
     pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
         self.connection().backup("main", to, None::<fn(_)>).in_db(&self.path)
@@ -169,7 +202,9 @@ fn token_of(row: &Row<'_>) -> rusqlite::Result<Token> {
         name: row.get(1)?,
         channel: ChannelId(row.get(2)?),
         created: UtcTime::from_millis(row.get(3)?),
-        revoked: row.get::<_, Option<i64>>(4)?.map(UtcTime::from_millis),
-        virtual_clock: row.get(5)?,
+        expires: row.get::<_, Option<i64>>(4)?.map(UtcTime::from_millis),
+        revoked: row.get::<_, Option<i64>>(5)?.map(UtcTime::from_millis),
+        weight: Weight::from_percent(row.get(6)?),
+        virtual_clock: row.get(7)?,
     })
 }

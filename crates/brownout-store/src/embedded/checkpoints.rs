@@ -53,7 +53,7 @@ impl CheckpointFolder {
     }
 
     /// The oldest checkpoint that checks and is not before `seq`.
-    pub(crate) fn oldest_valid_from(&self, seq: Seq) -> Result<Option<Seq>, StoreError> {
+    pub fn oldest_valid_from(&self, seq: Seq) -> Result<Option<Seq>, StoreError> {
         let positions = self.positions()?;
         let mut candidates = positions.into_iter().rev().filter(|position| *position >= seq);
         Ok(candidates.find(|position| self.load(*position).is_ok()))

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::counters::Counters;
 use crate::port::StoreError;
 
+use super::admin::Admin;
 use super::file::{At, sync_folder, write_whole};
-use super::folder::FolderLock;
+use super::folder::{FolderLock, Layout};
 use super::frame::{Content, Header, push_frame};
 use super::framed::{FramedFile, survey};
 
@@ -102,6 +103,17 @@ impl CommentLog {
         Ok(false)
     }
 
+    /// Deletes the texts that an operator wants removed. Returns how many went. To be called
+    /// whenever the writer has a moment: it costs one question when there is nothing to do.
+    pub fn delete_removed(&mut self, admin: &Admin) -> Result<u64, StoreError> {
+        let mut deleted = 0;
+        for report in admin.removals()? {
+            deleted += u64::from(self.delete(report)?);
+            admin.forget_comment(report)?;
+        }
+        Ok(deleted)
+    }
+
     /// Removes whole files whose last comment is before `before`. Returns how many went.
     pub fn expire(&mut self, before: UtcTime) -> Result<u64, StoreError> {
         let mut removed = 0;
@@ -128,6 +140,21 @@ impl CommentLog {
     }
 }
 
+/// All comments of a data folder in the order in which they came. Works beside a running program.
+pub fn comments(root: &Path) -> Result<Vec<Comment>, StoreError> {
+    read(&Layout::new(root).comments())
+}
+
+/// Deletes the texts that an operator wants removed from a folder that no program runs on; how
+/// many went.
+///
+/// # Errors
+/// [`StoreError::Locked`] where a program runs: it deletes them itself.
+pub fn delete_removed_comments(root: &Path, admin: &Admin) -> Result<u64, StoreError> {
+    let lock = Arc::new(FolderLock::take(root)?);
+    CommentLog::open(&Layout::new(root).comments(), Arc::default(), Some(lock))?.delete_removed(admin)
+}
+
 /// All comments of a folder.
 pub(crate) fn read(folder: &Path) -> Result<Vec<Comment>, StoreError> {
     let mut comments = Vec::new();
@@ -139,6 +166,9 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Comment>, StoreError> {
 
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = Vec::new();
+    if !folder.exists() {
+        return Ok(paths);
+    }
     for entry in fs::read_dir(folder).at(folder)? {
         let path = entry.at(folder)?.path();
         paths.extend(path.extension().is_some_and(|it| it == "comments").then_some(path));

@@ -43,8 +43,9 @@ use crate::port::{DerivedStore, StoreError};
 use folder::{FolderLock, Layout};
 
 pub use admin::{Admin, CommentState, Token};
+pub use backup::backup;
 pub use checkpoints::{CHECKPOINTS_KEPT, CheckpointFolder};
-pub use comments::{COMMENT_BYTES_MAX, Comment, CommentLog};
+pub use comments::{COMMENT_BYTES_MAX, Comment, CommentLog, comments, delete_removed_comments};
 pub use derived::{SqliteDerived, SqliteHistory};
 pub use folder::{Clock, FORMAT, FolderInfo};
 pub use frame::EncodedBatch;

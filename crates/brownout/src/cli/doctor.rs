@@ -20,7 +20,7 @@ const FREE_BYTES_LOW: u64 = 1 << 30;
 /// Below this much free space nothing good happens.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 /// Free databases of this kind appear weekly to monthly, so an older one was forgotten.
-const MMDB_DAYS_OLD: u64 = 90;
+const MMDB_DAYS_OLD: i64 = 90;
 /// No honest clock is before this version was made (2025-01-01T00:00:00Z).
 const CLOCK_SECONDS_MIN: u64 = 1_735_689_600;
 /// How long the disk is measured.
@@ -111,12 +111,9 @@ pub fn examine(config: &Config, file: Option<&Path>) -> Vec<Finding> {
 
 fn configuration(config: &Config, file: Option<&Path>) -> Finding {
     let name = file.map_or("defaults, no file".to_owned(), |file| file.display().to_string());
-    let failures = check::unreadable(config);
-    let warnings = config.warnings();
-    match (failures.first(), warnings.first()) {
-        (Some(failure), _) => finding("configuration", Health::Fail, format!("{name}: {failure}")),
-        (None, Some(warning)) => finding("configuration", Health::Warn, format!("{name}: {warning}")),
-        (None, None) => finding("configuration", Health::Ok, name),
+    match config.warnings().first() {
+        Some(warning) => finding("configuration", Health::Warn, format!("{name}: {warning}")),
+        None => finding("configuration", Health::Ok, name),
     }
 }
 
@@ -249,40 +246,44 @@ fn clock(folder: &Path, now: SystemTime) -> Finding {
 }
 
 fn catalogue(config: &Config) -> Finding {
-    let Some(file) = &config.catalogue.file else {
-        return finding("catalogue", Health::Ok, "the embedded one");
-    };
-    let name = file.display();
-    match fs::read_to_string(file)
-        .map_err(|error| error.to_string())
-        .and_then(|text| text.parse::<toml::Table>().map_err(|error| error.message().to_owned()))
-    {
-        Ok(table) => {
-            let lists = table.values().filter_map(toml::Value::as_array);
-            let count: usize = lists.map(Vec::len).sum();
-            finding("catalogue", Health::Ok, format!("the embedded one and {count} service(s) of {name}"))
+    let name = config.catalogue.file.as_ref().map_or_else(
+        || "the shipped catalogue".to_owned(),
+        |file| format!("the shipped catalogue and {}", file.display()),
+    );
+    match check::services(config) {
+        Ok(services) => finding("catalogue", Health::Ok, format!("{name}: {} services", services.len())),
+        Err(problems) => {
+            let more = match problems.len() {
+                0 | 1 => String::new(),
+                count => format!(" (and {} more)", count - 1),
+            };
+            finding(
+                "catalogue",
+                Health::Fail,
+                format!("{}{more}", problems.first().map_or("", String::as_str)),
+            )
         }
-        Err(error) => finding("catalogue", Health::Fail, format!("{name}: {error}")),
     }
 }
 
 fn databases(config: &Config) -> Vec<Finding> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let look = |(key, file): (&'static str, &Path)| {
-        let reader = match maxminddb::Reader::open_readfile(file) {
-            Ok(reader) => reader,
-            Err(error) => return finding(key, Health::Fail, format!("{}: {error}", file.display())),
-        };
-        let metadata = reader.metadata();
-        let days = now.saturating_sub(metadata.build_epoch) / 86_400;
-        let health = if days > MMDB_DAYS_OLD { Health::Warn } else { Health::Ok };
-        finding(key, health, format!("{}, {days} day(s) old", metadata.database_type))
-    };
-    let findings: Vec<Finding> = config.addresses.files().map(look).collect();
-    match findings.is_empty() {
-        true => vec![finding("addresses", Health::Ok, "the embedded table")],
-        false => findings,
+    let (sources, bad) = check::databases(config);
+    let mut findings: Vec<Finding> =
+        bad.into_iter().map(|why| finding("addresses", Health::Fail, why)).collect();
+    for source in sources {
+        let Some(content) = source.content else { continue };
+        let is_file = config.addresses.files().any(|(_, file)| file.display().to_string() == source.name);
+        // The embedded table is as old as the program; only the operator's own files are forgotten.
+        let old = is_file && source.age_days.is_some_and(|days| days > MMDB_DAYS_OLD);
+        let age = source.age_days.map_or(String::new(), |days| format!(", {days} day(s) old"));
+        let what = if is_file { format!("{}: {content}", source.name) } else { source.name };
+        findings.push(finding(
+            "addresses",
+            if old { Health::Warn } else { Health::Ok },
+            format!("{what}{age}"),
+        ));
     }
+    findings
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::*;
 
 /// What one run did: how it ended, its data, its messages (a failure's included).
-struct Ran {
-    exit: Exit,
-    out: String,
-    err: String,
+pub(super) struct Ran {
+    pub(super) exit: Exit,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-fn brownout(args: &[&str]) -> Ran {
+pub(super) fn brownout(args: &[&str]) -> Ran {
     let cli =
         Cli::try_parse_from(std::iter::once("brownout").chain(args.iter().copied())).expect("a command line");
     let (mut out, mut err) = (Vec::new(), Vec::new());

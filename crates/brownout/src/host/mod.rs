@@ -27,7 +27,7 @@ use tokio::sync::watch;
 
 use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
 
-pub use recover::{Replayed, replay};
+pub use recover::{Replay, Replayed, catalogue_of, replay};
 pub use sink::HostSink;
 pub use worker::wall_clock;
 

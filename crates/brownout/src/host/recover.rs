@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brownout_core::effect::Effect;
+use brownout_core::effect::{Derived, Effect};
 use brownout_core::engine::{ENGINE_VERSION, Engine};
-use brownout_core::model::{Evidence, Seq, UtcTime};
+use brownout_core::model::{Catalogue, Evidence, Policy, Seq, UtcTime};
 use brownout_store::embedded::{
     Admin, CheckpointFolder, Clock, CommentLog, EmbeddedLog, EmbeddedStore, LogReader, Maintenance,
     ReadOnlyStore, SqliteDerived, SqliteHistory,
@@ -125,29 +125,97 @@ fn run(
     Ok(())
 }
 
+/// The catalogue in force at the end of a folder's log, which is only read.
+///
+/// # Errors
+/// When it is no data folder, or its log cannot be read.
+pub fn catalogue_of(folder: &Path) -> Result<Arc<Catalogue>, StoreError> {
+    Ok(read_only(&EmbeddedStore::open_read_only(folder)?)?.catalogue().clone())
+}
+
+/// What is run again, and by which rules.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The last record that is run.
+    pub to: Seq,
+    /// Stands in for every policy that the log holds.
+    pub policy: Option<Policy>,
+}
+
 /// What a replay of a folder's log gave.
 pub struct Replayed {
     /// The engine at the end.
     pub engine: Engine,
     /// Records that were taken.
     pub records: u64,
+    /// The position after which the replay began: not 0 where older records are no longer there
+    /// and a checkpoint, or nothing, stands for them.
+    pub began_after: Seq,
+    /// Ranges that could not be read, a line each.
+    pub lost: Vec<String>,
 }
 
-/// Runs a stored log from its beginning, looking at no checkpoint. Effects that reach outside are
-/// discarded; `watch` sees the engine after every batch.
+/// Runs a stored log again. Effects that reach outside are discarded; `watch` sees the engine with
+/// everything that a tick derived, and how many records have been taken.
+///
+/// A log whose beginning is no longer kept is run from the oldest checkpoint that reaches back to
+/// where it begins.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn replay(folder: &Path, mut watch: impl FnMut(&mut Engine, u64)) -> Result<Replayed, StoreError> {
+pub fn replay(
+    folder: &Path,
+    what: &Replay,
+    mut watch: impl FnMut(&Engine, Seq, Option<&Derived>, u64),
+) -> Result<Replayed, StoreError> {
     let reader = LogReader::open(folder);
-    let mut engine = Engine::new();
-    let mut records = 0;
     let first = reader.first_seq()?;
-    run(&mut engine, &reader, first.max(Seq(1)), |engine, count| {
-        records += count;
-        watch(engine, records);
-        while engine.poll_effect().is_some() {}
-        Ok(())
-    })?;
-    Ok(Replayed { engine, records })
+    let mut engine = horizon(folder, first)?;
+    let began_after = engine.seq();
+    let (mut records, mut lost) = (0, Vec::new());
+    let mut batches = reader.batches(first.max(began_after.next()))?;
+    let mut evidence: Vec<Evidence> = Vec::new();
+    // A log that begins later has no policy of its own at its beginning.
+    let mut owed = what.policy.as_ref().filter(|_| first > Seq(1));
+    while let Some(head) = batches.next_into(&mut evidence) {
+        let head = match head {
+            Ok(head) if head.first_seq > what.to => break,
+            Ok(head) => head,
+            Err(StoreError::Corrupt(gap)) => {
+                lost.push(gap);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(policy) = owed.take() {
+            let policy = Evidence::Policy(Box::new(policy.clone()));
+            engine.handle_evidence(Seq(head.first_seq.0 - 1), head.received_at, &policy);
+        }
+        for (seq, evidence) in (head.first_seq.0..=what.to.0).map(Seq).zip(&mut evidence) {
+            if let (Evidence::Policy(recorded), Some(policy)) = (&mut *evidence, &what.policy) {
+                **recorded = policy.clone();
+            }
+            engine.handle_evidence(seq, head.received_at, evidence);
+            records += 1;
+        }
+        watch(&engine, head.first_seq, None, records);
+        while let Some(effect) = engine.poll_effect() {
+            if let Effect::Persist(seq, derived) = effect {
+                watch(&engine, seq, Some(&derived), records);
+            }
+        }
+    }
+    Ok(Replayed { engine, records, began_after, lost })
+}
+
+/// The engine with which a log that begins at `first` is run.
+fn horizon(folder: &Path, first: Seq) -> Result<Engine, StoreError> {
+    if first <= Seq(1) {
+        return Ok(Engine::new());
+    }
+    let checkpoints = EmbeddedStore::open_read_only(folder)?.checkpoints;
+    let Some(seq) = checkpoints.oldest_valid_from(Seq(first.0 - 1))? else { return Ok(Engine::new()) };
+    let checkpoint = checkpoints.load(seq)?;
+    let fits = checkpoint.engine == ENGINE_VERSION;
+    Ok(fits.then(|| Engine::restore(&checkpoint.state)).flatten().unwrap_or_default())
 }

@@ -72,6 +72,11 @@ impl Judged {
         self.refused_counts.iter().map(|(_, count)| count).sum()
     }
 
+    /// How many lines were refused for each reason.
+    pub fn refused_by_reason(&self) -> &[(Reason, u64)] {
+        &self.refused_counts
+    }
+
     fn refuse(&mut self, line: usize, problem: Problem) {
         match self.refused_counts.iter_mut().find(|(reason, _)| *reason == problem.reason) {
             Some((_, count)) => *count += 1,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use brownout_core::model::{Asn, ChannelId, Evidence, Geography, Weight};
+use brownout_core::model::{Asn, ChannelId, Evidence, Geography};
 use brownout_store::embedded::{Admin, Clock, Retention, Rolling};
 use brownout_web::{Challenge, Hooks, Mode, SiteOptions, SiteParts, WebState};
 
@@ -207,7 +207,8 @@ fn tokens(
                 return TokenCheck::Unknown;
             }
         };
-        if token.revoked.is_some() {
+        let expired = token.expires.is_some_and(|expires| expires <= crate::host::wall_clock());
+        if token.revoked.is_some() || expired {
             return TokenCheck::Revoked;
         }
         if told.lock().unwrap_or_else(PoisonError::into_inner).insert(token.channel) {
@@ -216,7 +217,7 @@ fn tokens(
         TokenCheck::Granted(TokenGrant {
             channel: token.channel,
             virtual_clock: token.virtual_clock,
-            weight: Weight::FULL,
+            weight: token.weight,
         })
     })
 }

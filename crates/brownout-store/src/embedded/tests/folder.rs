@@ -5,13 +5,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use brownout_core::effect::Derived;
-use brownout_core::model::{ChannelId, Evidence, Facet, IncidentId, Minute, Seq, ServiceId};
+use brownout_core::model::{ChannelId, Evidence, Facet, IncidentId, Minute, Seq, ServiceId, Weight};
 use brownout_core::snapshot::State;
 use brownout_core::verdict::{Confidence, Locus, Reason, Verdict};
 
 use super::support::*;
 use crate::contract::{self, Parts};
-use crate::embedded::{Clock, Comment, CommentState, EmbeddedStore, Options, Rolling, Token, verify};
+use crate::embedded::{
+    Admin, Clock, Comment, CommentState, EmbeddedStore, Options, Rolling, Token, backup, comments,
+    delete_removed_comments, verify,
+};
 use crate::memory::MemoryStore;
 use crate::port::{DerivedStore, EvidenceLog, History, StoreError};
 
@@ -100,7 +103,9 @@ fn a_lost_or_damaged_database_takes_neither_tokens_nor_verdicts_with_it() {
             name: "partner".to_owned(),
             channel: ChannelId::FIRST_PARTNER,
             created: at(1),
+            expires: Some(at(9)),
             revoked: None,
+            weight: Weight::from_percent(50),
             virtual_clock: true,
         };
         assert!(first.admin.add_token(&token).expect("kept"));
@@ -215,6 +220,62 @@ fn a_backup_under_load_is_whole_and_opens() {
     assert_eq!(copy.history.verdicts(verdict(1).incident.expect("one")).expect("readable").len(), 1);
     copy.log.append(at(900), &[batch(0, 1)]).expect("goes on");
     assert_eq!(records(&store.log).len(), 600);
+}
+
+#[test]
+fn a_backup_from_outside_is_whole_while_the_log_is_written_and_sealed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = tempfile::tempdir().expect("a folder");
+    let options = Options { rolling: small(), ..Options::default() };
+    assert!(backup(folder.path(), target.path()).is_err(), "no data folder yet");
+    let mut store = EmbeddedStore::open(folder.path(), options, at(0)).expect("opens");
+    for number in 0..40 {
+        store.log.append(at(number), &[batch(number as u64 * 10, 10)]).expect("appended");
+    }
+    store.derived.apply(Seq(100), &publish(1)).expect("applied");
+    store.admin.channel("partner").expect("given");
+    let report = std::thread::scope(|scope| {
+        let copying = scope.spawn(|| backup(folder.path(), target.path()).expect("copied"));
+        for number in 40..80 {
+            store.log.append(at(number), &[batch(number as u64 * 10, 10)]).expect("appended");
+            store.maintenance.seal().expect("sealed");
+        }
+        copying.join().expect("no panic")
+    });
+    assert!(report.is_sound() && report.records >= 400, "{report:?}");
+    assert!(backup(folder.path(), target.path()).is_err(), "never into a folder in use");
+    let copy = EmbeddedStore::open(target.path(), options, at(0)).expect("opens");
+    let found: Vec<Evidence> = records(&copy.log).into_iter().map(|record| record.evidence).collect();
+    assert_eq!(found, batch(0, report.records));
+    assert_eq!(copy.admin.channels().expect("readable").len(), 1);
+    assert_eq!(copy.history.verdicts(verdict(1).incident.expect("one")).expect("readable").len(), 1);
+}
+
+#[test]
+fn an_operator_decides_beside_a_running_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut running = store(folder.path());
+    let comment = |seq: u64| Comment {
+        report: Seq(seq),
+        service: ServiceId(1),
+        received_at: at(1),
+        text: format!("text {seq}"),
+    };
+    running.comments.append(&[comment(1), comment(2)]).expect("appended");
+    let beside = Admin::beside(folder.path()).expect("opens");
+    assert_eq!(beside.channel("partner").expect("given"), (ChannelId(16), true));
+    assert_eq!(running.admin.channels().expect("readable").len(), 1, "seen at once");
+    beside.set_comment_state(Seq(2), CommentState::Removed, at(2)).expect("kept");
+    beside.set_comment_state(Seq(1), CommentState::Shown, at(2)).expect("kept");
+    assert!(matches!(delete_removed_comments(folder.path(), &beside), Err(StoreError::Locked(_))));
+    assert_eq!(running.admin.removals().expect("readable"), [Seq(2)]);
+    assert_eq!(running.comments.delete_removed(&running.admin).expect("deleted"), 1);
+    assert_eq!(comments(folder.path()).expect("readable"), [comment(1)]);
+    assert_eq!(running.admin.removals().expect("readable"), []);
+    drop(running);
+    beside.set_comment_state(Seq(1), CommentState::Removed, at(3)).expect("kept");
+    assert_eq!(delete_removed_comments(folder.path(), &beside).expect("deleted"), 1);
+    assert_eq!(comments(folder.path()).expect("readable"), []);
 }
 
 #[test]
