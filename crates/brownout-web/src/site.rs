@@ -22,6 +22,8 @@ pub enum Mode {
     /// The world as it is.
     #[default]
     Live,
+    /// Imported history: it stands still, and its operator's notice says so.
+    History,
     /// A scenario on a virtual clock; every page says so.
     Scenario {
         /// Name of the scenario, for the interfaces.

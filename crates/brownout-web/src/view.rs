@@ -146,7 +146,7 @@ impl View {
     pub(crate) fn shell(&self, title: &str, subject: &str) -> Shell {
         let options = &self.site.options;
         let replay = match &options.mode {
-            Mode::Live => None,
+            Mode::Live | Mode::History => None,
             Mode::Scenario { title, speed, live_path, .. } => Some(Replay {
                 title: title.clone(),
                 speed: if speed.fract() == 0.0 { format!("{speed:.0}") } else { format!("{speed:.1}") },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brownout_core::model::Geography;
-use brownout_store::embedded::Clock;
+use brownout_store::embedded::{Clock, EmbeddedStore};
 use brownout_web::Mode;
 use clap::Args;
 use prometheus_client::registry::Registry;
@@ -45,11 +45,17 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
     runtime.block_on(async {
         let shared = shared(config);
         let listening = listen(&shared.config.listen).await.map_err(Failure::new)?;
+        let folder = shared.config.data.folder.clone();
+        // A folder that does not exist yet, or cannot be read, is for the opening to judge.
+        let clock = EmbeddedStore::open_read_only(&folder).map_or(Clock::Live, |store| store.info.clock);
         let plan = Plan {
             base_path: String::new(),
-            mode: Mode::Live,
-            folder: shared.config.data.folder.clone(),
-            clock: Clock::Live,
+            mode: match clock {
+                Clock::Live => Mode::Live,
+                Clock::Virtual => Mode::History,
+            },
+            folder,
+            clock,
             services,
             tokens: Vec::new(),
             publish_every: PUBLISH_EVERY,

@@ -170,6 +170,7 @@ impl Instance {
         let mut worker = worker::Worker {
             log: parts.log,
             comments: parts.comments,
+            admin: parts.admin,
             engine: parts.engine,
             keeper,
             time,

@@ -10,7 +10,7 @@ use brownout_core::effect::Effect;
 use brownout_core::engine::Engine;
 use brownout_core::model::{Evidence, Seq, UtcTime};
 use brownout_core::snapshot::Snapshot;
-use brownout_store::embedded::{CheckpointFolder, Comment, CommentLog, EmbeddedLog, EncodedBatch};
+use brownout_store::embedded::{Admin, CheckpointFolder, Comment, CommentLog, EmbeddedLog, EncodedBatch};
 use brownout_store::port::{EvidenceLog, StoreError};
 use tokio::sync::watch;
 
@@ -29,6 +29,8 @@ const VIRTUAL_BATCHES_MAX: usize = 4096;
 const CHECKPOINT_RECORDS: u64 = 2_000_000;
 /// Time after which it is, if there were any records.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
+/// How often comments that moderators removed are deleted.
+const COMMENTS_EVERY: Duration = Duration::from_secs(30);
 /// Longest wait for anything.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,8 @@ pub(super) struct Rebuild {
 pub(super) struct Worker {
     pub(super) log: EmbeddedLog,
     pub(super) comments: CommentLog,
+    /// Says which comments are to be deleted.
+    pub(super) admin: Arc<Admin>,
     pub(super) engine: Engine,
     pub(super) keeper: Keeper,
     pub(super) time: Arc<Time>,
@@ -75,6 +79,7 @@ struct Rhythm {
     checkpoint_seq: Seq,
     checkpoint_at: Instant,
     views_minute: u32,
+    comments_at: Instant,
 }
 
 impl Worker {
@@ -86,6 +91,7 @@ impl Worker {
             checkpoint_seq: self.engine.seq(),
             checkpoint_at: Instant::now(),
             views_minute: 0,
+            comments_at: Instant::now(),
         };
         loop {
             let (jobs, closed) = self.wait(&rhythm);
@@ -98,6 +104,7 @@ impl Worker {
             self.carry_out(&mut rhythm, worked);
             self.publish(&mut rhythm, closed);
             self.checkpoint(&mut rhythm, closed);
+            self.delete_comments(&mut rhythm);
             if closed {
                 self.keeper.stop();
                 return;
@@ -310,6 +317,17 @@ impl Worker {
             }
         }
         if comments.is_empty() { Ok(()) } else { self.comments.append(&comments) }
+    }
+
+    /// Deletes the text of comments that moderators removed.
+    fn delete_comments(&mut self, rhythm: &mut Rhythm) {
+        if rhythm.comments_at.elapsed() < COMMENTS_EVERY {
+            return;
+        }
+        rhythm.comments_at = Instant::now();
+        if let Err(error) = self.comments.delete_removed(&self.admin) {
+            tracing::error!(%error, "removed comments could not be deleted; trying again");
+        }
     }
 
     fn refuse(&self, jobs: Vec<(usize, Job)>, error: &StoreError) {

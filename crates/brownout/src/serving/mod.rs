@@ -86,7 +86,11 @@ impl Observatory {
             folder: plan.folder.clone(),
             clock: plan.clock,
             rolling: Rolling { segment_bytes: u64::from(config.log.segment_mib) << 20, ..Rolling::default() },
-            retention: retention(&config.log),
+            // History that was imported is as old as it is.
+            retention: match plan.clock {
+                Clock::Live => retention(&config.log),
+                Clock::Virtual => Retention::default(),
+            },
             services: plan.services,
             policy: config.policy.clone(),
             geography: shared.geography.digest().to_owned(),
@@ -239,15 +243,22 @@ fn site_options(
     degraded: Option<&str>,
 ) -> SiteOptions {
     let asked = intake.clone();
+    let banner = match (degraded, &mode) {
+        (Some(why), _) => Some(format!(
+            "This observatory takes no reports in at the moment: {why}. What was known is shown."
+        )),
+        (None, Mode::History) => {
+            Some("This is imported history. It ends at the time that the pages give.".to_owned())
+        }
+        (None, Mode::Live | Mode::Scenario { .. }) => None,
+    };
     SiteOptions {
         base_path: base_path.to_owned(),
         title: config.site.title.clone(),
         // A virtual clock stands still between batches, which is no reason to warn.
         stale_after_seconds: if mode == Mode::Live { 120 } else { 86_400 },
         mode,
-        banner: degraded.map(|why| {
-            format!("This observatory takes no reports in at the moment: {why}. What was known is shown.")
-        }),
+        banner,
         challenge: Some(Challenge {
             url: format!("{base_path}/api/v1/reports/challenge"),
             asked: Arc::new(move || asked.asks_everybody_for_proof()),
