@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, StatusCode};
 use brownout_core::model::{
-    Asn, Catalogue, Category, ChannelId, City, CityId, Country, Evidence, Geography, Place, Policy, ProblemKind, Region,
-    Report, Seq, Service, ServiceId, Weight,
+    Asn, Catalogue, Category, ChannelId, City, CityId, Country, Evidence, Geography, Place, Policy,
+    ProblemKind, Region, Report, Seq, Service, ServiceId, Weight,
 };
 use http_body_util::BodyExt;
 use proptest::prelude::*;
