@@ -2,10 +2,13 @@
 //! that come out, and readers of other people's data.
 //!
 //! Nothing here has a clock or a socket: a [`Player`] hands out what would have been sent and when,
-//! and the caller sends it through the same intake as everybody else's reports.
+//! and the caller sends it through the same intake as everybody else's reports. Only what the
+//! feature `lab` adds has both: it drives the real program as a process, and is off in releases.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "lab")]
+pub mod bench;
 pub mod curve;
 pub mod import;
 pub mod load;

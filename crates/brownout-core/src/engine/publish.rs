@@ -195,7 +195,7 @@ impl Publisher {
             .map(|step| {
                 let (_, band, threshold) =
                     usual.get((step / 12 - oldest) as usize).copied().unwrap_or_default();
-                Bar { count: count_of(subject, series, step), usual: band, threshold }
+                Bar { count: count_of(subject, step), usual: band, threshold }
             })
             .collect();
         chart
@@ -205,12 +205,11 @@ impl Publisher {
 /// One bar of the service as a whole, drawn from scratch: the same whenever it is asked for.
 pub(super) fn bar(subject: &Subject, series: &Series, step: u32, policy: &Policy) -> Bar {
     let (usual, threshold) = usual_of_hour(subject, series, step / 12, policy);
-    Bar { count: count_of(subject, series, step), usual, threshold }
+    Bar { count: count_of(subject, step), usual, threshold }
 }
 
-fn count_of(subject: &Subject, series: &Series, step: u32) -> Option<u32> {
-    let day = &series.shape.as_ref()?.day;
-    (step / 12 >= subject.born_hour()).then(|| whole(u64::from(day.get(step))))
+fn count_of(subject: &Subject, step: u32) -> Option<u32> {
+    (step / 12 >= subject.born_hour()).then(|| whole(u64::from(subject.day.get(step))))
 }
 
 /// What is usual for five minutes in the middle of an hour, and from which count they depart.
@@ -259,8 +258,7 @@ impl Places {
     fn of(subject: &Subject, state: &EngineState, at: UtcTime) -> Self {
         let mut places = Places::default();
         let incident = state.correlator.open(subject.service);
-        for facet in subject.active() {
-            let Some(series) = subject.series.get(facet) else { continue };
+        for (facet, series) in subject.active() {
             let Some(recent) = series.recent.as_deref() else { continue };
             let windows = Windows::of(&recent.ring, at);
             let hour = windows.longest();

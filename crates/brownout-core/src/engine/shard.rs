@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::correlator::{Decision, ServiceLook};
 use super::sources::Standing;
-use super::subject::Subject;
+use super::subject::{Series, Subject};
 use crate::effect::RollUp;
 use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::{LearningRates, Windows};
@@ -98,18 +98,14 @@ impl Shard {
 }
 
 fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime) -> ServiceLook {
-    let windows = |facet: &Facet| {
-        let recent = subject.series.get(facet)?.recent.as_deref()?;
-        Some(Windows::of(&recent.ring, at))
-    };
-    let whole = windows(&Facet::All).unwrap_or_default();
-    let usual = subject
-        .series
-        .get(&Facet::All)
-        .map_or(0.0, |series| subject.usual(Facet::All, series, at, whole.minutes[2].max(14.0)).mean);
-    let networks = subject.active().iter().filter(|facet| matches!(facet, Facet::Network(_)));
+    let windows = |series: &Series| Some(Windows::of(&series.recent.as_deref()?.ring, at));
+    let all = subject.series.get(&Facet::All);
+    let whole = all.and_then(windows).unwrap_or_default();
+    let usual =
+        all.map_or(0.0, |series| subject.usual(Facet::All, series, at, whole.minutes[2].max(14.0)).mean);
+    let networks = subject.active().filter(|(facet, _)| matches!(facet, Facet::Network(_)));
     let top_network = networks
-        .filter_map(|facet| Some((*facet, windows(facet)?.longest())))
+        .filter_map(|(facet, series)| Some((*facet, windows(series)?.longest())))
         .max_by_key(|(facet, sources)| (*sources, *facet));
     ServiceLook {
         service: subject.service,

@@ -12,6 +12,7 @@ use crate::effect::RollUp;
 use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
 use crate::series::{
     Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, Windows, onset, read,
+    whole,
 };
 use crate::snapshot::Onset;
 
@@ -32,16 +33,18 @@ const EVICTED_AFTER_HOURS: u32 = 28 * 24;
 /// Hours of counts held until they are learned from; more than the longest lag.
 const HOURS_HELD: usize = 26;
 
-/// The part of a series that exists only while it has recent counts.
+/// The part of a series that exists only while it has recent counts. The layout is fixed so that
+/// what every report touches lies together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(C)]
 pub(crate) struct Recent {
+    subnets: SubnetSketch,
+    newest_hour: u32,
+    last: Minute,
+    touched: bool,
     pub(crate) ring: MinuteRing,
     /// Hundredths per hour; the slot of hour h is h modulo the length.
     hours: [u32; HOURS_HELD],
-    newest_hour: u32,
-    last: Minute,
-    subnets: SubnetSketch,
-    touched: bool,
 }
 
 impl Recent {
@@ -56,9 +59,8 @@ impl Recent {
         }
     }
 
-    fn add(&mut self, minute: Minute, hundredths: u32, subnet: u64) {
+    fn add(&mut self, Count { minute, hour, hundredths, subnet, .. }: Count) {
         self.ring.add(minute, hundredths);
-        let hour = minute.hour();
         if hour > self.newest_hour {
             for step in 1..=(hour - self.newest_hour).min(HOURS_HELD as u32) {
                 self.hours[(self.newest_hour + step) as usize % HOURS_HELD] = 0;
@@ -81,13 +83,6 @@ impl Recent {
     }
 }
 
-/// Weekly shape and the last day; only the service as a whole and its countries have them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Shape {
-    pub(crate) profile: Profile,
-    pub(crate) day: DayRing,
-}
-
 /// One marginal of the service. Idle, it is its learned level and times only.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Series {
@@ -96,7 +91,8 @@ pub(crate) struct Series {
     /// is borrowed.
     home: Option<CountryCode>,
     pub(crate) recent: Option<Box<Recent>>,
-    pub(crate) shape: Option<Box<Shape>>,
+    /// The weekly shape; only the service as a whole and its countries have one of their own.
+    profile: Option<Box<Profile>>,
 }
 
 /// What one look at a part of the service gave.
@@ -121,8 +117,8 @@ pub(crate) struct Subject {
     /// Index 0 is the service as a whole.
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
     candidates: IndexMap<Facet, Vec<(Minute, u32, u64)>, FxBuildHasher>,
-    /// Facets that have recent counts.
-    active: Vec<Facet>,
+    /// Indices of series that have recent counts.
+    active: Vec<u32>,
     /// Indices of series that got counts since the last look.
     touched: Vec<u32>,
     /// Parts of an open incident: read at every look.
@@ -130,6 +126,8 @@ pub(crate) struct Subject {
     /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
     frozen: Vec<(u32, u32)>,
     pub(crate) page_views: MinuteRing,
+    /// The last day of the service as a whole.
+    pub(crate) day: DayRing,
     pub(crate) last_report_at: Option<UtcTime>,
     /// Something to show has changed since the last snapshot. It is no part of the state: whether
     /// anybody looked must not tell a live engine from a replayed one.
@@ -149,6 +147,7 @@ impl Subject {
             touched: Vec::new(),
             watched: BTreeSet::new(),
             frozen: Vec::new(),
+            day: DayRing::new(Minute(born_hour.saturating_mul(60))),
             page_views: MinuteRing::new(Minute(0)),
             last_report_at: None,
             dirty: true,
@@ -163,12 +162,7 @@ impl Subject {
             learned: Learned::new(self.born_hour),
             home,
             recent: None,
-            shape: shaped.then(|| {
-                Box::new(Shape {
-                    profile: Profile::default(),
-                    day: DayRing::new(Minute(self.born_hour.saturating_mul(60))),
-                })
-            }),
+            profile: shaped.then(Box::default),
         }
     }
 
@@ -189,7 +183,14 @@ impl Subject {
             return standing;
         }
         let minute = at.minute();
-        let count = Count { minute, hundredths, subnet: report.source.subnet, home: report.place.country };
+        let count = Count {
+            minute,
+            hour: minute.hour(),
+            hundredths,
+            subnet: report.source.subnet,
+            home: report.place.country,
+        };
+        self.day.add(minute, hundredths);
         self.add(Facet::All, count, rates);
         if let Some(country) = report.place.country {
             self.add(Facet::Country(country), count, rates);
@@ -233,19 +234,21 @@ impl Subject {
                 self.series.insert_full(facet, self.new_series(facet, home)).0
             }
         };
+        self.add_at(index, count, rates);
+    }
+
+    /// Counts for the series at an index.
+    fn add_at(&mut self, index: usize, count: Count, rates: LearningRates) {
         let Some((_, series)) = self.series.get_index_mut(index) else { return };
-        if let Some(shape) = &mut series.shape {
-            shape.day.add(count.minute, count.hundredths);
-        }
         let recent = match &mut series.recent {
             Some(recent) => recent,
             None => {
-                series.learned.pass_silently(count.minute.hour(), rates);
-                self.active.push(facet);
+                series.learned.pass_silently(count.hour, rates);
+                self.active.push(index as u32);
                 series.recent.insert(Box::new(Recent::new(count.minute)))
             }
         };
-        recent.add(count.minute, count.hundredths, count.subnet);
+        recent.add(count);
         if !recent.touched {
             recent.touched = true;
             self.touched.push(index as u32);
@@ -254,8 +257,8 @@ impl Subject {
 
     /// Counts for a city or network, which becomes a series only after a few sources.
     fn add_once_materialised(&mut self, facet: Facet, count: Count, policy: &Policy, rates: LearningRates) {
-        if self.series.contains_key(&facet) {
-            return self.add(facet, count, rates);
+        if let Some(index) = self.series.get_index_of(&facet) {
+            return self.add_at(index, count, rates);
         }
         if self.candidates.len() >= CANDIDATES_MAX && !self.candidates.contains_key(&facet) {
             return;
@@ -265,23 +268,28 @@ impl Subject {
         if waiting.len() >= policy.materialise_sources as usize {
             let waiting = self.candidates.swap_remove(&facet).unwrap_or_default();
             for (minute, hundredths, subnet) in waiting {
-                self.add(facet, Count { minute, hundredths, subnet, ..count }, rates);
+                let hour = minute.hour();
+                self.add(facet, Count { minute, hour, hundredths, subnet, ..count }, rates);
             }
         }
     }
 
     /// Looks at what got counts since the last look and at what is watched, in a fixed order.
     pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<Signal> {
-        let mut facets: BTreeSet<Facet> = self.watched.clone();
-        for index in std::mem::take(&mut self.touched) {
+        let mut facets: Vec<Facet> = self.watched.iter().copied().collect();
+        for index in self.touched.drain(..) {
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
-            if let Some(recent) = &mut series.recent {
-                recent.touched = false;
-            }
-            if !matches!(facet, Facet::Kind(_) | Facet::Channel(_)) {
-                facets.insert(*facet);
+            let Some(recent) = &mut series.recent else { continue };
+            recent.touched = false;
+            // Most series never reach the floor, so nothing more is worked out for them.
+            if whole(recent.ring.total()) >= policy.possible_sources_min
+                && !matches!(facet, Facet::Kind(_) | Facet::Channel(_))
+            {
+                facets.push(*facet);
             }
         }
+        facets.sort_unstable();
+        facets.dedup();
         facets.into_iter().filter_map(|facet| self.look_at(facet, at, policy)).collect()
     }
 
@@ -295,7 +303,6 @@ impl Subject {
             });
         };
         let windows = Windows::of(&recent.ring, at);
-        // Most series never reach the floor, so nothing more is worked out for them.
         if !watched && windows.longest() < policy.possible_sources_min {
             return None;
         }
@@ -357,12 +364,8 @@ impl Subject {
     fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
         let of_home = || series.home.and_then(|home| self.series.get(&Facet::Country(home)));
         let of_whole = || self.series.get_index(0).map(|(_, whole)| whole);
-        let shape = series
-            .shape
-            .as_ref()
-            .or_else(|| of_home()?.shape.as_ref())
-            .or_else(|| of_whole()?.shape.as_ref());
-        shape.map(|shape| &shape.profile)
+        let own = series.profile.as_deref();
+        own.or_else(|| of_home()?.profile.as_deref()).or_else(|| of_whole()?.profile.as_deref())
     }
 
     /// Whether the service as a whole still goes by the prior.
@@ -394,17 +397,17 @@ impl Subject {
 
     /// Once an hour: learns from hours that are old enough and puts idle series to rest.
     pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates) {
-        for facet in std::mem::take(&mut self.active) {
-            self.fold(facet, hour, policy, rates);
-            let Some(series) = self.series.get_mut(&facet) else { continue };
+        let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
+        for index in std::mem::take(&mut self.active) {
+            self.fold(index as usize, hour, policy, rates, keep_per_week);
+            let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let rests = series.recent.as_ref().is_some_and(|recent| {
-                hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2
-                    && !self.watched.contains(&facet)
+                hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2 && !self.watched.contains(facet)
             });
             if rests {
                 series.recent = None;
             } else {
-                self.active.push(facet);
+                self.active.push(index);
             }
         }
         if self.active.is_empty() {
@@ -426,8 +429,11 @@ impl Subject {
                 || hour.saturating_sub(series.learned.folded_hour) < EVICTED_AFTER_HOURS
         };
         if self.series.iter().any(|(facet, series)| !kept(facet, series)) {
+            let active: Vec<Facet> = self.active().map(|(facet, _)| *facet).collect();
             self.series.retain(|facet, series| kept(facet, series));
             // Indices moved; whatever was touched is looked at again.
+            let moved = active.iter().filter_map(|facet| self.series.get_index_of(facet));
+            self.active = moved.map(|index| index as u32).collect();
             self.touched.clear();
             for (index, (_, series)) in self.series.iter_mut().enumerate() {
                 if series.recent.as_ref().is_some_and(|recent| recent.touched) {
@@ -437,44 +443,42 @@ impl Subject {
         }
     }
 
-    fn fold(&mut self, facet: Facet, hour: u32, policy: &Policy, rates: LearningRates) {
+    fn fold(&mut self, index: usize, hour: u32, policy: &Policy, rates: LearningRates, keep_per_week: f32) {
+        let Some((facet, series)) = self.series.get_index_mut(index) else { return };
+        let (facet, mut learned) = (*facet, series.learned);
+        let mut own = series.profile.take();
         let prior = self.prior(facet);
-        let Some(series) = self.series.get_mut(&facet) else { return };
-        let mut learned = series.learned;
-        let mut shape = series.shape.take();
         // While nothing is known a fresh hour is worth more than the caution of the lag.
         let lag = |learned: &Learned| if learned.is_learning() { 1 } else { rates.lag_hours };
         while learned.folded_hour.saturating_add(lag(&learned)) <= hour {
             let folding = learned.folded_hour;
-            let Some(series) = self.series.get(&facet) else { break };
+            let Some((_, series)) = self.series.get_index(index) else { break };
             let Some(recent) = &series.recent else { break };
             if self.is_frozen(folding, policy) {
                 learned.leave_out(folding + 1);
                 continue;
             }
             let hour_of_week = Minute(folding.saturating_mul(60)).hour_of_week();
-            let profile = shape.as_ref().map(|shape| &shape.profile).or_else(|| self.profile(series));
+            let profile = own.as_deref().or_else(|| self.profile(series));
             let factor = profile.map_or(1.0, |profile| profile.hour(hour_of_week));
             let counted = recent.hour(folding);
             let weight = learned.learn(counted, f64::from(factor), prior, rates);
-            if let Some(shape) = &mut shape {
+            if let Some(profile) = &mut own {
                 let level = learned.level(prior.mean).max(1e-6);
                 let size = learned.noise_size(prior.size, level);
                 let told = weight * level * size / (level + size);
-                let keep = libm::pow(rates.keep_per_hour, 168.0);
-                shape.profile.learn(hour_of_week, (counted / level) as f32, told as f32, keep as f32);
+                profile.learn(hour_of_week, (counted / level) as f32, told as f32, keep_per_week);
             }
         }
-        if let Some(series) = self.series.get_mut(&facet) {
+        if let Some((_, series)) = self.series.get_index_mut(index) {
             series.learned = learned;
-            series.shape = shape;
+            series.profile = own;
         }
     }
 
     /// Counts of the five minutes that begin with `start`, for the history.
     pub(crate) fn roll_up(&self, start: Minute, into: &mut Vec<RollUp>) {
-        for facet in &self.active {
-            let Some(series) = self.series.get(facet) else { continue };
+        for (facet, series) in self.active() {
             let Some(recent) = &series.recent else { continue };
             let sum = recent.ring.sum(start.plus(4), 5);
             if sum > 0 {
@@ -488,9 +492,12 @@ impl Subject {
         }
     }
 
-    /// Facets with recent counts, in no order that means anything.
-    pub(crate) fn active(&self) -> &[Facet] {
-        &self.active
+    /// Series with recent counts, in no order that means anything.
+    pub(crate) fn active(&self) -> impl ExactSizeIterator<Item = (&Facet, &Series)> {
+        // Indices of series that exist; the first is only named so that nothing has to be refused.
+        self.active
+            .iter()
+            .map(|index| self.series.get_index(*index as usize).unwrap_or((&Facet::All, &self.series[0])))
     }
 
     /// Hour in which the service came into the catalogue.
@@ -508,6 +515,8 @@ impl Subject {
 #[derive(Clone, Copy)]
 struct Count {
     minute: Minute,
+    /// Of that minute.
+    hour: u32,
     hundredths: u32,
     subnet: u64,
     home: Option<CountryCode>,

@@ -1,11 +1,13 @@
 //! Which part of the world a series, a signal or an incident speaks of.
 
+use std::hash::{Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Asn, ChannelId, CityId, CountryCode, ProblemKind, RegionCode, ServiceId};
 
 /// The fixed list of marginals that are counted for every service (and no others).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Facet {
     /// The service as a whole, everywhere.
@@ -22,6 +24,31 @@ pub enum Facet {
     Kind(ProblemKind),
     /// One channel.
     Channel(ChannelId),
+}
+
+impl Facet {
+    /// All of it in one word: what is counted is looked up by it for every report.
+    fn packed(self) -> u64 {
+        let (tag, rest) = match self {
+            Facet::All => (0, 0),
+            Facet::Country(country) => (1, u64::from(u16::from_le_bytes(country.bytes()))),
+            Facet::Region(region) => {
+                let ([a, b], [c, d, e]) = (region.country().bytes(), region.part());
+                (2, u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+            }
+            Facet::City(city) => (3, u64::from(city.0.get())),
+            Facet::Network(asn) => (4, u64::from(asn.0.get())),
+            Facet::Kind(kind) => (5, kind as u64),
+            Facet::Channel(channel) => (6, u64::from(channel.0)),
+        };
+        tag << 56 | rest
+    }
+}
+
+impl Hash for Facet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.packed());
+    }
 }
 
 /// The name of one series of counts.

@@ -5,19 +5,35 @@ use serde::{Deserialize, Serialize};
 use crate::model::UtcTime;
 
 const HOURS: usize = 168;
+const DAY: usize = 24;
 
 /// Hour-of-week factors, learned in two steps so that little data go far: an hour-of-day shape
 /// shrunk to flat, and for each hour of the week a correction shrunk to that.
 ///
 /// Each hour's observation carries weight u = m k / (m + k): with a mean of m counts and a noise
 /// of size k, an hour tells as much as u independent counts, and never more than k.
+///
+/// The factors are worked out from the sums when they are asked for: a million series hold these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    day_seen: Vec<f32>,
-    day_weight: Vec<f32>,
-    week_seen: Vec<f32>,
-    week_weight: Vec<f32>,
-    values: Vec<f32>,
+    /// Per hour of the day, then per hour of the week; empty before the first hour is learned.
+    sums: Vec<Seen>,
+    /// What the factors are divided by, so that they are 1 on average.
+    mean: f32,
+}
+
+/// What was seen at one place of the week.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    ratio: f32,
+    weight: f32,
+}
+
+impl Seen {
+    fn add(&mut self, ratio: f32, weight: f32, decay: f32) {
+        self.ratio = self.ratio * decay + ratio;
+        self.weight = self.weight * decay + weight;
+    }
 }
 
 /// Weight of the flat prior of an hour of the day: nights and evenings differ from the mean by a
@@ -28,13 +44,7 @@ const WEEK_PRIOR: f32 = 8.0;
 
 impl Default for Profile {
     fn default() -> Self {
-        Profile {
-            day_seen: vec![0.0; 24],
-            day_weight: vec![0.0; 24],
-            week_seen: vec![0.0; HOURS],
-            week_weight: vec![0.0; HOURS],
-            values: vec![1.0; HOURS],
-        }
+        Profile { sums: Vec::new(), mean: 1.0 }
     }
 }
 
@@ -42,31 +52,35 @@ impl Profile {
     /// Learns one hour: `ratio` is its count over the level, `weight` is u (see the type), `decay`
     /// (0 to 1) what is left of older hours of the same place in the week.
     pub fn learn(&mut self, hour_of_week: usize, ratio: f32, weight: f32, decay: f32) {
-        let (day, week) = (hour_of_week % 24, hour_of_week % HOURS);
-        self.day_seen[day] = self.day_seen[day] * decay + weight * ratio;
-        self.day_weight[day] = self.day_weight[day] * decay + weight;
+        if self.sums.is_empty() {
+            self.sums = vec![Seen::default(); DAY + HOURS];
+        }
+        let (day, week) = (hour_of_week % DAY, hour_of_week % HOURS);
+        self.sums[day].add(weight * ratio, weight, decay);
         let shape = self.day_factor(day).max(0.05);
-        self.week_seen[week] = self.week_seen[week] * decay + weight * ratio / shape;
-        self.week_weight[week] = self.week_weight[week] * decay + weight;
+        self.sums[DAY + week].add(weight * ratio / shape, weight, decay);
         self.settle();
     }
 
     fn day_factor(&self, day: usize) -> f32 {
-        (DAY_PRIOR + self.day_seen[day]) / (DAY_PRIOR + self.day_weight[day])
+        let Seen { ratio, weight } = self.sums[day];
+        (DAY_PRIOR + ratio) / (DAY_PRIOR + weight)
     }
 
-    /// Works the factors out anew and scales them to 1 on average.
+    /// The factor of an hour of the week before it is scaled.
+    fn raw(&self, hour: usize) -> f32 {
+        let Seen { ratio, weight } = self.sums[DAY + hour];
+        let correction = (WEEK_PRIOR + ratio) / (WEEK_PRIOR + weight);
+        (self.day_factor(hour % DAY) * correction).max(0.02)
+    }
+
+    /// Scales the factors to 1 on average.
     fn settle(&mut self) {
         let mut total = 0.0;
         for hour in 0..HOURS {
-            let correction = (WEEK_PRIOR + self.week_seen[hour]) / (WEEK_PRIOR + self.week_weight[hour]);
-            self.values[hour] = (self.day_factor(hour % 24) * correction).max(0.02);
-            total += self.values[hour];
+            total += self.raw(hour);
         }
-        let mean = total / HOURS as f32;
-        for value in &mut self.values {
-            *value /= mean;
-        }
+        self.mean = total / HOURS as f32;
     }
 
     /// How far the factor at an instant may be off: its squared relative deviation, from the weight
@@ -78,7 +92,7 @@ impl Profile {
 
     /// The factor of a whole hour of the week.
     pub fn hour(&self, hour_of_week: usize) -> f32 {
-        self.values[hour_of_week % HOURS]
+        if self.sums.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }
     }
 
     /// The factor at an instant, between the middles of the hours before and after.

@@ -8,6 +8,8 @@ use crate::model::Minute;
 #[derive(Clone, Debug, PartialEq)]
 pub struct MinuteRing {
     newest: Minute,
+    /// Sum of all counts that are held.
+    total: u64,
     counts: [u32; MinuteRing::MINUTES as usize],
 }
 
@@ -17,7 +19,7 @@ impl MinuteRing {
 
     /// An empty ring whose newest minute is `newest`.
     pub fn new(newest: Minute) -> Self {
-        MinuteRing { newest, counts: [0; Self::MINUTES as usize] }
+        MinuteRing { newest, total: 0, counts: [0; Self::MINUTES as usize] }
     }
 
     /// Adds to a minute. False when the minute is too old to be held; nothing is added then.
@@ -27,7 +29,8 @@ impl MinuteRing {
             return false;
         }
         let slot = &mut self.counts[(minute.0 % Self::MINUTES) as usize];
-        *slot = slot.saturating_add(hundredths);
+        let before = std::mem::replace(slot, slot.saturating_add(hundredths));
+        self.total += u64::from(*slot - before);
         true
     }
 
@@ -39,9 +42,11 @@ impl MinuteRing {
         }
         if steps >= Self::MINUTES {
             self.counts = [0; Self::MINUTES as usize];
+            self.total = 0;
         } else {
             for step in 1..=steps {
-                self.counts[(self.newest.plus(step).0 % Self::MINUTES) as usize] = 0;
+                let slot = &mut self.counts[(self.newest.plus(step).0 % Self::MINUTES) as usize];
+                self.total -= u64::from(std::mem::take(slot));
             }
         }
         self.newest = minute;
@@ -59,6 +64,11 @@ impl MinuteRing {
     /// The sum of the `minutes` minutes that end with `last`.
     pub fn sum(&self, last: Minute, minutes: u32) -> u64 {
         (0..minutes.min(last.0 + 1)).map(|back| u64::from(self.get(Minute(last.0 - back)))).sum()
+    }
+
+    /// The sum of all minutes that are held: no window up to any minute holds more.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     /// The newest minute that anything was added to or that was advanced to.
@@ -115,28 +125,38 @@ impl DayRing {
     }
 }
 
-/// Arrays of more than 32 are stored as sequences.
-macro_rules! stored_as_sequence {
-    ($name:ident, $newest:ty, $length:expr) => {
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                (self.newest, &self.counts[..]).serialize(serializer)
-            }
-        }
+// Arrays of more than 32 are stored as sequences.
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let (newest, counts) = <($newest, Vec<u32>)>::deserialize(deserializer)?;
-                let counts: [u32; $length] =
-                    counts.try_into().map_err(|_| serde::de::Error::custom("a ring of another length"))?;
-                Ok($name { newest, counts })
-            }
-        }
-    };
+impl Serialize for MinuteRing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.newest, &self.counts[..]).serialize(serializer)
+    }
 }
 
-stored_as_sequence!(MinuteRing, Minute, MinuteRing::MINUTES as usize);
-stored_as_sequence!(DayRing, u32, DayRing::STEPS as usize);
+impl<'de> Deserialize<'de> for MinuteRing {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (newest, counts) = <(Minute, Vec<u32>)>::deserialize(deserializer)?;
+        let total = counts.iter().map(|count| u64::from(*count)).sum();
+        Ok(MinuteRing { newest, total, counts: whole_ring(counts)? })
+    }
+}
+
+impl Serialize for DayRing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.newest, &self.counts[..]).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DayRing {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (newest, counts) = <(u32, Vec<u32>)>::deserialize(deserializer)?;
+        Ok(DayRing { newest, counts: whole_ring(counts)? })
+    }
+}
+
+fn whole_ring<const N: usize, E: serde::de::Error>(counts: Vec<u32>) -> Result<[u32; N], E> {
+    counts.try_into().map_err(|_| E::custom("a ring of another length"))
+}
 
 #[cfg(test)]
 mod tests {
@@ -172,6 +192,8 @@ mod tests {
                     prop_assert!(newest - minute >= 64);
                 }
             }
+            let held: u64 = list[(newest + 1).saturating_sub(64) as usize..=newest as usize].iter().sum();
+            prop_assert_eq!(ring.total(), held);
             for minutes in [1, 5, 15, 30, 60] {
                 let from = (newest + 1).saturating_sub(minutes);
                 let plain: u64 = list[from as usize..=newest as usize].iter().sum();

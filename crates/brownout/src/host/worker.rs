@@ -25,8 +25,9 @@ const GROUP_SUBMISSIONS_MAX: usize = 512;
 const GROUP_EVIDENCE_MAX: usize = 100_000;
 /// Most batches of a virtual stretch of time that share one flush.
 const VIRTUAL_BATCHES_MAX: usize = 4096;
-/// Records after which the engine's state is checkpointed.
-const CHECKPOINT_RECORDS: u64 = 2_000_000;
+/// Records after which the engine's state is checkpointed: some seconds of replay at a start, and
+/// seldom enough that a flood is not spent on checkpoints.
+const CHECKPOINT_RECORDS: u64 = 10_000_000;
 /// Time after which it is, if there were any records.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
 /// How often comments that moderators removed are deleted.
