@@ -11,7 +11,7 @@ use super::EngineState;
 use super::subject::{Series, Subject};
 use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
 use crate::series::negative_binomial::{ln_tail, quantile};
-use crate::series::{DayRing, Expected, Windows, whole};
+use crate::series::{DayRing, Expected, whole};
 use crate::snapshot::{Band, Bar, Chart, CountryView, PlaceView, ServiceView, Snapshot, State};
 use crate::verdict::{Facts, Part, judge};
 
@@ -108,8 +108,7 @@ impl Publisher {
         let subject = state.shards[state.shard_of(service)].subjects.get(&service);
         let incident = state.correlator.open(service);
         let whole_series = subject.and_then(|subject| Some((subject, subject.series.get(&Facet::All)?)));
-        let windows =
-            whole_series.and_then(|(_, series)| Some(Windows::of(&series.recent.as_deref()?.ring, at)));
+        let windows = whole_series.and_then(|(_, series)| Some(series.recent.as_deref()?.windows(at)));
         let windows = windows.unwrap_or_default();
         let expected = whole_series.map(|(subject, series)| subject.usual(Facet::All, series, at, 15.0));
         let usual = expected.map(band).unwrap_or_default();
@@ -130,7 +129,7 @@ impl Publisher {
                 whole,
                 parts: &[],
                 top_network: None,
-                sources_hour: windows.longest(),
+                sources_hour: windows.hour(),
                 subnets: 0,
                 learning: subject.is_none_or(Subject::is_learning),
                 held: None,
@@ -260,8 +259,8 @@ impl Places {
         let incident = state.correlator.open(subject.service);
         for (facet, series) in subject.active() {
             let Some(recent) = series.recent.as_deref() else { continue };
-            let windows = Windows::of(&recent.ring, at);
-            let hour = windows.longest();
+            let windows = recent.windows(at);
+            let hour = windows.hour();
             if hour == 0 {
                 continue;
             }

@@ -11,7 +11,7 @@ use super::sources::Standing;
 use super::subject::{Series, Subject};
 use crate::effect::RollUp;
 use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
-use crate::series::{LearningRates, Windows};
+use crate::series::LearningRates;
 use crate::verdict::Part;
 
 /// The services of one shard, by number.
@@ -98,20 +98,20 @@ impl Shard {
 }
 
 fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime) -> ServiceLook {
-    let windows = |series: &Series| Some(Windows::of(&series.recent.as_deref()?.ring, at));
+    let windows = |series: &Series| Some(series.recent.as_deref()?.windows(at));
     let all = subject.series.get(&Facet::All);
     let whole = all.and_then(windows).unwrap_or_default();
     let usual =
         all.map_or(0.0, |series| subject.usual(Facet::All, series, at, whole.minutes[2].max(14.0)).mean);
     let networks = subject.active().filter(|(facet, _)| matches!(facet, Facet::Network(_)));
     let top_network = networks
-        .filter_map(|(facet, series)| Some((*facet, windows(series)?.longest())))
+        .filter_map(|(facet, series)| Some((*facet, windows(series)?.hour())))
         .max_by_key(|(facet, sources)| (*sources, *facet));
     ServiceLook {
         service: subject.service,
         signals,
         whole: Part { facet: Facet::All, observed: whole.shown(), expected: usual, recurrence_years: 0.0 },
-        sources_hour: whole.longest(),
+        sources_hour: whole.hour(),
         subnets: subject.sources.subnets(),
         top_network,
         learning: subject.is_learning(),

@@ -73,13 +73,18 @@ impl Recent {
         self.subnets.add(subnet, hour);
     }
 
-    /// Sources of a whole hour.
-    fn hour(&self, hour: u32) -> f64 {
+    /// Hundredths of a whole hour; 0 when it is not held.
+    fn hour(&self, hour: u32) -> u32 {
         if hour > self.newest_hour || self.newest_hour - hour >= HOURS_HELD as u32 {
-            0.0
+            0
         } else {
-            f64::from(self.hours[hour as usize % HOURS_HELD]) / 100.0
+            self.hours[hour as usize % HOURS_HELD]
         }
+    }
+
+    /// The windows that end at `at`.
+    pub(crate) fn windows(&self, at: UtcTime) -> Windows {
+        Windows::of(&self.ring, at, |hour| self.hour(hour))
     }
 }
 
@@ -209,18 +214,14 @@ impl Subject {
         standing
     }
 
-    /// Draws a report that came too late into the charts of the last day; it is never detected on.
+    /// Draws a report that came too late into the chart of the last day; it is never detected on.
     pub(crate) fn chart_late(&mut self, report: &Report, policy: &Policy) -> Standing {
         let standing = self.sources.admit(&report.source, report.occurred_at, policy.subnet_sources_max);
         if standing != Standing::New {
             return standing;
         }
         self.dirty = true;
-        for facet in [Some(Facet::All), report.place.country.map(Facet::Country)].into_iter().flatten() {
-            if let Some(shape) = self.series.get_mut(&facet).and_then(|series| series.shape.as_mut()) {
-                shape.day.add(report.occurred_at.minute(), u32::from(report.weight.percent()));
-            }
-        }
+        self.day.add(report.occurred_at.minute(), u32::from(report.weight.percent()));
         standing
     }
 
@@ -302,14 +303,16 @@ impl Subject {
                 Signal { facet, reading, departs: false, departs_strongly: false, onset: None }
             });
         };
-        let windows = Windows::of(&recent.ring, at);
+        let windows = recent.windows(at);
         if !watched && windows.longest() < policy.possible_sources_min {
             return None;
         }
         let (possible, detected) = self.budgets(facet, policy);
         let reading = read(&windows, |minutes| self.usual(facet, series, at, minutes));
         let subnets = recent.subnets.estimate(at.minute().hour());
-        let departs = reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
+        // A long window still departs hours after it is over; what departs must also be going on.
+        let goes_on = reading.elevated || reading.elevated_hour;
+        let departs = goes_on && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
         if !watched && !departs {
             return None;
         }
@@ -461,7 +464,7 @@ impl Subject {
             let hour_of_week = Minute(folding.saturating_mul(60)).hour_of_week();
             let profile = own.as_deref().or_else(|| self.profile(series));
             let factor = profile.map_or(1.0, |profile| profile.hour(hour_of_week));
-            let counted = recent.hour(folding);
+            let counted = f64::from(recent.hour(folding)) / 100.0;
             let weight = learned.learn(counted, f64::from(factor), prior, rates);
             if let Some(profile) = &mut own {
                 let level = learned.level(prior.mean).max(1e-6);

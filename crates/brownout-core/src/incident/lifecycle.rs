@@ -7,6 +7,10 @@ use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
 use crate::snapshot::{Onset, ScopeView, State, Wave};
 
+/// With fewer sources than this in its busiest 15 minutes, an incident goes on while the last hour
+/// is above usual; with more, the last 15 minutes decide.
+const SPARSE_PEAK: u32 = 12;
+
 /// What a look at a part means for its lifecycle.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -82,7 +86,8 @@ impl ScopeTrack {
     /// Takes the next look; what it changed, in order.
     pub fn step(&mut self, at: UtcTime, look: &Look, policy: &Policy) -> Vec<Step> {
         let mut steps: Vec<Step> = self.measure(at, look).map(Step::Peak).into_iter().collect();
-        if look.reading.elevated || look.departs {
+        let sparse = self.peak < SPARSE_PEAK && look.reading.elevated_hour;
+        if look.reading.elevated || sparse {
             self.last_elevated_at = at;
         }
         match self.state {
@@ -141,7 +146,7 @@ impl ScopeTrack {
         let lasted = |minutes: u32| at.millis_since(self.since) >= i64::from(minutes) * 60_000;
         let many =
             look.reading.observed >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
-        let few = look.reading.observed_hour >= policy.detected_few_sources_min
+        let few = look.reading.observed_longest >= policy.detected_few_sources_min
             && lasted(policy.detected_few_minutes);
         look.departs_strongly && !look.held && (many || few)
     }

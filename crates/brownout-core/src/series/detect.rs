@@ -7,13 +7,18 @@ use super::ring::MinuteRing;
 use crate::model::{Minute, UtcTime};
 use crate::snapshot::Onset;
 
-/// The windows that are looked at, each ending now.
-pub const WINDOWS_MINUTES: [u32; 5] = [1, 5, 15, 30, 60];
+/// The windows that are looked at, each ending now. Up to an hour they are whole minutes; the two
+/// long ones, for places where an outage is a few reports an hour, are whole hours and the running
+/// one.
+pub const WINDOWS_MINUTES: [u32; WINDOWS] = [1, 5, 15, 30, 60, 180, 360];
+const WINDOWS: usize = 7;
 
 /// Index of the 15-minute window, the one that people are shown.
 const SHOWN: usize = 2;
-/// Index of the 60-minute window.
-const LONGEST: usize = 4;
+/// Index of the 60-minute window, the longest of whole minutes.
+const HOUR: usize = 4;
+/// Index of the longest window.
+const LONGEST: usize = WINDOWS - 1;
 
 /// Average number of minutes in a year of 365.25 days.
 const MINUTES_PER_YEAR: f64 = 525_960.0;
@@ -25,7 +30,7 @@ const LOOKS_PER_WINDOW: f64 = 4.0;
 /// An interval's count departs from usual while chance alone would reach it less often than this.
 const ELEVATED_LN_P: f64 = -4.605_170_185_988_091; // ln 0.01
 
-/// Fewest sources in 15 minutes that can keep an incident going.
+/// Fewest sources in an interval that can keep an incident going.
 const ELEVATED_SOURCES_MIN: u32 = 3;
 
 /// Readings that chance alone gives less often than this, in a year, are a departure.
@@ -41,21 +46,21 @@ pub struct Budget {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Windows {
     /// Hundredths of sources per window, as in [`WINDOWS_MINUTES`].
-    pub hundredths: [u64; 5],
+    pub hundredths: [u64; WINDOWS],
     /// How long each window really is at this instant, in minutes.
-    pub minutes: [f64; 5],
+    pub minutes: [f64; WINDOWS],
 }
 
 impl Windows {
-    /// The windows of a ring that end at `at`. Within a minute the running minute is the last one,
+    /// The windows of a ring that end at `at`; `hour` gives the hundredths of a whole hour. Within a minute the running minute is the last one,
     /// counted for as long as it has lasted; at a full minute the last one is the minute before.
-    pub fn of(ring: &MinuteRing, at: UtcTime) -> Self {
+    pub fn of(ring: &MinuteRing, at: UtcTime, hour: impl Fn(u32) -> u32) -> Self {
         let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
         let last = if into > 0.0 { at.minute() } else { at.minute().minus(1) };
         let short = if into > 0.0 { 1.0 - into } else { 0.0 };
         let mut windows = Windows::default();
         let (mut sum, mut next) = (0, 0);
-        for back in 0..WINDOWS_MINUTES[LONGEST] {
+        for back in 0..WINDOWS_MINUTES[HOUR] {
             if back <= last.0 {
                 sum += u64::from(ring.get(Minute(last.0 - back)));
             }
@@ -64,6 +69,15 @@ impl Windows {
                 windows.minutes[next] = f64::from(WINDOWS_MINUTES[next]) - short;
                 next += 1;
             }
+        }
+        // At a full hour the running one has not begun, and the last whole one stands in its place.
+        let last = at.plus_millis(-1).minute().hour();
+        let into = 60.0 - (Minute((last + 1) * 60).start().millis_since(at) as f64 / 60_000.0);
+        for (index, &length) in WINDOWS_MINUTES.iter().enumerate().skip(HOUR + 1) {
+            let hours = length / 60;
+            windows.hundredths[index] =
+                (0..hours.min(last + 1)).map(|back| u64::from(hour(last - back))).sum();
+            windows.minutes[index] = f64::from(length - 60) + into;
         }
         windows
     }
@@ -74,6 +88,11 @@ impl Windows {
     }
 
     /// Whole sources of the 60 minutes up to now.
+    pub fn hour(&self) -> u32 {
+        whole(self.hundredths[HOUR])
+    }
+
+    /// Whole sources of the longest window.
     pub fn longest(&self) -> u32 {
         whole(self.hundredths[LONGEST])
     }
@@ -89,8 +108,8 @@ pub(crate) fn whole(hundredths: u64) -> u32 {
 pub struct Reading {
     /// Sources in the 15 minutes up to now.
     pub observed: u32,
-    /// Sources in the 60 minutes up to now.
-    pub observed_hour: u32,
+    /// Sources in the longest window, the last six hours.
+    pub observed_longest: u32,
     /// Usual mean of the 15 minutes.
     pub expected: f64,
     /// ln of how many times a year chance alone gives a reading at least this rare, over all
@@ -104,6 +123,8 @@ pub struct Reading {
     pub glr: f64,
     /// The 15 minutes are above their 99th percentile.
     pub elevated: bool,
+    /// The 60 minutes are: for places where an outage is a few reports an hour.
+    pub elevated_hour: bool,
 }
 
 impl Reading {
@@ -129,13 +150,14 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
     let observed = windows.shown();
     let mut reading = Reading {
         observed,
-        observed_hour: windows.longest(),
+        observed_longest: windows.longest(),
         expected: shown.mean,
         ln_per_year: f64::INFINITY,
         window_minutes: WINDOWS_MINUTES[SHOWN],
         window_sources: observed,
         glr: 0.0,
-        elevated: observed >= ELEVATED_SOURCES_MIN && ln_tail(observed, shown) < ELEVATED_LN_P,
+        elevated: is_elevated(observed, shown),
+        elevated_hour: is_elevated(windows.hour(), usual(windows.minutes[HOUR])),
     };
     for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
         // A minute that has hardly begun says nothing about a minute.
@@ -160,14 +182,18 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
     reading
 }
 
+fn is_elevated(observed: u32, usual: Expected) -> bool {
+    observed >= ELEVATED_SOURCES_MIN && ln_tail(observed, usual) < ELEVATED_LN_P
+}
+
 /// When a rise that is seen now began: the start that makes what followed the most telling, and
 /// all starts whose log likelihood is within 2 of it.
 pub fn onset(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) -> Onset {
     let last = at.plus_millis(-1).minute();
     let mut sum = 0u64;
-    let mut ratios = [0.0f64; WINDOWS_MINUTES[LONGEST] as usize];
+    let mut ratios = [0.0f64; WINDOWS_MINUTES[HOUR] as usize];
     let (mut best, mut best_back) = (f64::MIN, 0u32);
-    for back in 0..WINDOWS_MINUTES[LONGEST].min(last.0) {
+    for back in 0..WINDOWS_MINUTES[HOUR].min(last.0) {
         sum += u64::from(ring.get(last.minus(back)));
         let ratio = glr(sum as f64 / 100.0, usual(f64::from(back + 1)));
         ratios[back as usize] = ratio;
@@ -176,7 +202,7 @@ pub fn onset(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) ->
         }
     }
     let near = |back: &u32| ratios[*back as usize] >= best - 2.0;
-    let earliest = (best_back..WINDOWS_MINUTES[LONGEST]).take_while(near).last().unwrap_or(best_back);
+    let earliest = (best_back..WINDOWS_MINUTES[HOUR]).take_while(near).last().unwrap_or(best_back);
     let latest = (0..=best_back).rev().take_while(near).last().unwrap_or(best_back);
     Onset { earliest: last.minus(earliest), likeliest: last.minus(best_back), latest: last.minus(latest) }
 }
@@ -200,8 +226,8 @@ mod tests {
             ring.add(Minute(minute), 100);
         }
         ring.add(Minute(115), 900);
-        assert_eq!(Windows::of(&ring, at(115, 0)).shown(), 15);
-        let within = Windows::of(&ring, at(115, 30));
+        assert_eq!(Windows::of(&ring, at(115, 0), |_| 0).shown(), 15);
+        let within = Windows::of(&ring, at(115, 30), |_| 0);
         assert_eq!(within.shown(), 14 + 9);
         assert!((within.minutes[2] - 14.5).abs() < 1e-9);
     }
@@ -212,12 +238,12 @@ mod tests {
         for minute in 940..1000 {
             ring.add(Minute(minute), 100);
         }
-        let calm = read(&Windows::of(&ring, at(1000, 0)), usual(60.0));
+        let calm = read(&Windows::of(&ring, at(1000, 0), |_| 0), usual(60.0));
         assert!(calm.ln_per_year > 0.0 && !calm.elevated);
         for minute in 1000..1005 {
             ring.add(Minute(minute), 4000);
         }
-        let surge = read(&Windows::of(&ring, at(1005, 0)), usual(60.0));
+        let surge = read(&Windows::of(&ring, at(1005, 0), |_| 0), usual(60.0));
         assert!(surge.exceeds(Budget { ln_per_year: log(0.01), sources_min: 8 }), "{surge:?}");
         assert!(surge.recurrence_years() > 100.0 && surge.elevated);
         let onset = onset(&ring, at(1005, 0), usual(60.0));
@@ -229,7 +255,7 @@ mod tests {
     fn three_reports_out_of_nowhere_are_below_the_floor() {
         let mut ring = MinuteRing::new(Minute(1000));
         ring.add(Minute(999), 300);
-        let reading = read(&Windows::of(&ring, at(1000, 0)), usual(0.01));
+        let reading = read(&Windows::of(&ring, at(1000, 0), |_| 0), usual(0.01));
         assert!(!reading.exceeds(Budget { ln_per_year: 0.0, sources_min: 8 }));
     }
 }

@@ -86,8 +86,8 @@ impl Profile {
     /// How far the factor at an instant may be off: its squared relative deviation, from the weight
     /// of what was seen at that hour of the day. It adds to the inverse size of the noise.
     pub fn doubt(&self, at: UtcTime) -> f32 {
-        let day = at.minute().hour_of_week() % 24;
-        1.0 / (DAY_PRIOR + self.day_weight[day])
+        let seen = self.sums.get(at.minute().hour_of_week() % DAY);
+        1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
     }
 
     /// The factor of a whole hour of the week.
