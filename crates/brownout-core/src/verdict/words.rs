@@ -64,12 +64,18 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
     }
 }
 
+/// The verdict without its figures, for a page that shows newer ones beside it. Times are UTC.
+pub fn headline(verdict: &Verdict, names: Names<'_>) -> String {
+    match verdict.state {
+        State::Calm => format!("No problems detected at {}.", service_name(verdict, names)),
+        State::Possible | State::Confirmed => format!("{}.", opening(verdict, names)),
+        State::Insufficient | State::Ended => sentence(verdict, names),
+    }
+}
+
 /// The one-sentence verdict. Times are UTC.
 pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
-    let service =
-        names.catalogue.get(verdict.service).map_or("this service", |service| service.name.as_str());
-    let since =
-        verdict.since.map(|since| format!(" since {}", clock(since, verdict.as_of))).unwrap_or_default();
+    let service = service_name(verdict, names);
     match verdict.state {
         State::Insufficient => {
             format!(
@@ -77,6 +83,15 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             )
         }
         State::Calm => match verdict.reasons.first() {
+            // A guess at what is usual is no yardstick to hand to readers.
+            Some(Reason::ReportsAsUsual { observed, .. })
+                if verdict.reasons.contains(&Reason::StillLearning) =>
+            {
+                format!(
+                    "No problems detected at {service}: {} in 15 minutes; what is usual is still being learned.",
+                    reports(*observed)
+                )
+            }
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
                 "No problems detected at {service}: {} in 15 minutes, where {} usual.",
                 reports(*observed),
@@ -84,31 +99,62 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             ),
             _ => format!("No problems detected at {service}."),
         },
-        State::Possible => format!("Possible problems at {service}{since}{}.", surge(verdict, names)),
-        State::Confirmed => format!("Problems detected at {service}{since}{}.", surge(verdict, names)),
+        State::Possible | State::Confirmed => {
+            format!("{}{}.", opening(verdict, names), figures(verdict))
+        }
         State::Ended => {
+            let since = since(verdict);
             format!("The problems at {service}{since} ended at {}.", clock(verdict.as_of, verdict.as_of))
         }
     }
 }
 
-/// ": 1,204 reports in 15 minutes where about 25 are usual, most of them from ..."
-fn surge(verdict: &Verdict, names: Names<'_>) -> String {
+fn service_name<'a>(verdict: &Verdict, names: Names<'a>) -> &'a str {
+    names.catalogue.get(verdict.service).map_or("this service", |service| service.name.as_str())
+}
+
+/// " since 09:45 UTC", or nothing.
+fn since(verdict: &Verdict) -> String {
+    verdict.since.map(|since| format!(" since {}", clock(since, verdict.as_of))).unwrap_or_default()
+}
+
+/// "Problems detected at X since 09:45 UTC, above all in the United States, Japan, India and 6 more
+/// countries"
+fn opening(verdict: &Verdict, names: Names<'_>) -> String {
+    let state = if verdict.state == State::Confirmed { "Problems detected" } else { "Possible problems" };
+    // Where the service as a whole is above usual, the places named are only the worst of it.
+    let place = match (affected(verdict, names), verdict.extent.first()) {
+        (places, _) if places.is_empty() => places,
+        (places, Some(Facet::All)) => format!(", above all in {places}"),
+        (places, _) => format!(" in {places}"),
+    };
+    format!("{state} at {}{}{place}", service_name(verdict, names), since(verdict))
+}
+
+/// The affected countries, or where there is none whatever else is affected: three, and how many more.
+fn affected(verdict: &Verdict, names: Names<'_>) -> String {
+    let is_country = |part: &Facet| matches!(part, Facet::Country(_));
+    let countries = verdict.extent.iter().any(is_country);
+    let chosen = |part: &Facet| if countries { is_country(part) } else { *part != Facet::All };
+    let places: Vec<Facet> = verdict.extent.iter().copied().filter(chosen).collect();
+    let mut named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
+    match (places.len() - named.len(), countries) {
+        (0, _) => {}
+        (1, true) => named.push("1 more country".to_owned()),
+        (1, false) => named.push("1 more place".to_owned()),
+        (more, true) => named.push(format!("{more} more countries")),
+        (more, false) => named.push(format!("{more} more places")),
+    }
+    listed(&named)
+}
+
+/// ": 1,204 reports in 15 minutes, where about 25 are usual"
+fn figures(verdict: &Verdict) -> String {
     let Some(Reason::ReportsAboveUsual { facet, observed, expected, .. }) = verdict.reasons.first() else {
         return String::new();
     };
-    let figures = format!("{} in 15 minutes where {} usual", reports(*observed), about(*expected));
-    let places: Vec<Facet> = verdict.extent.iter().copied().filter(|part| *part != Facet::All).collect();
-    let named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
-    let more = places.len().saturating_sub(named.len());
-    match (*facet == Facet::All, named.is_empty()) {
-        (_, true) => format!(": {figures}"),
-        (true, false) => {
-            let others = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!(": {figures}, above usual in {}{others}", listed(&named))
-        }
-        (false, false) => format!(" in {}: {figures} there", named[0]),
-    }
+    let there = if *facet == Facet::All { "" } else { " there" };
+    format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
 }
 
 /// One reason, in words.
@@ -120,7 +166,7 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
                 other => place_name(*other, names),
             };
             format!(
-                "{place}: {} in 15 minutes where {} usual; when it was called, chance alone did this {}.",
+                "{place}: {} in 15 minutes, where {} usual; by chance alone such a rise begins {}.",
                 reports(*observed),
                 about(*expected),
                 rarity(*recurrence_years)
@@ -337,8 +383,8 @@ mod tests {
         let us = Facet::Country("US".parse().expect("a code"));
         let pk = Facet::Country("PK".parse().expect("a code"));
         let all = [part(Facet::All, 31_403), part(us, 20_538), part(pk, 65)];
-        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC: 31,403 reports in 15 minutes where about 25 are usual, above usual in the United States and Pakistan.");
-        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports in 15 minutes where about 25 are usual there.");
+        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC, above all in the United States and Pakistan: 31,403 reports in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports there in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Calm, 0, &[]), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Ended, 0, &[]), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
         insta::assert_snapshot!(say(State::Insufficient, 0, &[]), @"Not enough data on X: nobody has reported it since this observatory began to watch.");

@@ -11,7 +11,7 @@ use super::render;
 use crate::map::{self, STEPS, Spot};
 use crate::respond::Failure;
 use crate::view::{IncidentRow, Shell, View, rate_words};
-use crate::zone::thousands;
+use crate::zone::{counted, thousands};
 use crate::{assets, chart, marks};
 
 /// Services listed on one page; the others are found by searching.
@@ -104,25 +104,22 @@ fn headline(ongoing: &[IncidentRow]) -> String {
 /// Says what was counted and when the last report came, so that silence can be told from calm.
 fn freshness(view: &View) -> String {
     let snapshot = &view.snapshot;
-    let watched = thousands(snapshot.services.len() as u64);
-    let sources = thousands(snapshot.totals.sources_15_minutes);
+    let watched = counted(snapshot.services.len() as u64, "service", "services");
+    let reports = counted(snapshot.totals.sources_15_minutes, "report", "reports");
     let silent = snapshot.last_report_at.is_none_or(|at| snapshot.at.millis_since(at) > 24 * 3_600_000);
     if silent {
         let last = snapshot.last_report_at.map_or_else(
             || "none has ever come in".to_owned(),
             |at| format!("the last came {} ago", view.ago(at)),
         );
-        return format!(
-            "No reports in 24 h over {watched} services ({last}). As of {}.",
-            view.time(snapshot.at)
-        );
+        return format!("No reports in 24 h on {watched} ({last}). As of {}.", view.time(snapshot.at));
     }
-    let last =
-        snapshot.last_report_at.map_or_else(String::new, |at| format!(", the last {} ago", view.ago(at)));
-    format!(
-        "{watched} services watched; {sources} sources of reports in the last 15 min{last}. As of {}.",
-        view.time(snapshot.at)
-    )
+    let last = match snapshot.last_report_at {
+        None => String::new(),
+        Some(at) if snapshot.at.millis_since(at) < 10_000 => ", the last just now".to_owned(),
+        Some(at) => format!(", the last {} ago", view.ago(at)),
+    };
+    format!("{watched} watched; {reports} in the last 15 min{last}. As of {}.", view.time(snapshot.at))
 }
 
 /// The address of the map without colours.
@@ -141,7 +138,7 @@ fn spots(view: &View) -> Vec<Spot> {
                 country: country.country,
                 href: view.link(&format!("/c/{}", country.country)),
                 label: format!(
-                    "{name}: {} sources, {} per million",
+                    "{name}: {} reports, {} per million",
                     thousands(country.observed.into()),
                     rate_words(rate)
                 ),
