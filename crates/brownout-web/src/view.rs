@@ -9,7 +9,7 @@ use brownout_core::verdict::{Names, place_name};
 use crate::assets::ASSETS;
 use crate::marks;
 use crate::site::{Mode, WebState};
-use crate::zone::{self, Zone, duration, expected, thousands};
+use crate::zone::{self, Zone, duration, expected, thousands, usual_words};
 
 /// One reader's look at one snapshot.
 pub(crate) struct View {
@@ -124,7 +124,7 @@ impl View {
             lasted: duration(end.millis_since(incident.opened_at) / 1000),
             affected,
             observed: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.observed))),
-            expected: whole.map_or_else(String::new, |scope| expected(scope.expected)),
+            usual: whole.map_or_else(String::new, |scope| usual_words(scope.expected)),
             peak: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.peak))),
             peak_at: whole.map_or_else(String::new, |scope| self.time(scope.peak_at.end())),
         })
@@ -257,7 +257,7 @@ pub(crate) struct IncidentRow {
     pub(crate) lasted: String,
     pub(crate) affected: String,
     pub(crate) observed: String,
-    pub(crate) expected: String,
+    pub(crate) usual: String,
     pub(crate) peak: String,
     pub(crate) peak_at: String,
 }

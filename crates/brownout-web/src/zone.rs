@@ -152,6 +152,17 @@ pub(crate) fn expected(number: f32) -> String {
     }
 }
 
+/// `about 25 are usual`.
+pub(crate) fn usual_words(number: f32) -> String {
+    if !number.is_finite() || number < 0.95 {
+        "fewer than 1 is usual".to_owned()
+    } else if number < 1.5 {
+        "about 1 is usual".to_owned()
+    } else {
+        format!("about {} are usual", expected(number))
+    }
+}
+
 /// `2 reports`, `1 report`, `no reports`: a count with its noun.
 pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     match number {
@@ -200,6 +211,10 @@ mod tests {
             ("0".into(), "under 1".into(), "3".into())
         );
         assert_eq!(expected(f32::NAN), "0");
+        assert_eq!(
+            [f32::NAN, 0.3, 1.2, 1_998.7].map(usual_words),
+            ["fewer than 1 is usual", "fewer than 1 is usual", "about 1 is usual", "about 1,999 are usual"]
+        );
         assert_eq!(multiple(65, 5.0).as_deref(), Some("13"));
         assert_eq!(multiple(65, 0.1), None);
         assert_eq!(duration(7_500), "2 h 05 min");

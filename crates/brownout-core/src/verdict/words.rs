@@ -166,7 +166,7 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
                 other => place_name(*other, names),
             };
             format!(
-                "{place}: {} in 15 minutes, where {} usual; by chance alone such a rise begins {}.",
+                "{place}: {} in 15 minutes, where {} usual (by chance alone {}).",
                 reports(*observed),
                 about(*expected),
                 rarity(*recurrence_years)

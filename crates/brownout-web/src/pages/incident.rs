@@ -29,6 +29,8 @@ struct IncidentPage {
     confidence: &'static str,
     revision: u32,
     judged: Option<String>,
+    /// Where a printed sheet comes from: address, revision, time and hash.
+    paper: Option<String>,
     frozen: Option<String>,
     current: String,
     held: Option<String>,
@@ -124,7 +126,10 @@ pub(crate) fn page(
     let whole = incident.scopes.first();
     let (waves, waves_left_out) = highest(whole.map_or(&[][..], |scope| &scope.waves));
     let end = incident.ended_at.map(UtcTime::minute);
-    let drawing = Marks { shade: Some((incident.opened_at.minute(), end)), waves: &waves };
+    let drawing = Marks {
+        shade: Some((incident.opened_at.minute(), end)),
+        waves: if waves.len() > 1 { &waves } else { &[] },
+    };
     let chart_title = chart_title(view, incident);
     let heading = format!(
         "{} on {}",
@@ -147,6 +152,11 @@ pub(crate) fn page(
             .map_or_else(|| "No judgement has been published yet.".to_owned(), |v| sentence(v, names)),
         confidence: verdict.map_or("weak", |verdict| confidence_words(verdict.confidence)),
         revision: verdict.map_or(0, |verdict| verdict.revision),
+        paper: verdict.map(|verdict| {
+            let base = &view.site.options.base_path;
+            let (revision, at, hash) = (verdict.revision, verdict.as_of, &verdict.hash);
+            format!("{base}/i/{name}?at={at} · revision {revision} · content hash {hash}")
+        }),
         judged: verdict.map(|verdict| view.time(verdict.as_of)),
         frozen: frozen.and(verdict).map(|verdict| view.time(verdict.as_of)),
         current: view.link(&format!("/i/{name}")),

@@ -11,7 +11,7 @@ use crate::map::{self, STEPS, Spot};
 use crate::marks;
 use crate::respond::Failure;
 use crate::view::{IncidentRow, PlaceTable, Shell, View, rate_words};
-use crate::zone::{expected, multiple, thousands};
+use crate::zone::{expected, multiple, thousands, usual_words};
 
 /// Rows of each table of places that are shown, and that are there at all.
 const PLACES_SHOWN: usize = 5;
@@ -86,7 +86,7 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         silent: chart::silent(&status.chart),
         observed: thousands(status.observed.into()),
         one: status.observed == 1,
-        usual: expected(status.usual.median),
+        usual: usual_words(status.usual.median),
         band: format!("{} to {}", expected(status.usual.p10), expected(status.usual.p90)),
         since: status.since.map(|at| view.time(at)),
         lasted: status.since.map_or_else(String::new, |at| view.ago(at)),

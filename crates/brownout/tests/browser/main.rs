@@ -1,6 +1,9 @@
 //! A real browser before the real program: what a person with a phone does and sees, with and
 //! without JavaScript. Skips where chromium and chromedriver are not installed.
 
+// That these tests are skipped is said on the output, where a run of all tests looks for it.
+#![allow(clippy::print_stdout)]
+
 mod driver;
 mod server;
 
