@@ -172,12 +172,15 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     }
 }
 
-/// `12 times usual`, or `None` where "usual" is too small to be a measure.
+/// `12 times usual`, or `None` where it is not above, or "usual" too small to be a measure.
 pub(crate) fn multiple(observed: u32, usual: f32) -> Option<String> {
     if usual < 0.5 || !usual.is_finite() {
         return None;
     }
     let times = f64::from(observed) / f64::from(usual);
+    if times < 1.05 {
+        return None;
+    }
     Some(if times < 9.95 { format!("{times:.1}") } else { thousands(times.round() as u64) })
 }
 

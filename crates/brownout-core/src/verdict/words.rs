@@ -109,8 +109,19 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
     }
 }
 
-fn service_name<'a>(verdict: &Verdict, names: Names<'a>) -> &'a str {
-    names.catalogue.get(verdict.service).map_or("this service", |service| service.name.as_str())
+/// The service's name. One that is written from right to left is set apart (Unicode FSI and PDI), or
+/// the figures after it would be drawn before it.
+fn service_name(verdict: &Verdict, names: Names<'_>) -> String {
+    let Some(service) = names.catalogue.get(verdict.service) else { return "this service".to_owned() };
+    let is_leftward = |letter| {
+        matches!(letter, '\u{590}'..='\u{8FF}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+            | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFE}')
+    };
+    if service.name.chars().any(is_leftward) {
+        format!("\u{2068}{}\u{2069}", service.name)
+    } else {
+        service.name.clone()
+    }
 }
 
 /// " since 09:45 UTC", or nothing.
@@ -351,11 +362,9 @@ mod tests {
         )
     }
 
-    fn say(state: State, observed: u32, parts: &[Part]) -> String {
-        let (catalogue, geography) = names();
-        let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
+    fn facts(state: State, whole: Part, parts: &[Part]) -> Facts<'_> {
         let incident = matches!(state, State::Possible | State::Confirmed | State::Ended);
-        let verdict = judge(&Facts {
+        Facts {
             service: ServiceId(0),
             incident: None,
             revision: 1,
@@ -365,17 +374,35 @@ mod tests {
             whole,
             parts,
             top_network: None,
-            sources_hour: observed,
-            subnets: observed,
+            sources_hour: whole.observed,
+            subnets: whole.observed,
             learning: false,
             held: None,
             policy: "test",
-        });
+        }
+    }
+
+    fn say(state: State, observed: u32, parts: &[Part]) -> String {
+        let (catalogue, geography) = names();
+        let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
+        let verdict = judge(&facts(state, whole, parts));
         sentence(&verdict, Names { catalogue: &catalogue, geography: &geography })
     }
 
     fn part(facet: Facet, observed: u32) -> Part {
         Part { facet, observed, expected: 24.6, recurrence_years: 1e6 }
+    }
+
+    #[test]
+    fn a_name_from_right_to_left_keeps_the_figures_after_it() {
+        let (catalogue, geography) = names();
+        let mut service = catalogue.get(ServiceId(0)).cloned().expect("a service");
+        service.name = "جاز کیش".to_owned();
+        let catalogue = Catalogue::new(vec![service]).expect("a catalogue");
+        let whole = Part { facet: Facet::All, observed: 1, expected: 24.6, recurrence_years: 0.0 };
+        let verdict = judge(&facts(State::Calm, whole, &[]));
+        let said = sentence(&verdict, Names { catalogue: &catalogue, geography: &geography });
+        assert!(said.contains("at \u{2068}جاز کیش\u{2069}: 1 report"), "{said}");
     }
 
     #[test]

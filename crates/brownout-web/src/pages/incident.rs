@@ -304,7 +304,8 @@ fn chart_title(view: &View, incident: &IncidentView) -> String {
             let times =
                 multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
             let at = view.zone.clock_and_utc(at);
-            format!("At most {} reports in {minutes} min, at {at}{times}", thousands(count.into()))
+            let reports = counted(count.into(), "report", "reports");
+            format!("At most {reports} in {minutes} min, at {at}{times}")
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::map::{self, STEPS, Spot};
 use crate::marks;
 use crate::respond::Failure;
 use crate::view::{IncidentRow, PlaceTable, Shell, View, rate_words};
-use crate::zone::{expected, multiple, thousands, usual_words};
+use crate::zone::{counted, expected, multiple, thousands, usual_words};
 
 /// Rows of each table of places that are shown, and that are there at all.
 const PLACES_SHOWN: usize = 5;
@@ -169,7 +169,8 @@ fn chart_title(view: &View, status: &ServiceView) -> String {
             let times =
                 multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
             let at = view.zone.clock_and_utc(at);
-            format!("Last 24 h: at most {} reports in 5 min, at {at}{times}", thousands(count.into()))
+            let reports = counted(count.into(), "report", "reports");
+            format!("Last 24 h: at most {reports} in 5 min, at {at}{times}")
         }
     }
 }

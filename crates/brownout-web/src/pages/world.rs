@@ -16,6 +16,8 @@ use crate::{assets, chart, marks};
 
 /// Services listed on one page; the others are found by searching.
 const LISTED_MAX: usize = 400;
+/// Services up to which all categories are unfolded.
+const UNFOLDED_MAX: usize = 40;
 /// Incidents shown on the first page of each kind.
 const INCIDENTS_MAX: usize = 30;
 
@@ -47,6 +49,8 @@ struct CountryRow {
 /// The services of one category.
 pub(crate) struct Group {
     pub(crate) label: &'static str,
+    /// Not folded away: something in it is not calm, or there is little to see in all.
+    open: bool,
     pub(crate) rows: Vec<ServiceRow>,
 }
 
@@ -55,6 +59,7 @@ pub(crate) struct ServiceRow {
     pub(crate) name: String,
     href: String,
     pub(crate) report: String,
+    is_notable: bool,
     glyph: &'static str,
     word: &'static str,
     spark: String,
@@ -198,7 +203,12 @@ pub(crate) fn groups(view: &View, query: &str) -> (Vec<Group>, usize) {
     for (service, status) in found {
         by_category.entry(service.category).or_default().push(row(view, service, status));
     }
-    let group = |(category, rows): (Category, Vec<ServiceRow>)| Group { label: category.label(), rows };
+    let few = by_category.values().map(Vec::len).sum::<usize>() <= UNFOLDED_MAX;
+    let group = |(category, rows): (Category, Vec<ServiceRow>)| Group {
+        label: category.label(),
+        open: few || rows.iter().any(|row| row.is_notable),
+        rows,
+    };
     (by_category.into_iter().map(group).collect(), hidden)
 }
 
@@ -216,6 +226,7 @@ fn row(view: &View, service: &Service, status: Option<&ServiceView>) -> ServiceR
         name: service.name.clone(),
         href: view.service_link(service),
         report: view.link(&format!("/s/{}/report", service.slug)),
+        is_notable: matches!(state, State::Possible | State::Confirmed),
         glyph: marks::glyph(state),
         word: state_words(state),
         spark: status.map_or_else(String::new, |status| chart::sparkline(&status.chart)),
