@@ -25,10 +25,12 @@
   }
 
   // Replaces what carries data-live by the same part of a fresh page; open tables stay open.
-  let asked = false;
+  // A page that nobody looks at waits until somebody does.
+  let asked = false, missed = false;
   async function refresh() {
     asked = false;
-    if (document.hidden) return;
+    missed = document.hidden;
+    if (missed) return;
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -43,6 +45,8 @@
       localTimes(part);
     }
   }
+
+  document.addEventListener("visibilitychange", () => { if (missed && !document.hidden) refresh(); });
 
   function listen() {
     const source = new EventSource(body.dataset.events);

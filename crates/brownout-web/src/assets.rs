@@ -14,7 +14,7 @@ pub(crate) struct Asset {
     /// File name with the digest of the content.
     pub(crate) name: String,
     content_type: &'static str,
-    plain: Bytes,
+    pub(crate) plain: Bytes,
     gzip: Bytes,
     brotli: Bytes,
 }

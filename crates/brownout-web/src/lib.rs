@@ -20,6 +20,8 @@ pub mod fixtures;
 mod map;
 mod marks;
 mod pages;
+#[cfg(test)]
+mod reading;
 mod respond;
 mod router;
 mod site;

@@ -29,7 +29,7 @@ fn app(state: WebState) -> Router {
     router(state.clone()).fallback_service(not_found(state))
 }
 
-fn plain() -> Router {
+pub(crate) fn plain() -> Router {
     app(state(SiteOptions::default()))
 }
 
@@ -44,13 +44,13 @@ async fn ask(app: &Router, path: &str, headers: &[(&str, &str)]) -> (StatusCode,
     (parts.status, parts.headers, body.collect().await.expect("a body").to_bytes().to_vec())
 }
 
-async fn text(app: &Router, path: &str) -> String {
+pub(crate) async fn text(app: &Router, path: &str) -> String {
     let (status, _, body) = ask(app, path, &[]).await;
     assert_eq!(status, StatusCode::OK, "{path}");
     String::from_utf8(body).expect("text")
 }
 
-const PAGES: &[&str] = &[
+pub(crate) const PAGES: &[&str] = &[
     "/",
     "/?q=you",
     "/?q=nothing-like-it",

@@ -9,7 +9,7 @@ use brownout_core::verdict::{Names, place_name};
 use crate::assets::ASSETS;
 use crate::marks;
 use crate::site::{Mode, WebState};
-use crate::zone::{self, Zone, duration, expected, thousands};
+use crate::zone::{self, Zone, duration, expected, thousands, usual_words};
 
 /// One reader's look at one snapshot.
 pub(crate) struct View {
@@ -108,8 +108,10 @@ impl View {
             .map(|scope| self.facet_name(scope.facet))
             .collect();
         let mut affected = places.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-        if places.len() > 3 {
-            affected.push_str(&format!(" and {} more", places.len() - 3));
+        match places.len().saturating_sub(3) {
+            0 => {}
+            1 => affected.push_str(" and 1 more country"),
+            more => affected.push_str(&format!(" and {more} more countries")),
         }
         let end = incident.ended_at.unwrap_or(self.snapshot.at);
         Some(IncidentRow {
@@ -122,7 +124,7 @@ impl View {
             lasted: duration(end.millis_since(incident.opened_at) / 1000),
             affected,
             observed: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.observed))),
-            expected: whole.map_or_else(String::new, |scope| expected(scope.expected)),
+            usual: whole.map_or_else(String::new, |scope| usual_words(scope.expected)),
             peak: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.peak))),
             peak_at: whole.map_or_else(String::new, |scope| self.time(scope.peak_at.end())),
         })
@@ -232,6 +234,17 @@ pub(crate) struct PlaceRow {
     pub(crate) rate: Option<String>,
 }
 
+/// Places or networks of one kind: the first are shown, the others folded away.
+#[derive(Debug)]
+pub(crate) struct PlaceTable {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    /// Rows are countries, whose people on the internet are known.
+    pub(crate) rates: bool,
+    pub(crate) rows: Vec<PlaceRow>,
+    pub(crate) rest: Vec<PlaceRow>,
+}
+
 /// One incident in a list.
 #[derive(Debug)]
 pub(crate) struct IncidentRow {
@@ -244,9 +257,17 @@ pub(crate) struct IncidentRow {
     pub(crate) lasted: String,
     pub(crate) affected: String,
     pub(crate) observed: String,
-    pub(crate) expected: String,
+    pub(crate) usual: String,
     pub(crate) peak: String,
     pub(crate) peak_at: String,
+}
+
+/// Parts of an incident of one kind.
+#[derive(Debug)]
+pub(crate) struct ScopeTable {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) rows: Vec<ScopeRow>,
 }
 
 /// One part of an incident in its table.

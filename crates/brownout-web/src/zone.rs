@@ -39,6 +39,14 @@ impl Zone {
         self.civil(at).map_or_else(String::new, |time| format!("{:02}:{:02}", time.hour(), time.minute()))
     }
 
+    /// `09:45 UTC`, or `14:45 (09:45 UTC)` in another zone.
+    pub(crate) fn clock_and_utc(&self, at: UtcTime) -> String {
+        match self.name {
+            None => format!("{} UTC", self.clock(at)),
+            Some(_) => format!("{} ({} UTC)", self.clock(at), Zone::utc().clock(at)),
+        }
+    }
+
     /// `10 March 2025`.
     pub(crate) fn date(&self, at: UtcTime) -> String {
         const MONTHS: [&str; 12] = [
@@ -72,12 +80,7 @@ impl Zone {
     pub(crate) fn element(&self, at: UtcTime, near: UtcTime) -> String {
         let same_day = self.date(at) == self.date(near);
         let date = if same_day { String::new() } else { format!("{}, ", self.date(at)) };
-        let other = if self.name.is_none() {
-            String::from(" UTC")
-        } else {
-            format!(" ({} UTC)", Zone::utc().clock(at))
-        };
-        format!(r#"<time datetime="{at}">{date}{}{other}</time>"#, self.clock(at))
+        format!(r#"<time datetime="{at}">{date}{}</time>"#, self.clock_and_utc(at))
     }
 }
 
@@ -138,23 +141,46 @@ pub(crate) fn thousands(number: u64) -> String {
     out
 }
 
-/// An expected count: one decimal below ten, none above.
+/// An expected count as a whole number; a fraction of one would be more exact than it is.
 pub(crate) fn expected(number: f32) -> String {
-    if !number.is_finite() || number < 0.0 {
+    if !number.is_finite() || number < 0.05 {
         "0".to_owned()
-    } else if number < 9.95 {
-        format!("{number:.1}")
+    } else if number < 0.95 {
+        "under 1".to_owned()
     } else {
         thousands(number.round() as u64)
     }
 }
 
-/// `12 times usual`, or `None` where "usual" is too small to be a measure.
+/// `about 25 are usual`.
+pub(crate) fn usual_words(number: f32) -> String {
+    if !number.is_finite() || number < 0.95 {
+        "fewer than 1 is usual".to_owned()
+    } else if number < 1.5 {
+        "about 1 is usual".to_owned()
+    } else {
+        format!("about {} are usual", expected(number))
+    }
+}
+
+/// `2 reports`, `1 report`, `no reports`: a count with its noun.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    match number {
+        0 => format!("no {many}"),
+        1 => format!("1 {one}"),
+        _ => format!("{} {many}", thousands(number)),
+    }
+}
+
+/// `12 times usual`, or `None` where it is not above, or "usual" too small to be a measure.
 pub(crate) fn multiple(observed: u32, usual: f32) -> Option<String> {
     if usual < 0.5 || !usual.is_finite() {
         return None;
     }
     let times = f64::from(observed) / f64::from(usual);
+    if times < 1.05 {
+        return None;
+    }
     Some(if times < 9.95 { format!("{times:.1}") } else { thousands(times.round() as u64) })
 }
 
@@ -183,8 +209,15 @@ mod tests {
     fn numbers_are_written_for_people() {
         assert_eq!(thousands(26_579), "26,579");
         assert_eq!(thousands(999), "999");
-        assert_eq!(expected(0.04), "0.0");
+        assert_eq!(
+            (expected(0.04), expected(0.3), expected(2.6)),
+            ("0".into(), "under 1".into(), "3".into())
+        );
         assert_eq!(expected(f32::NAN), "0");
+        assert_eq!(
+            [f32::NAN, 0.3, 1.2, 1_998.7].map(usual_words),
+            ["fewer than 1 is usual", "fewer than 1 is usual", "about 1 is usual", "about 1,999 are usual"]
+        );
         assert_eq!(multiple(65, 5.0).as_deref(), Some("13"));
         assert_eq!(multiple(65, 0.1), None);
         assert_eq!(duration(7_500), "2 h 05 min");

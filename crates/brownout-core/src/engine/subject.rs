@@ -311,8 +311,7 @@ impl Subject {
         let reading = read(&windows, |minutes| self.usual(facet, series, at, minutes));
         let subnets = recent.subnets.estimate(at.minute().hour());
         // A long window still departs hours after it is over; what departs must also be going on.
-        let goes_on = reading.elevated || reading.elevated_hour;
-        let departs = goes_on && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
+        let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
         if !watched && !departs {
             return None;
         }

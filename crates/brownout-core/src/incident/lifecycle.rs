@@ -7,10 +7,6 @@ use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
 use crate::snapshot::{Onset, ScopeView, State, Wave};
 
-/// With fewer sources than this in its busiest 15 minutes, an incident goes on while the last hour
-/// is above usual; with more, the last 15 minutes decide.
-const SPARSE_PEAK: u32 = 12;
-
 /// What a look at a part means for its lifecycle.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -86,8 +82,7 @@ impl ScopeTrack {
     /// Takes the next look; what it changed, in order.
     pub fn step(&mut self, at: UtcTime, look: &Look, policy: &Policy) -> Vec<Step> {
         let mut steps: Vec<Step> = self.measure(at, look).map(Step::Peak).into_iter().collect();
-        let sparse = self.peak < SPARSE_PEAK && look.reading.elevated_hour;
-        if look.reading.elevated || sparse {
+        if look.reading.elevated {
             self.last_elevated_at = at;
         }
         match self.state {

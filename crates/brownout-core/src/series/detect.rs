@@ -30,6 +30,10 @@ const LOOKS_PER_WINDOW: f64 = 4.0;
 /// An interval's count departs from usual while chance alone would reach it less often than this.
 const ELEVATED_LN_P: f64 = -4.605_170_185_988_091; // ln 0.01
 
+/// With at most this many sources in the last hour, the hour tells whether an incident goes on;
+/// with more, its last 15 minutes do, and so its end is seen sooner.
+const FEW_IN_AN_HOUR: u32 = 40;
+
 /// Fewest sources in an interval that can keep an incident going.
 const ELEVATED_SOURCES_MIN: u32 = 3;
 
@@ -121,10 +125,9 @@ pub struct Reading {
     pub window_sources: u32,
     /// Generalised likelihood ratio of that window, in nats.
     pub glr: f64,
-    /// The 15 minutes are above their 99th percentile.
+    /// It goes on: the 15 minutes, or where reports are few the 60 minutes, are above their 99th
+    /// percentile.
     pub elevated: bool,
-    /// The 60 minutes are: for places where an outage is a few reports an hour.
-    pub elevated_hour: bool,
 }
 
 impl Reading {
@@ -156,8 +159,9 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
         window_minutes: WINDOWS_MINUTES[SHOWN],
         window_sources: observed,
         glr: 0.0,
-        elevated: is_elevated(observed, shown),
-        elevated_hour: is_elevated(windows.hour(), usual(windows.minutes[HOUR])),
+        elevated: is_elevated(observed, shown)
+            || (windows.hour() <= FEW_IN_AN_HOUR
+                && is_elevated(windows.hour(), usual(windows.minutes[HOUR]))),
     };
     for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
         // A minute that has hardly begun says nothing about a minute.

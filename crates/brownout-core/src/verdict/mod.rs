@@ -11,8 +11,8 @@ mod words;
 pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{
-    Names, confidence_words, explain, grouped, limits, place_name, sentence, source_words, state_words,
-    would_change,
+    Names, confidence_words, explain, grouped, headline, limits, place_name, sentence, source_words,
+    state_words, would_change,
 };
 
 /// Where the fault lies, as far as can be told from outside.

@@ -64,12 +64,18 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
     }
 }
 
+/// The verdict without its figures, for a page that shows newer ones beside it. Times are UTC.
+pub fn headline(verdict: &Verdict, names: Names<'_>) -> String {
+    match verdict.state {
+        State::Calm => format!("No problems detected at {}.", service_name(verdict, names)),
+        State::Possible | State::Confirmed => format!("{}.", opening(verdict, names)),
+        State::Insufficient | State::Ended => sentence(verdict, names),
+    }
+}
+
 /// The one-sentence verdict. Times are UTC.
 pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
-    let service =
-        names.catalogue.get(verdict.service).map_or("this service", |service| service.name.as_str());
-    let since =
-        verdict.since.map(|since| format!(" since {}", clock(since, verdict.as_of))).unwrap_or_default();
+    let service = service_name(verdict, names);
     match verdict.state {
         State::Insufficient => {
             format!(
@@ -77,6 +83,15 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             )
         }
         State::Calm => match verdict.reasons.first() {
+            // A guess at what is usual is no yardstick to hand to readers.
+            Some(Reason::ReportsAsUsual { observed, .. })
+                if verdict.reasons.contains(&Reason::StillLearning) =>
+            {
+                format!(
+                    "No problems detected at {service}: {} in 15 minutes; what is usual is still being learned.",
+                    reports(*observed)
+                )
+            }
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
                 "No problems detected at {service}: {} in 15 minutes, where {} usual.",
                 reports(*observed),
@@ -84,33 +99,73 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             ),
             _ => format!("No problems detected at {service}."),
         },
-        State::Possible => format!("Possible problems at {service}{since}{}.", surge(verdict, names)),
-        State::Confirmed => format!("Problems detected at {service}{since}{}.", surge(verdict, names)),
+        State::Possible | State::Confirmed => {
+            format!("{}{}.", opening(verdict, names), figures(verdict))
+        }
         State::Ended => {
+            let since = since(verdict);
             format!("The problems at {service}{since} ended at {}.", clock(verdict.as_of, verdict.as_of))
         }
     }
 }
 
-/// ": 1,204 reports in 15 minutes where about 25 are usual, most of them from ..."
-fn surge(verdict: &Verdict, names: Names<'_>) -> String {
+/// The service's name. One that is written from right to left is set apart (Unicode FSI and PDI), or
+/// the figures after it would be drawn before it.
+fn service_name(verdict: &Verdict, names: Names<'_>) -> String {
+    let Some(service) = names.catalogue.get(verdict.service) else { return "this service".to_owned() };
+    let is_leftward = |letter| {
+        matches!(letter, '\u{590}'..='\u{8FF}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+            | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFE}')
+    };
+    if service.name.chars().any(is_leftward) {
+        format!("\u{2068}{}\u{2069}", service.name)
+    } else {
+        service.name.clone()
+    }
+}
+
+/// " since 09:45 UTC", or nothing.
+fn since(verdict: &Verdict) -> String {
+    verdict.since.map(|since| format!(" since {}", clock(since, verdict.as_of))).unwrap_or_default()
+}
+
+/// "Problems detected at X since 09:45 UTC, above all in the United States, Japan, India and 6 more
+/// countries"
+fn opening(verdict: &Verdict, names: Names<'_>) -> String {
+    let state = if verdict.state == State::Confirmed { "Problems detected" } else { "Possible problems" };
+    // Where the service as a whole is above usual, the places named are only the worst of it.
+    let place = match (affected(verdict, names), verdict.extent.first()) {
+        (places, _) if places.is_empty() => places,
+        (places, Some(Facet::All)) => format!(", above all in {places}"),
+        (places, _) => format!(" in {places}"),
+    };
+    format!("{state} at {}{}{place}", service_name(verdict, names), since(verdict))
+}
+
+/// The affected countries, or where there is none whatever else is affected: three, and how many more.
+fn affected(verdict: &Verdict, names: Names<'_>) -> String {
+    let is_country = |part: &Facet| matches!(part, Facet::Country(_));
+    let countries = verdict.extent.iter().any(is_country);
+    let chosen = |part: &Facet| if countries { is_country(part) } else { *part != Facet::All };
+    let places: Vec<Facet> = verdict.extent.iter().copied().filter(chosen).collect();
+    let mut named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
+    match (places.len() - named.len(), countries) {
+        (0, _) => {}
+        (1, true) => named.push("1 more country".to_owned()),
+        (1, false) => named.push("1 more place".to_owned()),
+        (more, true) => named.push(format!("{more} more countries")),
+        (more, false) => named.push(format!("{more} more places")),
+    }
+    listed(&named)
+}
+
+/// ": 1,204 reports in 15 minutes, where about 25 are usual"
+fn figures(verdict: &Verdict) -> String {
     let Some(Reason::ReportsAboveUsual { facet, observed, expected, .. }) = verdict.reasons.first() else {
         return String::new();
     };
-    let moment = clock(verdict.as_of, verdict.as_of);
-    let figures =
-        format!("{} in the 15 minutes to {moment}, where {} usual", reports(*observed), about(*expected));
-    let places: Vec<Facet> = verdict.extent.iter().copied().filter(|part| *part != Facet::All).collect();
-    let named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
-    let more = places.len().saturating_sub(named.len());
-    match (*facet == Facet::All, named.is_empty()) {
-        (_, true) => format!(": {figures}"),
-        (true, false) => {
-            let others = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!(": {figures}, above usual in {}{others}", listed(&named))
-        }
-        (false, false) => format!(" in {}: {figures} there", named[0]),
-    }
+    let there = if *facet == Facet::All { "" } else { " there" };
+    format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
 }
 
 /// One reason, in words.
@@ -122,7 +177,7 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
                 other => place_name(*other, names),
             };
             format!(
-                "{place}: {} in 15 minutes where {} usual; when it was called, chance alone did this {}.",
+                "{place}: {} in 15 minutes, where {} usual (by chance alone {}).",
                 reports(*observed),
                 about(*expected),
                 rarity(*recurrence_years)
@@ -307,11 +362,9 @@ mod tests {
         )
     }
 
-    fn say(state: State, observed: u32, parts: &[Part]) -> String {
-        let (catalogue, geography) = names();
-        let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
+    fn facts(state: State, whole: Part, parts: &[Part]) -> Facts<'_> {
         let incident = matches!(state, State::Possible | State::Confirmed | State::Ended);
-        let verdict = judge(&Facts {
+        Facts {
             service: ServiceId(0),
             incident: None,
             revision: 1,
@@ -321,12 +374,18 @@ mod tests {
             whole,
             parts,
             top_network: None,
-            sources_hour: observed,
-            subnets: observed,
+            sources_hour: whole.observed,
+            subnets: whole.observed,
             learning: false,
             held: None,
             policy: "test",
-        });
+        }
+    }
+
+    fn say(state: State, observed: u32, parts: &[Part]) -> String {
+        let (catalogue, geography) = names();
+        let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
+        let verdict = judge(&facts(state, whole, parts));
         sentence(&verdict, Names { catalogue: &catalogue, geography: &geography })
     }
 
@@ -335,12 +394,24 @@ mod tests {
     }
 
     #[test]
+    fn a_name_from_right_to_left_keeps_the_figures_after_it() {
+        let (catalogue, geography) = names();
+        let mut service = catalogue.get(ServiceId(0)).cloned().expect("a service");
+        service.name = "جاز کیش".to_owned();
+        let catalogue = Catalogue::new(vec![service]).expect("a catalogue");
+        let whole = Part { facet: Facet::All, observed: 1, expected: 24.6, recurrence_years: 0.0 };
+        let verdict = judge(&facts(State::Calm, whole, &[]));
+        let said = sentence(&verdict, Names { catalogue: &catalogue, geography: &geography });
+        assert!(said.contains("at \u{2068}جاز کیش\u{2069}: 1 report"), "{said}");
+    }
+
+    #[test]
     fn sentences_read_well() {
         let us = Facet::Country("US".parse().expect("a code"));
         let pk = Facet::Country("PK".parse().expect("a code"));
         let all = [part(Facet::All, 31_403), part(us, 20_538), part(pk, 65)];
-        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC: 31,403 reports in the 15 minutes to 10:02 UTC, where about 25 are usual, above usual in the United States and Pakistan.");
-        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports in the 15 minutes to 10:02 UTC, where about 25 are usual there.");
+        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC, above all in the United States and Pakistan: 31,403 reports in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports there in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Calm, 0, &[]), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Ended, 0, &[]), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
         insta::assert_snapshot!(say(State::Insufficient, 0, &[]), @"Not enough data on X: nobody has reported it since this observatory began to watch.");

@@ -12,6 +12,8 @@ use crate::zone::{expected, thousands};
 
 /// Rows of cities and regions.
 const PLACES_MAX: usize = 60;
+/// Of these, rows that are not folded away.
+const PLACES_SHOWN: usize = 8;
 
 #[derive(Template)]
 #[template(path = "country.html")]
@@ -24,6 +26,7 @@ struct CountryPage {
     rate: Option<String>,
     rows: Vec<Row>,
     places: Vec<(PlaceRow, String)>,
+    more_places: Vec<(PlaceRow, String)>,
     unknown: String,
 }
 
@@ -66,6 +69,8 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         1 => format!("One service is not calm in {name}."),
         many => format!("{many} services are not calm in {name}."),
     };
+    let mut places = places(view, country);
+    let more_places = places.split_off(PLACES_SHOWN.min(places.len()));
     render(&CountryPage {
         shell: view.shell(&format!("{name} - {}", view.site.options.title), "*"),
         name,
@@ -74,7 +79,8 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         observed: thousands(observed.into()),
         rate: view.rate(country, observed).map(rate_words),
         rows,
-        places: places(view, country),
+        places,
+        more_places,
         unknown: unknown(),
     })
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use askama::Template;
-use brownout_core::model::{Service, UtcTime};
-use brownout_core::snapshot::{Change, IncidentView, State};
+use brownout_core::model::{Facet, Service, UtcTime};
+use brownout_core::snapshot::{Change, IncidentView, Onset, ScopeView, State, TimelineEntry, Wave};
 use brownout_core::verdict::{
     Verdict, confidence_words, explain, sentence, source_words, state_words, would_change,
 };
@@ -13,8 +13,8 @@ use super::{render, unknown};
 use crate::chart::{self, Marks, Row};
 use crate::marks;
 use crate::respond::Failure;
-use crate::view::{IncidentRow, ScopeRow, Shell, View};
-use crate::zone::{duration, expected, multiple, thousands};
+use crate::view::{IncidentRow, ScopeTable, Shell, View};
+use crate::zone::{counted, duration, expected, multiple, thousands};
 
 #[derive(Template)]
 #[template(path = "incident.html")]
@@ -28,6 +28,9 @@ struct IncidentPage {
     sentence: String,
     confidence: &'static str,
     revision: u32,
+    judged: Option<String>,
+    /// Where a printed sheet comes from: address, revision, time and hash.
+    paper: Option<String>,
     frozen: Option<String>,
     current: String,
     held: Option<String>,
@@ -40,16 +43,42 @@ struct IncidentPage {
     peak_at: String,
     chart_title: String,
     chart: String,
-    waves: Vec<String>,
+    waves: Vec<WaveRow>,
+    waves_left_out: usize,
     rows: Vec<Row>,
-    scopes: Vec<ScopeRow>,
+    scopes: ScopeTable,
+    more_scopes: Vec<ScopeTable>,
     reasons: Vec<String>,
     not_looked_at: Vec<String>,
     would_change: &'static str,
     unknown: String,
     timeline: Vec<Entry>,
+    more_timeline: Vec<TimelinePart>,
     revisions: Vec<Revision>,
+    older_revisions: Vec<Revision>,
     export: String,
+}
+
+/// Rows of countries in the first table of the extent, and lines of countries in the first timeline.
+const COUNTRIES_SHOWN: usize = 9;
+const COUNTRY_LINES_SHOWN: usize = 40;
+/// Waves that are numbered; of more, the highest.
+const WAVES_SHOWN: usize = 8;
+/// Judgements that are not folded away.
+const REVISIONS_SHOWN: usize = 4;
+
+struct WaveRow {
+    peak: String,
+    peak_at: String,
+    from: String,
+    to: Option<String>,
+}
+
+/// Timeline lines of one kind of place.
+struct TimelinePart {
+    id: &'static str,
+    title: &'static str,
+    entries: Vec<Entry>,
 }
 
 struct Entry {
@@ -95,15 +124,23 @@ pub(crate) fn page(
     let names = view.names();
     let state = verdict.map_or(incident.state, |verdict| verdict.state);
     let whole = incident.scopes.first();
-    let waves = whole.map_or(&[][..], |scope| &scope.waves);
+    let (waves, waves_left_out) = highest(whole.map_or(&[][..], |scope| &scope.waves));
     let end = incident.ended_at.map(UtcTime::minute);
-    let drawing = Marks { shade: Some((incident.opened_at.minute(), end)), waves };
+    let drawing = Marks {
+        shade: Some((incident.opened_at.minute(), end)),
+        waves: if waves.len() > 1 { &waves } else { &[] },
+    };
     let chart_title = chart_title(view, incident);
     let heading = format!(
         "{} on {}",
         if state == State::Ended { "problems" } else { state_words(state) },
         view.zone.date(incident.opened_at)
     );
+    let (scopes, more_scopes) = extent(view, &incident.scopes);
+    let (timeline, more_timeline) = timeline(view, &incident.timeline);
+    let mut revisions: Vec<Revision> =
+        incident.verdicts.iter().rev().map(|verdict| revision(view, &name, verdict)).collect();
+    let older_revisions = revisions.split_off(REVISIONS_SHOWN.min(revisions.len()));
     render(&IncidentPage {
         shell: view.shell(&format!("{}: {heading} - {}", service.name, view.site.options.title), &name),
         service: service.name.clone(),
@@ -115,6 +152,12 @@ pub(crate) fn page(
             .map_or_else(|| "No judgement has been published yet.".to_owned(), |v| sentence(v, names)),
         confidence: verdict.map_or("weak", |verdict| confidence_words(verdict.confidence)),
         revision: verdict.map_or(0, |verdict| verdict.revision),
+        paper: verdict.map(|verdict| {
+            let base = &view.site.options.base_path;
+            let (revision, at, hash) = (verdict.revision, verdict.as_of, &verdict.hash);
+            format!("{base}/i/{name}?at={at} · revision {revision} · content hash {hash}")
+        }),
+        judged: verdict.map(|verdict| view.time(verdict.as_of)),
         frozen: frozen.and(verdict).map(|verdict| view.time(verdict.as_of)),
         current: view.link(&format!("/i/{name}")),
         held: incident.held.clone(),
@@ -124,31 +167,16 @@ pub(crate) fn page(
         lasted: duration(
             incident.ended_at.unwrap_or(view.snapshot.at).millis_since(incident.opened_at) / 1000,
         ),
-        onset: whole.map_or_else(String::new, |scope| {
-            format!(
-                "{} and {}",
-                view.time(scope.onset.earliest.start()),
-                view.time(scope.onset.latest.start())
-            )
-        }),
+        onset: whole.map_or_else(String::new, |scope| onset(view, &scope.onset)),
         peak: whole.map_or_else(String::new, |scope| thousands(scope.peak.into())),
         peak_at: whole.map_or_else(String::new, |scope| view.time(scope.peak_at.end())),
         chart: chart::draw(&incident.chart, &drawing, &view.zone, &chart_title),
         chart_title,
-        waves: waves
-            .iter()
-            .map(|wave| {
-                let end = wave.end.map_or_else(|| "now".to_owned(), |end| view.time(end.end()));
-                format!(
-                    "{} to {end}: most {} sources in 15 min at {}",
-                    view.time(wave.start.start()),
-                    thousands(wave.peak.into()),
-                    view.time(wave.peak_at.end())
-                )
-            })
-            .collect(),
+        waves: waves.iter().map(|wave| wave_row(view, wave)).collect(),
+        waves_left_out,
         rows: chart::rows(&incident.chart, &view.zone),
-        scopes: incident.scopes.iter().map(|scope| view.scope_row(scope)).collect(),
+        scopes,
+        more_scopes,
         reasons: verdict.map_or_else(Vec::new, |verdict| {
             verdict.reasons.iter().map(|reason| marks::capital(&explain(reason, names))).collect()
         }),
@@ -157,23 +185,110 @@ pub(crate) fn page(
         }),
         would_change: verdict.map_or("", would_change),
         unknown: unknown(),
-        timeline: incident.timeline.iter().map(|entry| timeline_entry(view, entry)).collect(),
-        revisions: incident
-            .verdicts
-            .iter()
-            .rev()
-            .map(|verdict| Revision {
-                number: verdict.revision,
-                href: at_link(view, &name, verdict.as_of),
-                at: view.time(verdict.as_of),
-                mark: marks::mark(verdict.state),
-                ruleset: verdict.ruleset,
-                policy: verdict.policy.chars().take(12).collect(),
-                hash: verdict.hash.chars().take(64).collect(),
-            })
-            .collect(),
+        timeline,
+        more_timeline,
+        revisions,
+        older_revisions,
         export: format!("{}/i/{name}", view.site.options.base_path),
     })
+}
+
+fn revision(view: &View, name: &str, verdict: &Verdict) -> Revision {
+    Revision {
+        number: verdict.revision,
+        href: at_link(view, name, verdict.as_of),
+        at: view.time(verdict.as_of),
+        mark: marks::mark(verdict.state),
+        ruleset: verdict.ruleset,
+        policy: verdict.policy.chars().take(12).collect(),
+        hash: verdict.hash.chars().take(64).collect(),
+    }
+}
+
+fn onset(view: &View, onset: &Onset) -> String {
+    let (earliest, latest) = (onset.earliest.start(), onset.latest.start());
+    if earliest == latest {
+        format!("about {}", view.time(earliest))
+    } else {
+        format!("between {} and {}", view.time(earliest), view.time(latest))
+    }
+}
+
+/// The highest waves, in the order in which they came, and how many are left out.
+fn highest(waves: &[Wave]) -> (Vec<Wave>, usize) {
+    let mut chosen = waves.to_vec();
+    chosen.sort_by_key(|wave| std::cmp::Reverse(wave.peak));
+    chosen.truncate(WAVES_SHOWN);
+    chosen.sort_by_key(|wave| wave.start);
+    let left_out = waves.len() - chosen.len();
+    (chosen, left_out)
+}
+
+fn wave_row(view: &View, wave: &Wave) -> WaveRow {
+    WaveRow {
+        peak: thousands(wave.peak.into()),
+        peak_at: view.time(wave.peak_at.end()),
+        from: view.time(wave.start.start()),
+        to: wave.end.map(|end| view.time(end.end())),
+    }
+}
+
+/// Kinds of parts beside the service as a whole: an anchor, a title, and which parts they are.
+type PartKind = (&'static str, &'static str, fn(&Facet) -> bool);
+const PART_KINDS: [PartKind; 4] = [
+    ("countries", "Countries", |facet| matches!(facet, Facet::Country(_))),
+    ("regions", "Regions", |facet| matches!(facet, Facet::Region(_))),
+    ("cities", "Cities", |facet| matches!(facet, Facet::City(_))),
+    ("networks", "Networks", |facet| matches!(facet, Facet::Network(_))),
+];
+
+/// The service as a whole with the countries hit worst, and everything else by kind.
+fn extent(view: &View, scopes: &[ScopeView]) -> (ScopeTable, Vec<ScopeTable>) {
+    let mut first: Vec<_> =
+        scopes.iter().filter(|scope| scope.facet == Facet::All).map(|scope| view.scope_row(scope)).collect();
+    let mut more = Vec::new();
+    for (id, title, is_of_kind) in PART_KINDS {
+        let mut rows: Vec<_> = scopes.iter().filter(|scope| is_of_kind(&scope.facet)).collect();
+        let mut title = title;
+        if id == "countries" {
+            let rest = rows.split_off(COUNTRIES_SHOWN.min(rows.len()));
+            first.extend(rows.iter().map(|scope| view.scope_row(scope)));
+            (rows, title) = (rest, "More countries");
+        }
+        if !rows.is_empty() {
+            let rows = rows.iter().map(|scope| view.scope_row(scope)).collect();
+            more.push(ScopeTable { id, title, rows });
+        }
+    }
+    (ScopeTable { id: "extent", title: "Extent", rows: first }, more)
+}
+
+/// What happened to the service as a whole and to countries, and the rest by kind.
+fn timeline(view: &View, entries: &[TimelineEntry]) -> (Vec<Entry>, Vec<TimelinePart>) {
+    let of_kind = |is_of_kind: fn(&Facet) -> bool| {
+        entries.iter().filter(move |entry| !is_by_operator(entry) && is_of_kind(&entry.facet))
+    };
+    let [(_, _, is_country), ..] = PART_KINDS;
+    let countries_fit = of_kind(is_country).count() <= COUNTRY_LINES_SHOWN;
+    let is_first = |entry: &&TimelineEntry| {
+        is_by_operator(entry) || entry.facet == Facet::All || (countries_fit && is_country(&entry.facet))
+    };
+    let first = entries.iter().filter(is_first).map(|entry| timeline_entry(view, entry)).collect();
+    let more = PART_KINDS
+        .into_iter()
+        .skip(usize::from(countries_fit))
+        .map(|(id, title, is_of_kind)| TimelinePart {
+            id,
+            title,
+            entries: of_kind(is_of_kind).map(|entry| timeline_entry(view, entry)).collect(),
+        })
+        .filter(|part| !part.entries.is_empty())
+        .collect();
+    (first, more)
+}
+
+fn is_by_operator(entry: &TimelineEntry) -> bool {
+    matches!(entry.change, Change::Operator(_))
 }
 
 fn at_link(view: &View, name: &str, at: UtcTime) -> String {
@@ -188,16 +303,14 @@ fn chart_title(view: &View, incident: &IncidentView) -> String {
         Some((count, at, usual)) => {
             let times =
                 multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
-            format!(
-                "Most {} sources in {minutes} min at {}{times}",
-                thousands(count.into()),
-                view.zone.clock(at)
-            )
+            let at = view.zone.clock_and_utc(at);
+            let reports = counted(count.into(), "report", "reports");
+            format!("At most {reports} in {minutes} min, at {at}{times}")
         }
     }
 }
 
-fn timeline_entry(view: &View, entry: &brownout_core::snapshot::TimelineEntry) -> Entry {
+fn timeline_entry(view: &View, entry: &TimelineEntry) -> Entry {
     let (class, glyph, words) = match &entry.change {
         Change::Possible => ("", marks::glyph(State::Possible), "possible problems".to_owned()),
         Change::Confirmed => ("", marks::glyph(State::Confirmed), "problems detected".to_owned()),
@@ -208,7 +321,8 @@ fn timeline_entry(view: &View, entry: &brownout_core::snapshot::TimelineEntry) -
     let figures = if class == "operator" {
         String::new()
     } else {
-        format!("{} sources in 15 min, usual {}", thousands(entry.observed.into()), expected(entry.expected))
+        let reports = counted(entry.observed.into(), "report", "reports");
+        format!("{reports} in 15 min, usual {}", expected(entry.expected))
     };
     Entry { class, glyph, at: view.time(entry.at), place: view.facet_name(entry.facet), words, figures }
 }
@@ -256,7 +370,7 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
     let stamp = |at: Option<UtcTime>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
     let _ = writeln!(
         out,
-        "- Possible: {}\n- Detected: {}\n- Ended: {}\n\n## Extent\n\n| Where | State | Since | Most sources in 15 min | At |\n|---|---|---|---:|---|",
+        "- Possible: {}\n- Detected: {}\n- Ended: {}\n\n## Extent\n\n| Where | State | Since | Most reports in 15 min | At |\n|---|---|---|---:|---|",
         incident.opened_at,
         stamp(incident.confirmed_at),
         stamp(incident.ended_at)
@@ -283,7 +397,7 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
         };
         let _ = writeln!(
             out,
-            "- {} {}: {words} ({} sources in 15 min, usual {})",
+            "- {} {}: {words} ({} reports in 15 min, usual {})",
             entry.at,
             plain(&view.facet_name(entry.facet)),
             entry.observed,

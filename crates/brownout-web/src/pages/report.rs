@@ -7,7 +7,7 @@ use super::{render, world};
 use crate::respond::Failure;
 use crate::site::WebState;
 use crate::view::{Shell, View};
-use crate::zone::{Zone, duration, thousands};
+use crate::zone::{Zone, counted, duration};
 
 #[derive(Template)]
 #[template(path = "report_choose.html")]
@@ -152,7 +152,7 @@ pub fn render_report_done(state: &WebState, service: &Service, in_full: bool) ->
         "So many reports come in now that one without your browser’s short check counts less.".to_owned()
     });
     if observed > 0 {
-        lines.push(format!("Sources in the 15 min before: {}.", thousands(observed.into())));
+        lines.push(format!("{} in the last 15 min.", counted(observed.into(), "report", "reports")));
     }
     answer(&view, service, "Thank you", "calm", lines)
 }

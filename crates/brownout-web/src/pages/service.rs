@@ -3,18 +3,19 @@
 use askama::Template;
 use brownout_core::model::{Facet, Service};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
-use brownout_core::verdict::{confidence_words, explain, limits, sentence, would_change};
+use brownout_core::verdict::{confidence_words, explain, headline, limits, would_change};
 
 use super::{render, unknown, world};
 use crate::chart::{self, Marks, Row};
 use crate::map::{self, STEPS, Spot};
 use crate::marks;
 use crate::respond::Failure;
-use crate::view::{IncidentRow, PlaceRow, Shell, View, rate_words};
-use crate::zone::{expected, multiple, thousands};
+use crate::view::{IncidentRow, PlaceTable, Shell, View, rate_words};
+use crate::zone::{counted, expected, multiple, thousands, usual_words};
 
-/// Rows of each table of places.
-const PLACES_MAX: usize = 12;
+/// Rows of each table of places that are shown, and that are there at all.
+const PLACES_SHOWN: usize = 5;
+const PLACES_MAX: usize = 20;
 
 #[derive(Template)]
 #[template(path = "service.html")]
@@ -28,9 +29,12 @@ struct ServicePage {
     /// Nothing was collected in the newest interval: a count of zero would be a lie.
     silent: bool,
     observed: String,
+    one: bool,
     usual: String,
     band: String,
     since: Option<String>,
+    lasted: String,
+    judged: String,
     confidence: &'static str,
     learning: bool,
     last_report: String,
@@ -49,10 +53,7 @@ struct ServicePage {
     map: String,
     map_base: String,
     legend: Vec<&'static str>,
-    countries: Vec<PlaceRow>,
-    regions: Vec<PlaceRow>,
-    cities: Vec<PlaceRow>,
-    networks: Vec<PlaceRow>,
+    tables: Vec<PlaceTable>,
     page_views: String,
     channels: Vec<(String, String)>,
     incidents: Vec<IncidentRow>,
@@ -73,7 +74,6 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
     let chart_title = chart_title(view, status);
     let shade = status.since.filter(|_| matches!(status.state, State::Possible | State::Confirmed));
     let drawing = Marks { shade: shade.map(|since| (since.minute(), None)), waves: &[] };
-    let places = |list: &[PlaceView]| list.iter().take(PLACES_MAX).map(|one| view.place_row(one)).collect();
     let incident = status.incident.and_then(|id| view.incident_name(id));
     let kinds_total: u64 = status.kinds.iter().map(|(_, count)| u64::from(*count)).sum();
     render(&ServicePage {
@@ -82,12 +82,15 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         category: service.category.label(),
         class: marks::class(status.state),
         mark: marks::mark(status.state),
-        sentence: sentence(verdict, names),
+        sentence: headline(verdict, names),
         silent: chart::silent(&status.chart),
         observed: thousands(status.observed.into()),
-        usual: expected(status.usual.median),
+        one: status.observed == 1,
+        usual: usual_words(status.usual.median),
         band: format!("{} to {}", expected(status.usual.p10), expected(status.usual.p90)),
         since: status.since.map(|at| view.time(at)),
+        lasted: status.since.map_or_else(String::new, |at| view.ago(at)),
+        judged: view.time(verdict.as_of),
         confidence: confidence_words(verdict.confidence),
         learning: status.learning,
         last_report: last_report(view, status),
@@ -114,10 +117,15 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         map: map_of(view, status),
         map_base: world::map_base(view),
         legend: STEPS.iter().map(|(_, words)| *words).collect(),
-        countries: places(&status.countries),
-        regions: places(&status.regions),
-        cities: places(&status.cities),
-        networks: places(&status.networks),
+        tables: [
+            table(view, "countries", "Countries", true, &status.countries),
+            table(view, "cities", "Cities", false, &status.cities),
+            table(view, "networks", "Networks", false, &status.networks),
+            table(view, "regions", "Regions", false, &status.regions),
+        ]
+        .into_iter()
+        .filter(|table| !table.rows.is_empty())
+        .collect(),
         page_views: thousands(status.page_views.into()),
         channels: status
             .channels
@@ -134,6 +142,12 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         // A link of the catalogue may only lead to a page, never run anything.
         status_page: service.status_page.clone().filter(|link| is_page(link)),
     })
+}
+
+fn table(view: &View, id: &'static str, title: &'static str, rates: bool, list: &[PlaceView]) -> PlaceTable {
+    let mut rows: Vec<_> = list.iter().take(PLACES_MAX).map(|one| view.place_row(one)).collect();
+    let rest = rows.split_off(PLACES_SHOWN.min(rows.len()));
+    PlaceTable { id, title, rates, rows, rest }
 }
 
 fn is_page(link: &str) -> bool {
@@ -154,7 +168,9 @@ fn chart_title(view: &View, status: &ServiceView) -> String {
         Some((count, at, usual)) => {
             let times =
                 multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
-            format!("Last 24 h: most {} in 5 min at {}{times}", thousands(count.into()), view.zone.clock(at))
+            let at = view.zone.clock_and_utc(at);
+            let reports = counted(count.into(), "report", "reports");
+            format!("Last 24 h: at most {reports} in 5 min, at {at}{times}")
         }
     }
 }
@@ -178,7 +194,7 @@ fn map_of(view: &View, status: &ServiceView) -> String {
                 country,
                 href: view.link(&format!("/c/{country}")),
                 label: format!(
-                    "{name}: {} sources, {} per million",
+                    "{name}: {} reports, {} per million",
                     thousands(place.observed.into()),
                     rate_words(rate)
                 ),

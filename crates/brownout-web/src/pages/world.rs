@@ -11,11 +11,13 @@ use super::render;
 use crate::map::{self, STEPS, Spot};
 use crate::respond::Failure;
 use crate::view::{IncidentRow, Shell, View, rate_words};
-use crate::zone::thousands;
+use crate::zone::{counted, thousands};
 use crate::{assets, chart, marks};
 
 /// Services listed on one page; the others are found by searching.
 const LISTED_MAX: usize = 400;
+/// Services up to which all categories are unfolded.
+const UNFOLDED_MAX: usize = 40;
 /// Incidents shown on the first page of each kind.
 const INCIDENTS_MAX: usize = 30;
 
@@ -47,6 +49,8 @@ struct CountryRow {
 /// The services of one category.
 pub(crate) struct Group {
     pub(crate) label: &'static str,
+    /// Not folded away: something in it is not calm, or there is little to see in all.
+    open: bool,
     pub(crate) rows: Vec<ServiceRow>,
 }
 
@@ -55,6 +59,7 @@ pub(crate) struct ServiceRow {
     pub(crate) name: String,
     href: String,
     pub(crate) report: String,
+    is_notable: bool,
     glyph: &'static str,
     word: &'static str,
     spark: String,
@@ -104,25 +109,22 @@ fn headline(ongoing: &[IncidentRow]) -> String {
 /// Says what was counted and when the last report came, so that silence can be told from calm.
 fn freshness(view: &View) -> String {
     let snapshot = &view.snapshot;
-    let watched = thousands(snapshot.services.len() as u64);
-    let sources = thousands(snapshot.totals.sources_15_minutes);
+    let watched = counted(snapshot.services.len() as u64, "service", "services");
+    let reports = counted(snapshot.totals.sources_15_minutes, "report", "reports");
     let silent = snapshot.last_report_at.is_none_or(|at| snapshot.at.millis_since(at) > 24 * 3_600_000);
     if silent {
         let last = snapshot.last_report_at.map_or_else(
             || "none has ever come in".to_owned(),
             |at| format!("the last came {} ago", view.ago(at)),
         );
-        return format!(
-            "No reports in 24 h over {watched} services ({last}). As of {}.",
-            view.time(snapshot.at)
-        );
+        return format!("No reports in 24 h on {watched} ({last}). As of {}.", view.time(snapshot.at));
     }
-    let last =
-        snapshot.last_report_at.map_or_else(String::new, |at| format!(", the last {} ago", view.ago(at)));
-    format!(
-        "{watched} services watched; {sources} sources of reports in the last 15 min{last}. As of {}.",
-        view.time(snapshot.at)
-    )
+    let last = match snapshot.last_report_at {
+        None => String::new(),
+        Some(at) if snapshot.at.millis_since(at) < 10_000 => ", the last just now".to_owned(),
+        Some(at) => format!(", the last {} ago", view.ago(at)),
+    };
+    format!("{watched} watched; {reports} in the last 15 min{last}. As of {}.", view.time(snapshot.at))
 }
 
 /// The address of the map without colours.
@@ -141,7 +143,7 @@ fn spots(view: &View) -> Vec<Spot> {
                 country: country.country,
                 href: view.link(&format!("/c/{}", country.country)),
                 label: format!(
-                    "{name}: {} sources, {} per million",
+                    "{name}: {} reports, {} per million",
                     thousands(country.observed.into()),
                     rate_words(rate)
                 ),
@@ -201,7 +203,12 @@ pub(crate) fn groups(view: &View, query: &str) -> (Vec<Group>, usize) {
     for (service, status) in found {
         by_category.entry(service.category).or_default().push(row(view, service, status));
     }
-    let group = |(category, rows): (Category, Vec<ServiceRow>)| Group { label: category.label(), rows };
+    let few = by_category.values().map(Vec::len).sum::<usize>() <= UNFOLDED_MAX;
+    let group = |(category, rows): (Category, Vec<ServiceRow>)| Group {
+        label: category.label(),
+        open: few || rows.iter().any(|row| row.is_notable),
+        rows,
+    };
     (by_category.into_iter().map(group).collect(), hidden)
 }
 
@@ -219,6 +226,7 @@ fn row(view: &View, service: &Service, status: Option<&ServiceView>) -> ServiceR
         name: service.name.clone(),
         href: view.service_link(service),
         report: view.link(&format!("/s/{}/report", service.slug)),
+        is_notable: matches!(state, State::Possible | State::Confirmed),
         glyph: marks::glyph(state),
         word: state_words(state),
         spark: status.map_or_else(String::new, |status| chart::sparkline(&status.chart)),
