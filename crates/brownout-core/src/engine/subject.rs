@@ -42,6 +42,8 @@ pub(crate) struct Recent {
     newest_hour: u32,
     last: Minute,
     touched: bool,
+    /// Hour in which the last incident here ended; 0 before the first.
+    over_hour: u32,
     pub(crate) ring: MinuteRing,
     /// Hundredths per hour; the slot of hour h is h modulo the length.
     hours: [u32; HOURS_HELD],
@@ -56,6 +58,7 @@ impl Recent {
             last: minute,
             subnets: SubnetSketch::default(),
             touched: false,
+            over_hour: 0,
         }
     }
 
@@ -84,7 +87,7 @@ impl Recent {
 
     /// The windows that end at `at`.
     pub(crate) fn windows(&self, at: UtcTime) -> Windows {
-        Windows::of(&self.ring, at, |hour| self.hour(hour))
+        Windows::of(&self.ring, at, self.over_hour, |hour| self.hour(hour))
     }
 }
 
@@ -377,6 +380,11 @@ impl Subject {
 
     /// The correlator's decisions of the tick before: what to watch, whether to learn.
     pub(crate) fn obey(&mut self, watched: BTreeSet<Facet>, freeze: Option<bool>, hour: u32) {
+        for facet in self.watched.difference(&watched) {
+            if let Some(recent) = self.series.get_mut(facet).and_then(|series| series.recent.as_mut()) {
+                recent.over_hour = hour;
+            }
+        }
         self.watched = watched;
         self.dirty = true;
         match freeze {

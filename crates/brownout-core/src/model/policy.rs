@@ -65,7 +65,7 @@ impl Default for Policy {
             subnet_sources_max: 3,
             lateness_minutes: 15,
             materialise_sources: 3,
-            learning_lag_hours: 6,
+            learning_lag_hours: 24,
             learning_half_life_days: 28,
             freeze_hours_max: 72,
             weight_without_proof_percent: 50,

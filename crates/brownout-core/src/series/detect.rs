@@ -56,9 +56,10 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// The windows of a ring that end at `at`; `hour` gives the hundredths of a whole hour. Within a minute the running minute is the last one,
+    /// The windows of a ring that end at `at`. `hour` gives the hundredths of a whole hour; the long
+    /// windows do not reach back to hour `over`, in which the last incident ended. Within a minute the running minute is the last one,
     /// counted for as long as it has lasted; at a full minute the last one is the minute before.
-    pub fn of(ring: &MinuteRing, at: UtcTime, hour: impl Fn(u32) -> u32) -> Self {
+    pub fn of(ring: &MinuteRing, at: UtcTime, over: u32, hour: impl Fn(u32) -> u32) -> Self {
         let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
         let last = if into > 0.0 { at.minute() } else { at.minute().minus(1) };
         let short = if into > 0.0 { 1.0 - into } else { 0.0 };
@@ -164,8 +165,10 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
                 && is_elevated(windows.hour(), usual(windows.minutes[HOUR]))),
     };
     for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
-        // A minute that has hardly begun says nothing about a minute.
-        if windows.minutes[index] < 0.5 * f64::from(minutes) {
+        // A minute that has hardly begun says nothing about a minute; and where reports are many the
+        // last hour says all.
+        let begun = windows.minutes[index] >= 0.5 * f64::from(minutes);
+        if !begun || (index > HOUR && windows.hour() > FEW_IN_AN_HOUR) {
             continue;
         }
         let counted = whole(windows.hundredths[index]);
@@ -230,8 +233,8 @@ mod tests {
             ring.add(Minute(minute), 100);
         }
         ring.add(Minute(115), 900);
-        assert_eq!(Windows::of(&ring, at(115, 0), |_| 0).shown(), 15);
-        let within = Windows::of(&ring, at(115, 30), |_| 0);
+        assert_eq!(Windows::of(&ring, at(115, 0), 0, |_| 0).shown(), 15);
+        let within = Windows::of(&ring, at(115, 30), 0, |_| 0);
         assert_eq!(within.shown(), 14 + 9);
         assert!((within.minutes[2] - 14.5).abs() < 1e-9);
     }
@@ -242,12 +245,12 @@ mod tests {
         for minute in 940..1000 {
             ring.add(Minute(minute), 100);
         }
-        let calm = read(&Windows::of(&ring, at(1000, 0), |_| 0), usual(60.0));
+        let calm = read(&Windows::of(&ring, at(1000, 0), 0, |_| 0), usual(60.0));
         assert!(calm.ln_per_year > 0.0 && !calm.elevated);
         for minute in 1000..1005 {
             ring.add(Minute(minute), 4000);
         }
-        let surge = read(&Windows::of(&ring, at(1005, 0), |_| 0), usual(60.0));
+        let surge = read(&Windows::of(&ring, at(1005, 0), 0, |_| 0), usual(60.0));
         assert!(surge.exceeds(Budget { ln_per_year: log(0.01), sources_min: 8 }), "{surge:?}");
         assert!(surge.recurrence_years() > 100.0 && surge.elevated);
         let onset = onset(&ring, at(1005, 0), usual(60.0));
@@ -259,7 +262,7 @@ mod tests {
     fn three_reports_out_of_nowhere_are_below_the_floor() {
         let mut ring = MinuteRing::new(Minute(1000));
         ring.add(Minute(999), 300);
-        let reading = read(&Windows::of(&ring, at(1000, 0), |_| 0), usual(0.01));
+        let reading = read(&Windows::of(&ring, at(1000, 0), 0, |_| 0), usual(0.01));
         assert!(!reading.exceeds(Budget { ln_per_year: 0.0, sources_min: 8 }));
     }
 }

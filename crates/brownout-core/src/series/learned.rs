@@ -72,13 +72,16 @@ impl Learned {
     /// Size k of the noise of an hour, given the size that would be assumed without data.
     ///
     /// The moment estimate Σ w ((y − m)² − y) / Σ w m² of 1/k has a standard deviation of about
-    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's. One of it is added, so
-    /// that a sparse series is not taken for a quiet one by luck.
+    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's. A series is taken for
+    /// quieter than the prior only as far as it is so beyond that doubt, so that a sparse one is not
+    /// by luck.
     pub fn noise_size(&self, prior: f64, level: f64) -> f64 {
         let weight = NOISE_PRIOR_HOURS * level * level;
         let base = f64::from(self.noise_base);
-        let excess = weight / prior + f64::from(self.noise) + sqrt(2.0 * base);
-        (1.0 / (excess / (weight + base).max(1e-12)).max(1e-9)).clamp(0.5, 200.0)
+        let total = (weight + base).max(1e-12);
+        let estimate = (weight / prior + f64::from(self.noise)) / total;
+        let cautious = (estimate + sqrt(2.0 * base) / total).min(1.0 / prior);
+        (1.0 / estimate.max(cautious).max(1e-9)).clamp(0.5, 200.0)
     }
 
     /// The noise's size when there is no parent to ask.
