@@ -74,6 +74,8 @@ pub(crate) struct Incident {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Correlator {
     open: IndexMap<ServiceId, Incident, FxBuildHasher>,
+    /// Ended a short while ago: a new departure goes on with them.
+    cooling: IndexMap<ServiceId, Incident, FxBuildHasher>,
     ended: Vec<Arc<IncidentView>>,
     asked: Vec<OperatorAction>,
 }
@@ -114,9 +116,14 @@ impl Correlator {
                 continue;
             }
             let mut opened = false;
+            let (cooling, ended) = (&mut self.cooling, &mut self.ended);
             let incident = self.open.entry(look.service).or_insert_with(|| {
                 opened = true;
-                Incident::new(look.service, now.at)
+                let again = cooling.shift_remove(&look.service).filter(|last| last.ended_within(now));
+                if let Some(again) = &again {
+                    ended.retain(|view| view.id != again.id);
+                }
+                again.unwrap_or_else(|| Incident::new(look.service, now.at))
             });
             let before = incident.watched();
             let mut changed = incident.obey(&asked, now.at, look);
@@ -134,8 +141,10 @@ impl Correlator {
             }
             if over && let Some(incident) = self.open.shift_remove(&look.service) {
                 self.ended.insert(0, Arc::new(incident.view()));
+                self.cooling.insert(look.service, incident);
             }
         }
+        self.cooling.retain(|_, incident| incident.ended_within(now));
         let horizon = now.at.plus_seconds(-ENDED_DAYS * 86_400);
         self.ended.retain(|view| view.ended_at.is_none_or(|ended| ended >= horizon));
         self.ended.truncate(ENDED_MAX);
@@ -210,6 +219,16 @@ impl Incident {
 
     pub(crate) fn changes(&self) -> u64 {
         self.changes
+    }
+
+    fn ended_at(&self) -> Option<UtcTime> {
+        self.scopes.values().filter_map(ScopeTrack::ended_at).max()
+    }
+
+    /// Whether it ended so lately that a new departure is another wave of it.
+    fn ended_within(&self, now: Circumstances<'_>) -> bool {
+        let pause = i64::from(now.policy.same_incident_minutes) * 60_000;
+        self.ended_at().is_none_or(|ended| now.at.millis_since(ended) <= pause)
     }
 
     fn is_over(&self) -> bool {

@@ -44,6 +44,8 @@ pub struct ScopeTrack {
     pub facet: Facet,
     state: State,
     since: UtcTime,
+    /// When the running stretch became possible; later than `since` once it ended and came back.
+    opened_at: UtcTime,
     confirmed_at: Option<UtcTime>,
     ended_at: Option<UtcTime>,
     last_elevated_at: UtcTime,
@@ -64,6 +66,7 @@ impl ScopeTrack {
             facet,
             state: State::Possible,
             since: at,
+            opened_at: at,
             confirmed_at: None,
             ended_at: None,
             last_elevated_at: at,
@@ -88,8 +91,8 @@ impl ScopeTrack {
         match self.state {
             State::Ended if look.departs => {
                 self.state = State::Possible;
-                self.since = at;
-                self.confirmed_at = None;
+                self.opened_at = at;
+                self.last_elevated_at = at;
                 self.ended_at = None;
                 steps.push(Step::Possible);
             }
@@ -99,7 +102,7 @@ impl ScopeTrack {
             }
             State::Possible if self.is_confirmed_by(at, look, policy) => {
                 self.state = State::Confirmed;
-                self.confirmed_at = Some(at);
+                self.confirmed_at.get_or_insert(at);
                 self.recurrence_years = self.recurrence_years.max(look.reading.recurrence_years());
                 steps.push(Step::Confirmed);
             }
@@ -138,7 +141,7 @@ impl ScopeTrack {
 
     /// Many sources soon, or fewer after longer: evidence and sufficient duration.
     fn is_confirmed_by(&self, at: UtcTime, look: &Look, policy: &Policy) -> bool {
-        let lasted = |minutes: u32| at.millis_since(self.since) >= i64::from(minutes) * 60_000;
+        let lasted = |minutes: u32| at.millis_since(self.opened_at) >= i64::from(minutes) * 60_000;
         let many =
             look.reading.observed >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
         let few = look.reading.observed_longest >= policy.detected_few_sources_min
@@ -159,6 +162,11 @@ impl ScopeTrack {
     /// When it became possible.
     pub fn since(&self) -> UtcTime {
         self.since
+    }
+
+    /// When it ended; `None` while it is open.
+    pub fn ended_at(&self) -> Option<UtcTime> {
+        self.ended_at
     }
 
     /// Sources in the 15 minutes up to the last look.

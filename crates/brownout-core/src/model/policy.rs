@@ -30,6 +30,8 @@ pub struct Policy {
     pub detected_few_minutes: u32,
     /// Minutes without a departure after which an incident has ended.
     pub quiet_minutes: u32,
+    /// A departure within this many minutes after an incident ended is another wave of it.
+    pub same_incident_minutes: u32,
     /// A source that reports the same service again within this many minutes of its last report
     /// is a repeat and is not counted.
     pub repeat_minutes: u32,
@@ -61,6 +63,7 @@ impl Default for Policy {
             detected_few_sources_min: 30,
             detected_few_minutes: 30,
             quiet_minutes: 30,
+            same_incident_minutes: 180,
             repeat_minutes: 60,
             subnet_sources_max: 3,
             lateness_minutes: 15,
@@ -86,6 +89,7 @@ impl Policy {
             ("detected_few_sources_min", (1..=1_000_000).contains(&self.detected_few_sources_min)),
             ("detected_few_minutes", self.detected_few_minutes <= 1440),
             ("quiet_minutes", (5..=1440).contains(&self.quiet_minutes)),
+            ("same_incident_minutes", self.same_incident_minutes <= 1440),
             ("repeat_minutes", (1..=240).contains(&self.repeat_minutes)),
             ("subnet_sources_max", (1..=1_000_000).contains(&self.subnet_sources_max)),
             ("lateness_minutes", (1..=30).contains(&self.lateness_minutes)),
