@@ -25,6 +25,9 @@ fn a_quick_benchmark_measures_everything() {
         "active series in the program",
     ] {
         let line = paper.lines().find(|line| line.starts_with('|') && line.contains(figure));
-        assert!(line.is_some_and(|line| line.chars().any(|char| ('1'..='9').contains(&char))), "{figure}\n{paper}");
+        assert!(
+            line.is_some_and(|line| line.chars().any(|char| ('1'..='9').contains(&char))),
+            "{figure}\n{paper}"
+        );
     }
 }
