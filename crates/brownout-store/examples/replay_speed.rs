@@ -34,7 +34,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let seconds = begun.elapsed().as_secs_f64();
         let nanos = seconds / records as f64 * 1e9;
-        println!("engine {with_engine}: {records} records, {nanos:.0} ns each, {ticks:.2} s of {seconds:.2} s in ticks");
+        println!(
+            "engine {with_engine}: {records} records, {nanos:.0} ns each, {ticks:.2} s of {seconds:.2} s in ticks"
+        );
     }
     Ok(())
 }
