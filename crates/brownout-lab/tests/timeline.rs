@@ -144,6 +144,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         last_report_at: None,
     };
     Snapshot {
+        channels: Vec::new(),
         serial,
         at: at(time),
         seq: Seq(serial),

@@ -147,7 +147,8 @@ impl Partner {
         let at = format!("{}Z", &at[..19]);
         let load = |seed| Load { seed, bodies: 4, lines_per_body: LINES, services: &SERVICES, at: &at };
         let partner = |number: u64| Partner {
-            bodies: bodies(load(seed + number)).into_iter().map(|body| Body::of(&body)).collect(),
+            // Seeds count on, so they begin far from each other.
+            bodies: bodies(load((seed + number) << 32)).into_iter().map(|body| Body::of(&body)).collect(),
             sent: 0,
             left: count,
         };

@@ -171,7 +171,7 @@ fn in_program(settings: &Settings, paper: &mut Paper) -> io::Result<()> {
     for id in 0..settings.services {
         let _ = writeln!(
             text,
-            "[[service]]\nslug = \"bench-{id}\"\nname = \"Bench {id}\"\ncategory = \"social\"\n"
+            "[[service]]\nslug = \"bench-{id}\"\nname = \"Bench {id}\"\ncategory = \"social\"\ntargets = [\"bench-{id}.example\"]\n"
         );
     }
     std::fs::write(&catalogue, text)?;

@@ -182,6 +182,7 @@ impl Instance {
             counters: counters.clone(),
             page_views: setup.page_views,
             rebuild: worker::Rebuild { checkpoints: parts.checkpoints_again },
+            flush: Duration::ZERO,
         };
         // Live pages know all services from the first moment; a virtual clock has yet to begin.
         worker.begin_live();
