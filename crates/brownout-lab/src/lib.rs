@@ -2,12 +2,15 @@
 //! that come out, and readers of other people's data.
 //!
 //! Nothing here has a clock or a socket: a [`Player`] hands out what would have been sent and when,
-//! and the caller sends it through the same intake as everybody else's reports.
+//! and the caller sends it through the same intake as everybody else's reports. Only the feature
+//! `lab`, which drives the real program as a process, has both.
 
 #![forbid(unsafe_code)]
 
 pub mod curve;
 pub mod import;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod load;
 mod player;
 pub mod rng;

@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use axum::extract::ConnectInfo;
 use axum::http::{Method, StatusCode};
 use brownout_core::model::{
-    Catalogue, Category, ChannelId, City, CityId, Country, Evidence, Geography, Policy, ProblemKind, Region,
-    Report, Seq, Service, ServiceId, Weight,
+    Asn, Catalogue, Category, ChannelId, City, CityId, Country, Evidence, Geography, Place, Policy,
+    ProblemKind, Region, Report, Seq, Service, ServiceId, Weight,
 };
 use http_body_util::BodyExt;
 use proptest::prelude::*;
@@ -305,7 +305,8 @@ async fn every_refusal_of_a_report_has_its_reason() {
     stand.refused(text(fine).header("idempotency-key", &key), 400, Reason::BadIdempotencyKey).await;
     for (refusal, status, reason) in [
         (Refusal::Overloaded { retry_after: Duration::from_secs(3) }, 503, Reason::Overloaded),
-        (Refusal::StorageFull, 507, Reason::StorageFull),
+        (Refusal::StorageFull, 503, Reason::StorageFull),
+        (Refusal::StorageFailed, 503, Reason::StorageFailed),
         (Refusal::ReadOnly, 503, Reason::StorageReadOnly),
         (Refusal::ShuttingDown, 503, Reason::ShuttingDown),
     ] {
@@ -438,7 +439,7 @@ async fn the_proof_decides_the_weight_while_it_is_asked_for() {
     let proof = proof::tests::solve(&serde_json::from_value(answer).unwrap());
     let text = format!(r#"{{"service":"x","kind":"login","proof":"{proof}"}}"#);
     stand.sink.refuse(Some(Refusal::StorageFull));
-    stand.refused(report(text.clone()), 507, Reason::StorageFull).await;
+    stand.refused(report(text.clone()), 503, Reason::StorageFull).await;
     stand.sink.refuse(None);
     assert_eq!(
         stand.ask(report(text.clone())).await.json()["weight_percent"],
