@@ -31,7 +31,7 @@ use crate::rng::Rng;
 /// What is to be played.
 #[derive(Clone, Debug)]
 pub struct Chaos {
-    /// How many rounds.
+    /// How many rounds end by SIGKILL. After every fourth comes one that ends by SIGTERM.
     pub rounds: u32,
     /// The same seed gives the same moments; what meets them depends on the machine.
     pub seed: u64,
@@ -117,7 +117,8 @@ pub fn play(chaos: &Chaos, mut tell: impl FnMut(&str)) -> Result<Figures, String
     let mut rng = Rng::new(chaos.seed, 0);
     let mut figures = Figures::default();
     let mut load = Load::new(token);
-    for round in 0..chaos.rounds {
+    let mut round = 0;
+    while figures.killed < chaos.rounds {
         let (rounds, seed) = (round + 1, chaos.seed);
         let broken = |what: String| format!("round {rounds}, seed {seed}: {what}");
         figures.without_database += u32::from(lose_something(&plan, round).map_err(broken)?);
@@ -152,6 +153,7 @@ pub fn play(chaos: &Chaos, mut tell: impl FnMut(&str)) -> Result<Figures, String
             if gracefully { "stopped" } else { "killed" },
             figures.records,
         ));
+        round += 1;
     }
     Ok(figures)
 }

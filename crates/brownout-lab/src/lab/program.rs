@@ -27,6 +27,8 @@ pub struct Plan {
     pub data: PathBuf,
     /// Where its configuration is written.
     pub config: PathBuf,
+    /// Lines of the configuration's section `[listen]` after its address.
+    pub listen: String,
     /// More of the configuration, whole sections.
     pub sections: String,
     /// Variables of its environment.
@@ -53,6 +55,7 @@ impl Plan {
             program: program.to_owned(),
             data: folder.join("data"),
             config: folder.join("lab.toml"),
+            listen: String::new(),
             sections: "[proxies]\ntrusted = [\"127.0.0.0/8\"]\n\n[intake]\nsource_per_minute = 100000\n\
                 source_burst = 100000\nsubnet_per_minute = 10000000\nsubnet_burst = 10000000\n\
                 proof_of_work = \"off\"\n"
@@ -68,8 +71,10 @@ impl Plan {
     /// When it ends or says nothing; with what it said.
     pub fn start(&self) -> io::Result<Program> {
         let data = toml_text(&self.data);
-        let text =
-            format!("[data]\nfolder = {data}\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n{}", self.sections);
+        let text = format!(
+            "[data]\nfolder = {data}\n\n[listen]\naddress = \"127.0.0.1:0\"\n{}\n{}",
+            self.listen, self.sections
+        );
         fs::write(&self.config, text)?;
         let mut words = self.inside.iter().map(OsString::from).collect::<Vec<_>>();
         words.extend([self.program.clone().into(), "serve".into(), "--config".into()]);

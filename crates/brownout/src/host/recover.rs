@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brownout_core::effect::Effect;
+use brownout_core::effect::{Derived, Effect};
 use brownout_core::engine::{ENGINE_VERSION, Engine};
 use brownout_core::model::{Evidence, Seq, UtcTime};
 use brownout_store::embedded::{
@@ -80,6 +80,10 @@ pub(super) fn engine_at_end(
         }
         Ok(())
     })?;
+    if let Some(derived) = derived {
+        // A checkpoint after the last row that was derived can be used at the next start, too.
+        derived.apply(engine.seq(), &Derived::default())?;
+    }
     if records > 0 {
         tracing::info!(records, from = from.0, "replayed the log");
     }

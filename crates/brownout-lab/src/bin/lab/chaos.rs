@@ -12,6 +12,8 @@ use brownout_lab::lab::chaos::{Chaos, play};
 pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let mut chaos = Chaos::new(beside("brownout"), std::env::temp_dir().join("brownout-chaos"));
     chaos.rounds = 50;
+    // Some minutes in all, so that roll-ups are among what is compared.
+    chaos.load.1 = std::time::Duration::from_secs(4);
     while let Some(name) = arguments.next() {
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{name}: {value} is no number"));
