@@ -193,7 +193,7 @@ fn lose_something(plan: &Plan, round: u32) -> Result<bool, String> {
     for name in ["brownout.sqlite", "brownout.sqlite-wal", "brownout.sqlite-shm"] {
         let _ = fs::remove_file(plan.data.join(name));
     }
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let folder = plan.data.join("checkpoints");
         fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }

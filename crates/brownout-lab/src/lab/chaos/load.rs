@@ -99,7 +99,7 @@ fn batch(connection: &mut Connection, token: &str, first: u32) -> Option<Acknowl
     let mut body = String::new();
     for number in first..first + LINES {
         // A quarter is older, so that there are counts for roll-ups soon.
-        let age = if number % 4 == 0 { number.wrapping_mul(7919) % AGE_MILLIS_MAX } else { 0 };
+        let age = if number.is_multiple_of(4) { number.wrapping_mul(7919) % AGE_MILLIS_MAX } else { 0 };
         let at = UtcTime::from_millis(now - i64::from(age));
         let (service, kind) = (service_of(number), kind_of(number).slug());
         body.push_str(&format!(
