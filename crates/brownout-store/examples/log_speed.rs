@@ -49,10 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         store.log.append(now, &group)?;
     }
     rate("durable, 8 batches of 1,000 a flush", 2_000_000, "reports", started);
-    let mut encoded = vec![encoded; 8];
+    let mut encoded = vec![(now, encoded); 8];
     let started = Instant::now();
     for _ in 0..250 {
-        store.log.append_encoded(now, &mut encoded)?;
+        store.log.append_encoded(&mut encoded)?;
     }
     rate("the same, encoded elsewhere", 2_000_000, "reports", started);
     let singles: Vec<Vec<Evidence>> = batch.iter().take(64).map(|one| vec![one.clone()]).collect();

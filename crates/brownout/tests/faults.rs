@@ -1,6 +1,9 @@
 //! Disks that are full or cannot be written, files that are damaged or gone, and clocks that go
 //! back: the real program stays up, says what is wrong, and loses nothing that it acknowledged.
 
+// What helps a test prints as tests do.
+#![allow(clippy::print_stdout)]
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

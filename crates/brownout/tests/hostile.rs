@@ -1,5 +1,8 @@
 //! What strangers send: the real listener on loopback takes it, refuses it, and is none the worse.
 
+// What helps a test prints as tests do.
+#![allow(clippy::print_stdout)]
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;

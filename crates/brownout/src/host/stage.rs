@@ -70,7 +70,7 @@ impl Stage {
             }
             Err(problem) => {
                 self.refused.0 += u64::from(step.lines);
-                self.refused.1.get_or_insert_with(|| problem.detail);
+                self.refused.1.get_or_insert(problem.detail);
             }
         }
         lane::advance(&mut self.engine, step.clock, &evidence, |engine, at, own| {
