@@ -423,7 +423,7 @@ async fn of_twin_requests_the_second_waits_and_a_refused_one_may_come_again() {
     *stand.sink.delay.lock().unwrap() = Duration::from_millis(50);
     let keyed = || report(r#"{"service":"x","kind":"login"}"#).header("idempotency-key", "k1");
     stand.sink.refuse(Some(Refusal::StorageFull));
-    assert_eq!(stand.ask(keyed()).await.status, StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!(stand.ask(keyed()).await.status, StatusCode::SERVICE_UNAVAILABLE);
     stand.sink.refuse(None);
     let (first, second) = tokio::join!(stand.ask(keyed()), stand.ask(keyed()));
     assert_eq!(first.body, second.body);
