@@ -11,6 +11,8 @@
 pub mod bench;
 pub mod curve;
 pub mod import;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod load;
 mod player;
 pub mod rng;

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         store.log.append(now, &group)?;
     }
     rate("durable, 8 batches of 1,000 a flush", 2_000_000, "reports", started);
-    let mut encoded: Vec<_> = vec![encoded; 8].into_iter().map(|batch| (now, batch)).collect();
+    let mut encoded = vec![(now, encoded); 8];
     let started = Instant::now();
     for _ in 0..250 {
         store.log.append_encoded(&mut encoded)?;

@@ -79,10 +79,9 @@ impl Windows {
         let last = at.plus_millis(-1).minute().hour();
         let into = 60.0 - (Minute((last + 1) * 60).start().millis_since(at) as f64 / 60_000.0);
         for (index, &length) in WINDOWS_MINUTES.iter().enumerate().skip(HOUR + 1) {
-            let hours = length / 60;
-            windows.hundredths[index] =
-                (0..hours.min(last + 1)).map(|back| u64::from(hour(last - back))).sum();
-            windows.minutes[index] = f64::from(length - 60) + into;
+            let hours = (length / 60).min(last.saturating_sub(over));
+            windows.hundredths[index] = (0..hours).map(|back| u64::from(hour(last - back))).sum();
+            windows.minutes[index] = f64::from(hours) * 60.0 - 60.0 + into;
         }
         windows
     }

@@ -53,7 +53,7 @@ pub use ledger::LedgerEntry;
 pub use log::{EmbeddedLog, Rolling};
 pub use maintenance::{Maintenance, Retention, Sealing};
 pub use reader::{BatchHead, Batches, LogReader, Records};
-pub use verify::{FolderStats, VerifyReport, cat, stats, verify};
+pub use verify::{FolderStats, VerifyReport, cat, read_comments, stats, verify};
 
 /// How a folder is opened.
 #[derive(Clone, Copy, Debug, Default)]

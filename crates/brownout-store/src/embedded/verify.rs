@@ -48,6 +48,11 @@ impl VerifyReport {
     }
 }
 
+/// All comments in a folder, in the order in which they came. Works beside a running program.
+pub fn read_comments(root: &Path) -> Result<Vec<comments::Comment>, StoreError> {
+    comments::read(&Layout::new(root).comments())
+}
+
 /// Reads everything in a folder and checks it. Works beside a running program, and changes nothing.
 pub fn verify(root: &Path) -> Result<VerifyReport, StoreError> {
     let layout = Layout::new(root);

@@ -19,9 +19,9 @@ use super::{HostCounters, wall_clock};
 const WAITING_MAX: usize = 1024;
 /// How often segments are sealed and old ones let go.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(60);
-/// Pause before a failed write is tried again, and how often it is.
+/// Pause before a failed write is tried again. It is until it succeeds: what waits meanwhile is
+/// bounded by the queue.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-const RETRIES_MAX: u32 = 30;
 
 enum Task {
     Keep(Seq, Box<Derived>),
@@ -34,6 +34,8 @@ pub(super) struct Keeper {
     tasks: SyncSender<Task>,
     /// Some derived rows were dropped: nothing later may be kept before a rebuild.
     behind: Arc<AtomicBool>,
+    /// The folder is being closed: nothing is tried again.
+    stopping: Arc<AtomicBool>,
     counters: Arc<HostCounters>,
 }
 
@@ -51,22 +53,33 @@ impl Keeper {
         };
         if lost {
             self.counters.derived_dropped.fetch_add(1, Ordering::Relaxed);
+            self.counters.history_behind.store(1, Ordering::Relaxed);
             if !self.behind.swap(true, Ordering::AcqRel) {
                 tracing::error!(%seq, "history cannot keep up; it is rebuilt from the log at the next start");
             }
         }
     }
 
-    /// Keeps the engine's state.
-    pub(super) fn checkpoint(&self, engine: &Engine) {
+    /// Keeps the engine's state. `wait` says whether to wait for room or to leave it out: the log
+    /// must not stand still for what only makes the next start quicker.
+    pub(super) fn checkpoint(&self, engine: &Engine, wait: bool) {
         let checkpoint = Checkpoint {
             seq: engine.seq(),
             engine: ENGINE_VERSION.to_owned(),
             policy: engine.policy_digest().to_owned(),
             state: engine.checkpoint(),
         };
-        // Waits for room: a checkpoint is rare, and the last one must not be missed.
-        let _ = self.tasks.send(Task::Checkpoint(checkpoint));
+        if wait {
+            let _ = self.tasks.send(Task::Checkpoint(checkpoint));
+        } else if self.tasks.try_send(Task::Checkpoint(checkpoint)).is_err() {
+            tracing::error!("a checkpoint was left out; the next start takes longer");
+        }
+    }
+
+    /// Where to say that the folder is being closed. Then nothing is tried again, so that a medium
+    /// that fails holds nobody up.
+    pub(super) fn stopping(&self) -> Arc<AtomicBool> {
+        self.stopping.clone()
     }
 
     /// Ends the thread once what waits is kept.
@@ -85,8 +98,17 @@ pub(super) fn start(
 ) -> Result<(Keeper, JoinHandle<()>), StoreError> {
     let (tasks, receiver) = sync_channel(WAITING_MAX);
     let behind = Arc::new(AtomicBool::new(false));
-    let keeping = Keeping { derived, checkpoints, maintenance, retention, behind: behind.clone() };
-    let keeper = Keeper { tasks, behind, counters };
+    let stopping = Arc::new(AtomicBool::new(false));
+    let keeping = Keeping {
+        derived,
+        checkpoints,
+        maintenance,
+        retention,
+        behind: behind.clone(),
+        stopping: stopping.clone(),
+        counters: counters.clone(),
+    };
+    let keeper = Keeper { tasks, behind, stopping, counters };
     let thread = std::thread::Builder::new()
         .name("brownout-keep".to_owned())
         .spawn(move || keeping.run(&receiver))
@@ -100,6 +122,8 @@ struct Keeping {
     maintenance: Arc<Maintenance>,
     retention: Retention,
     behind: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
+    counters: Arc<HostCounters>,
 }
 
 impl Keeping {
@@ -123,18 +147,25 @@ impl Keeping {
         if self.behind.load(Ordering::Acquire) {
             return;
         }
-        for tried in 0..RETRIES_MAX {
-            match self.derived.apply(seq, derived) {
+        let mut failed = false;
+        loop {
+            let error = match self.derived.apply(seq, derived) {
+                Ok(()) if failed => return tracing::info!("history can be written again"),
                 Ok(()) => return,
-                Err(error) if tried == 0 => {
-                    tracing::error!(%error, "history cannot be written; trying again")
-                }
-                Err(_) => {}
+                Err(error) => error,
+            };
+            if matches!(error, StoreError::Corrupt(_)) || self.stopping.load(Ordering::Acquire) {
+                self.behind.store(true, Ordering::Release);
+                self.counters.history_behind.store(1, Ordering::Relaxed);
+                tracing::error!(%seq, %error, "history is not written any more; the next start rebuilds it");
+                return;
             }
+            if !failed {
+                tracing::error!(%error, "history cannot be written; it is tried again until it can");
+            }
+            failed = true;
             std::thread::sleep(RETRY_PAUSE);
         }
-        self.behind.store(true, Ordering::Release);
-        tracing::error!(%seq, "history could not be written; it is rebuilt from the log at the next start");
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) {

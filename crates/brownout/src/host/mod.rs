@@ -9,11 +9,12 @@ pub mod lane;
 mod recover;
 mod sink;
 pub mod stage;
+mod time;
 mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
 
 pub use recover::{Replay, Replayed, catalogue_of, replay};
 pub use sink::HostSink;
+pub(crate) use time::Time;
 pub use worker::wall_clock;
 
 /// What an instance is made of.
@@ -77,6 +79,14 @@ pub struct HostCounters {
     pub derived_dropped: AtomicU64,
     /// The last append failed: 1, else 0.
     pub storage_failing: AtomicU64,
+    /// History is behind the log and stays so until the next start rebuilds it: 1, else 0.
+    pub history_behind: AtomicU64,
+    /// Comments that could not be kept beside their reports, which were.
+    pub comments_lost: AtomicU64,
+    /// Times the machine's clock was found set back by a second or more.
+    pub clock_set_back: AtomicU64,
+    /// How far the folder's time is ahead of the machine's, in milliseconds.
+    pub clock_ahead_millis: AtomicU64,
 }
 
 /// A running data folder.
@@ -100,32 +110,9 @@ pub struct Instance {
     /// Why nothing can be taken in, when the folder cannot be written.
     pub degraded: Option<String>,
     sink: Arc<HostSink>,
+    /// Tells the keeping thread not to try again what fails.
+    stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// Time of a folder in milliseconds, shared between its threads.
-#[derive(Debug)]
-pub(crate) struct Time {
-    virtual_now: Option<AtomicI64>,
-}
-
-impl Time {
-    pub(crate) fn now(&self) -> UtcTime {
-        match &self.virtual_now {
-            Some(now) => UtcTime::from_millis(now.load(Ordering::Acquire)),
-            None => wall_clock(),
-        }
-    }
-
-    pub(crate) fn is_virtual(&self) -> bool {
-        self.virtual_now.is_some()
-    }
-
-    pub(crate) fn advance(&self, to: UtcTime) {
-        if let Some(now) = &self.virtual_now {
-            now.fetch_max(to.millis(), Ordering::AcqRel);
-        }
-    }
 }
 
 impl Instance {
@@ -152,11 +139,8 @@ impl Instance {
         let given = parts.engine.service_numbers();
         let first = first_records(&parts.engine, &catalogue, &parts.admin, &setup);
         let snapshot = Arc::new(ArcSwap::new(parts.engine.snapshot()));
-        let time = Arc::new(Time {
-            virtual_now: (parts.clock == Clock::Virtual)
-                .then(|| AtomicI64::new(parts.last_received_at.unwrap_or_default().millis())),
-        });
         let counters = Arc::new(HostCounters::default());
+        let time = Arc::new(time_of(parts.clock, parts.last_received_at, &counters));
         let (publish, updates) = watch::channel(snapshot.load().serial);
         let (sink, jobs) = HostSink::new(time.clone(), counters.clone());
         let (keeper, keeper_thread) = keeper::start(
@@ -166,6 +150,7 @@ impl Instance {
             setup.retention,
             counters.clone(),
         )?;
+        let stopping = keeper.stopping();
         let (history, admin, storage) = (parts.history.clone(), parts.admin.clone(), parts.counters.clone());
         let mut worker = worker::Worker {
             log: parts.log,
@@ -201,6 +186,7 @@ impl Instance {
             storage: Some(storage),
             degraded: None,
             sink,
+            stopping,
             threads: vec![thread, keeper_thread],
         })
     }
@@ -210,8 +196,7 @@ impl Instance {
         let mut engine = recover::read_only(&store)?;
         let snapshot = engine.snapshot();
         let counters = Arc::new(HostCounters::default());
-        let now = engine.now();
-        let time = Time { virtual_now: (clock == Clock::Virtual).then(|| AtomicI64::new(now.millis())) };
+        let time = time_of(clock, Some(engine.now()), &counters);
         let (_, updates) = watch::channel(snapshot.serial);
         Ok(Instance {
             snapshot: Arc::new(ArcSwap::new(snapshot)),
@@ -224,6 +209,7 @@ impl Instance {
             storage: None,
             degraded: Some(why.to_string()),
             sink: HostSink::closed(Arc::new(time), counters),
+            stopping: Arc::default(),
             threads: Vec::new(),
         })
     }
@@ -235,6 +221,7 @@ impl Instance {
 
     /// Writes out what is under way, checkpoints and ends the threads.
     pub fn stop(self) {
+        self.stopping.store(true, Ordering::Release);
         self.sink.close();
         for thread in self.threads {
             if thread.join().is_err() {
@@ -242,6 +229,22 @@ impl Instance {
             }
         }
     }
+}
+
+fn time_of(clock: Clock, last: Option<UtcTime>, counters: &HostCounters) -> Time {
+    if clock == Clock::Virtual {
+        return Time::at(last.unwrap_or_default());
+    }
+    let (time, behind) = Time::live(last);
+    if let Some(behind) = behind {
+        counters.clock_set_back.fetch_add(1, Ordering::Relaxed);
+        counters.clock_ahead_millis.store(behind.unsigned_abs(), Ordering::Relaxed);
+        tracing::error!(
+            seconds = behind / 1000,
+            "the machine's clock is behind the log; time goes on from the log, a tenth slower"
+        );
+    }
+    time
 }
 
 /// Records that tell the engine of what has changed since it last ran.

@@ -80,6 +80,10 @@ pub(super) fn engine_at_end(
         }
         Ok(())
     })?;
+    if let Some(derived) = derived {
+        // A checkpoint after the last row that was derived can be used at the next start, too.
+        derived.apply(engine.seq(), &Derived::default())?;
+    }
     if records > 0 {
         tracing::info!(records, from = from.0, "replayed the log");
     }

@@ -74,18 +74,29 @@ impl HostSink {
         if !self.open.load(Ordering::Acquire) {
             return Err(self.refusal);
         }
-        let overloaded = || {
-            self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
-            Refusal::Overloaded { retry_after: RETRY_AFTER }
-        };
         let count = submission.evidence.len() as u64;
-        if self.counters.queued_evidence.load(Ordering::Relaxed) + count > EVIDENCE_MAX {
-            return Err(overloaded());
+        // Room is taken before it is used: the log's thread gives it back, maybe before this one
+        // comes to its next line.
+        let waiting = self.counters.queued_evidence.fetch_add(count, Ordering::Relaxed);
+        self.counters.queued_submissions.fetch_add(1, Ordering::Relaxed);
+        let sent = if waiting + count > EVIDENCE_MAX {
+            self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
+            Err(Refusal::Overloaded { retry_after: RETRY_AFTER })
+        } else {
+            self.send(submission)
+        };
+        if sent.is_err() {
+            self.counters.queued_evidence.fetch_sub(count, Ordering::Relaxed);
+            self.counters.queued_submissions.fetch_sub(1, Ordering::Relaxed);
         }
+        sent
+    }
+
+    fn send(&self, submission: Submission) -> Result<oneshot::Receiver<Result<Accepted, Refusal>>, Refusal> {
         // Encoding here spreads it over the threads that serve requests.
         let encoded = EncodedBatch::encode(&submission.evidence).map_err(|error| {
             tracing::error!(%error, "evidence could not be encoded");
-            Refusal::StorageFull
+            Refusal::StorageFailed
         })?;
         let (reply, answer) = oneshot::channel();
         let job = Job {
@@ -98,12 +109,11 @@ impl HostSink {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = jobs.as_ref() else { return Err(self.refusal) };
         match sender.try_send(job) {
-            Ok(()) => {
-                self.counters.queued_submissions.fetch_add(1, Ordering::Relaxed);
-                self.counters.queued_evidence.fetch_add(count, Ordering::Relaxed);
-                Ok(answer)
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => {
+                self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
+                Err(Refusal::Overloaded { retry_after: RETRY_AFTER })
             }
-            Err(TrySendError::Full(_)) => Err(overloaded()),
             Err(TrySendError::Disconnected(_)) => Err(Refusal::ShuttingDown),
         }
     }

@@ -36,7 +36,7 @@ const COMMENTS_EVERY: Duration = Duration::from_secs(30);
 const GATHER_FROM: usize = 8;
 /// Longest such wait.
 const GATHER_MAX: Duration = Duration::from_millis(1);
-/// Longest wait for anything.
+/// Longest wait for anything, also for the next try of a medium that fails.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The machine's clock.
@@ -171,7 +171,10 @@ impl Worker {
         };
         let until_tick = match self.engine.poll_timeout() {
             Some(due) if !self.time.is_virtual() => {
-                Duration::from_millis(u64::try_from(due.millis_since(wall_clock())).unwrap_or(0))
+                // A medium that fails is tried again now and then, not as fast as it can fail.
+                let failing = self.counters.storage_failing.load(Ordering::Relaxed) != 0;
+                let due = due.millis_since(self.time.now());
+                if failing { WAIT_MAX } else { Duration::from_millis(u64::try_from(due).unwrap_or(0)) }
             }
             _ => WAIT_MAX,
         };
@@ -181,7 +184,7 @@ impl Worker {
     /// On a live folder: tells the engine what it starts with, and shows it.
     pub(super) fn begin_live(&mut self) {
         if !self.time.is_virtual() {
-            self.begin(wall_clock());
+            self.begin(self.time.now());
             self.snapshot.store(self.engine.snapshot());
         }
     }
@@ -204,7 +207,8 @@ impl Worker {
     }
 
     fn take_live(&mut self, jobs: Vec<Job>, rhythm: &mut Rhythm) {
-        let now = wall_clock();
+        self.look_at_clock();
+        let now = self.time.now();
         self.begin(now);
         let due = self.engine.poll_timeout().is_some_and(|due| due <= now);
         let mut group = Group::default();
@@ -229,10 +233,10 @@ impl Worker {
             return;
         }
         rhythm.unpublished = true;
-        let comments = self.keep_comments(&group, now);
-        match comments.and_then(|()| self.append(&mut group.batches)) {
+        match self.append(&mut group.batches) {
             Ok(first) => {
                 let received_at = self.log.last_received_at().unwrap_or(now);
+                self.keep_comments(&group, first, received_at);
                 let mut next = first;
                 for (_, job) in group.jobs {
                     let _ = job.reply.send(Ok(Accepted { first_seq: next, received_at }));
@@ -284,9 +288,9 @@ impl Worker {
         if group.batches.is_empty() {
             return Ok(());
         }
-        let comments = self.keep_comments(&group, self.time.now());
-        match comments.and_then(|()| self.append(&mut group.batches)) {
+        match self.append(&mut group.batches) {
             Ok(first) => {
+                self.keep_comments(&group, first, self.time.now());
                 let mut place = 0;
                 let mut next = first;
                 for (index, job) in group.jobs {
@@ -313,19 +317,29 @@ impl Worker {
         }
     }
 
-    /// Appends; the position of the first record.
+    /// Appends; the position of the first record. Tells once when the medium begins to fail, and
+    /// once when it is well again.
     fn append(&mut self, batches: &mut [(UtcTime, EncodedBatch)]) -> Result<Seq, StoreError> {
         let begun = Instant::now();
         let result = self.log.append_encoded(batches);
         self.flush = begun.elapsed();
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
-        self.counters.storage_failing.store(u64::from(result.is_err()), Ordering::Relaxed);
+        let failed = self.counters.storage_failing.swap(u64::from(result.is_err()), Ordering::Relaxed) != 0;
+        match &result {
+            Err(error) if !failed => {
+                tracing::error!(%error, "the log cannot be written; reports are refused")
+            }
+            Ok(_) if failed => tracing::info!("the log can be written again"),
+            _ => {}
+        }
         let appended = result?;
         Ok(appended.first().map_or(self.log.last_seq().next(), |appended| appended.first_seq))
     }
 
-    fn keep_comments(&mut self, group: &Group, at: UtcTime) -> Result<(), StoreError> {
-        let mut seq = self.log.last_seq().next();
+    /// Keeps the comments of a group that is in the log from `first` on. They go after their
+    /// reports: a comment whose report was not kept would be taken for the next report's.
+    fn keep_comments(&mut self, group: &Group, first: Seq, at: UtcTime) {
+        let mut seq = first;
         let mut place = 0;
         let mut comments = Vec::new();
         for (index, job) in &group.jobs {
@@ -342,7 +356,14 @@ impl Worker {
                 });
             }
         }
-        if comments.is_empty() { Ok(()) } else { self.comments.append(&comments) }
+        if comments.is_empty() {
+            return;
+        }
+        if let Err(error) = self.comments.append(&comments) {
+            // The reports are durable and count; refusing them now would have them sent twice.
+            self.counters.comments_lost.fetch_add(comments.len() as u64, Ordering::Relaxed);
+            tracing::error!(%error, comments = comments.len(), "comments could not be kept");
+        }
     }
 
     /// Deletes the text of comments that moderators removed.
@@ -358,14 +379,29 @@ impl Worker {
 
     fn refuse(&self, jobs: Vec<(usize, Job)>, error: &StoreError) {
         let refusal = match error {
+            StoreError::Full(_) => Refusal::StorageFull,
             StoreError::ReadOnly(_) => Refusal::ReadOnly,
-            _ => Refusal::StorageFull,
+            _ => Refusal::StorageFailed,
         };
         self.counters.refused_storage.fetch_add(jobs.len() as u64, Ordering::Relaxed);
-        tracing::error!(%error, submissions = jobs.len(), "nothing could be written; refused");
         for (_, job) in jobs {
             let _ = job.reply.send(Err(refusal));
         }
+    }
+
+    /// Follows the machine's clock wherever it is set.
+    fn look_at_clock(&self) {
+        if let Some(step) = self.time.look() {
+            if step < 0 {
+                self.counters.clock_set_back.fetch_add(1, Ordering::Relaxed);
+                let seconds = -step / 1000;
+                tracing::error!(seconds, "the machine's clock was set back; time goes on, a tenth slower");
+            } else {
+                tracing::warn!(seconds = step / 1000, "the machine's clock was set forward");
+            }
+        }
+        let ahead = self.time.ahead_millis().unsigned_abs();
+        self.counters.clock_ahead_millis.store(ahead, Ordering::Relaxed);
     }
 
     fn feed(&mut self, first: Seq, at: UtcTime, evidence: &[Evidence]) {
@@ -409,7 +445,7 @@ impl Worker {
         if !due || self.engine.seq() > self.log.last_seq() {
             return;
         }
-        self.keeper.checkpoint(&self.engine);
+        self.keeper.checkpoint(&self.engine, closed || self.time.is_virtual());
         rhythm.checkpoint_seq = self.engine.seq();
         rhythm.checkpoint_at = Instant::now();
     }

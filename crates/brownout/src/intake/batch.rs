@@ -322,16 +322,18 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Problem> {
     }
 }
 
-/// Unpacks a body, which may not grow beyond the limit for plain ones.
+/// Unpacks a body, which may not grow beyond the limit for plain ones. It is unpacked twice, first
+/// without keeping anything: what is too large is refused before room is made for it, and what is
+/// not gets exactly the room it needs.
 fn inflate(body: &[u8], bytes_max: usize) -> Result<Bytes, Problem> {
-    let mut plain = Vec::new();
-    let mut reader = flate2::read::MultiGzDecoder::new(body).take(bytes_max as u64 + 1);
-    reader
-        .read_to_end(&mut plain)
-        .map_err(|_| Problem::new(Reason::BodyUnreadable, "The gzip stream is broken."))?;
-    if plain.len() > bytes_max {
+    let broken = |_| Problem::new(Reason::BodyUnreadable, "The gzip stream is broken.");
+    let reader = || flate2::read::MultiGzDecoder::new(body).take(bytes_max as u64 + 1);
+    let bytes = std::io::copy(&mut reader(), &mut std::io::sink()).map_err(broken)?;
+    if bytes > bytes_max as u64 {
         let detail = format!("At most {bytes_max} bytes after decompression.");
         return Err(Problem::new(Reason::BodyTooLarge, detail));
     }
+    let mut plain = Vec::with_capacity(bytes as usize);
+    reader().read_to_end(&mut plain).map_err(broken)?;
     Ok(plain.into())
 }

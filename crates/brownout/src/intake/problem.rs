@@ -89,9 +89,11 @@ reasons! {
     /// The queue is full.
     Overloaded, "overloaded", 503, "Too busy, try again soon";
     /// No room is left.
-    StorageFull, "storage_full", 507, "No room is left to keep reports";
+    StorageFull, "storage_full", 503, "No room is left to keep reports";
     /// Storage is read-only.
     StorageReadOnly, "storage_read_only", 503, "Reports cannot be kept at present";
+    /// Storage fails in another way.
+    StorageFailed, "storage_failed", 503, "Reports cannot be kept at present";
     /// The program is stopping.
     ShuttingDown, "shutting_down", 503, "Restarting, try again soon";
     /// Something of ours failed.
@@ -193,6 +195,7 @@ impl From<Refusal> for Problem {
                 (Reason::Overloaded, "Nothing was kept; please send it again.", Some(seconds))
             }
             Refusal::StorageFull => (Reason::StorageFull, "Nothing was kept.", Some(60)),
+            Refusal::StorageFailed => (Reason::StorageFailed, "Nothing was kept.", Some(60)),
             Refusal::ReadOnly => (Reason::StorageReadOnly, "Nothing was kept.", Some(60)),
             Refusal::ShuttingDown => {
                 (Reason::ShuttingDown, "Nothing was kept; please send it again.", Some(5))

@@ -47,6 +47,8 @@ pub enum Refusal {
     StorageFull,
     /// The medium cannot be written.
     ReadOnly,
+    /// The medium fails in another way.
+    StorageFailed,
     /// The program is stopping.
     ShuttingDown,
     /// The virtual clock cannot be moved there: it only moves on.

@@ -305,7 +305,8 @@ async fn every_refusal_of_a_report_has_its_reason() {
     stand.refused(text(fine).header("idempotency-key", &key), 400, Reason::BadIdempotencyKey).await;
     for (refusal, status, reason) in [
         (Refusal::Overloaded { retry_after: Duration::from_secs(3) }, 503, Reason::Overloaded),
-        (Refusal::StorageFull, 507, Reason::StorageFull),
+        (Refusal::StorageFull, 503, Reason::StorageFull),
+        (Refusal::StorageFailed, 503, Reason::StorageFailed),
         (Refusal::ReadOnly, 503, Reason::StorageReadOnly),
         (Refusal::ShuttingDown, 503, Reason::ShuttingDown),
     ] {
@@ -422,7 +423,7 @@ async fn of_twin_requests_the_second_waits_and_a_refused_one_may_come_again() {
     *stand.sink.delay.lock().unwrap() = Duration::from_millis(50);
     let keyed = || report(r#"{"service":"x","kind":"login"}"#).header("idempotency-key", "k1");
     stand.sink.refuse(Some(Refusal::StorageFull));
-    assert_eq!(stand.ask(keyed()).await.status, StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!(stand.ask(keyed()).await.status, StatusCode::SERVICE_UNAVAILABLE);
     stand.sink.refuse(None);
     let (first, second) = tokio::join!(stand.ask(keyed()), stand.ask(keyed()));
     assert_eq!(first.body, second.body);
@@ -438,7 +439,7 @@ async fn the_proof_decides_the_weight_while_it_is_asked_for() {
     let proof = proof::tests::solve(&serde_json::from_value(answer).unwrap());
     let text = format!(r#"{{"service":"x","kind":"login","proof":"{proof}"}}"#);
     stand.sink.refuse(Some(Refusal::StorageFull));
-    stand.refused(report(text.clone()), 507, Reason::StorageFull).await;
+    stand.refused(report(text.clone()), 503, Reason::StorageFull).await;
     stand.sink.refuse(None);
     assert_eq!(
         stand.ask(report(text.clone())).await.json()["weight_percent"],

@@ -1,9 +1,7 @@
-//! Commands for whoever works on the program: `cargo run --release -p brownout-lab --features lab -- bench`.
+//! `brownout-lab bench`: measures the program.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use brownout_lab::bench::{self, Settings};
 
@@ -14,19 +12,14 @@ const USAGE: &str =
   `cargo build --release`) and writes docs/benchmarks.md when every part was measured.
   Parts: reports batches replay pages series start.";
 
-fn main() -> ExitCode {
-    match settings().and_then(|(settings, write)| run(&settings, write)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(words) => {
-            eprintln!("{words}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn run(settings: &Settings, write: Option<PathBuf>) -> Result<(), String> {
-    let paper = bench::run(settings).map_err(|error| error.to_string())?;
-    println!("{paper}");
+/// Measures, prints, and writes the paper when every part was measured.
+///
+/// # Errors
+/// In words: the arguments are wrong, or the program could not be driven.
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    let (settings, write) = settings(arguments)?;
+    let paper = bench::run(&settings).map_err(|error| error.to_string())?;
+    let _ = writeln!(std::io::stdout(), "{paper}");
     if let Some(file) = write {
         std::fs::write(&file, paper).map_err(|error| format!("{}: {error}", file.display()))?;
     }
@@ -34,11 +27,7 @@ fn run(settings: &Settings, write: Option<PathBuf>) -> Result<(), String> {
 }
 
 /// What is asked for, and where it is to be written.
-fn settings() -> Result<(Settings, Option<PathBuf>), String> {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() != Some("bench") {
-        return Err(USAGE.to_owned());
-    }
+fn settings(mut arguments: impl Iterator<Item = String>) -> Result<(Settings, Option<PathBuf>), String> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("brownout")));
     let mut settings = Settings::full(beside.unwrap_or_else(|| "brownout".into()));
     let mut write = None;
