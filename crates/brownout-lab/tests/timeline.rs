@@ -150,7 +150,6 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         seq: Seq(serial),
         last_report_at: None,
         catalogue: Arc::new(Catalogue::new(scenario.catalogue_entries(ServiceId(0))).expect("a catalogue")),
-        channels: Vec::new(),
         services: vec![Arc::new(view)],
         incidents: if changes.is_empty() { Vec::new() } else { vec![Arc::new(incident)] },
         countries: Vec::new(),

@@ -30,7 +30,9 @@ fn start(listen: &str) -> (TempDir, Program) {
     let (channel, _) = store.admin.channel("hostile").expect("a channel");
     let hash = *blake3::hash(TOKEN.as_bytes()).as_bytes();
     let (name, created) = ("hostile".to_owned(), UtcTime::default());
-    let token = Token { hash, name, channel, created, revoked: None, virtual_clock: false };
+    let weight = brownout_core::model::Weight::FULL;
+    let token =
+        Token { hash, name, channel, created, expires: None, revoked: None, weight, virtual_clock: false };
     assert!(store.admin.add_token(&token).expect("kept"));
     drop(store);
     let program = plan.start().unwrap_or_else(|error| panic!("{error}"));
