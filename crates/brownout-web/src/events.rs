@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use brownout_core::model::ServiceId;
 use brownout_core::snapshot::Snapshot;
 use futures_util::stream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::marks::class;
@@ -152,17 +152,30 @@ impl Drop for Seat {
     }
 }
 
+/// Where a new reader begins: a page knows the serial that it was drawn from, and what changed
+/// before its stream was open must not be missed.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Begin {
+    since: Option<u64>,
+}
+
 /// Changes as server-sent events: `delta` after each snapshot, with its serial as the event's id.
 #[utoipa::path(get, path = "/api/v1/events", tag = "status",
-    params(("Last-Event-ID" = Option<u64>, Header, description = "Serial of the last delta that was read")),
+    params(("Last-Event-ID" = Option<u64>, Header, description = "Serial of the last delta that was read"),
+           ("since" = Option<u64>, Query, description = "Serial of what the reader has; the header wins")),
     responses((status = 200, body = Delta, content_type = "text/event-stream"),
               (status = 503, description = "As many readers as fit; come back after `Retry-After`")))]
-pub(crate) async fn stream(State(site): State<WebState>, headers: HeaderMap) -> Response {
+pub(crate) async fn stream(
+    State(site): State<WebState>,
+    Query(begin): Query<Begin>,
+    headers: HeaderMap,
+) -> Response {
     let Some(seat) = Seat::take(&site) else { return Failure::Busy.for_program() };
     let since = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.trim().parse::<u64>().ok());
+        .and_then(|text| text.trim().parse::<u64>().ok())
+        .or(begin.since);
     let mut updates = site.updates.clone();
     updates.mark_unchanged();
     let start = Reader { seat, updates, since, greeted: false };

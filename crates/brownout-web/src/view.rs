@@ -126,7 +126,7 @@ impl View {
             observed: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.observed))),
             usual: whole.map_or_else(String::new, |scope| usual_words(scope.expected)),
             peak: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.peak))),
-            peak_at: whole.map_or_else(String::new, |scope| self.time(scope.peak_at.end())),
+            peak_at: whole.map_or_else(String::new, |scope| self.time(scope.peak_at.start())),
         })
     }
 
@@ -140,7 +140,7 @@ impl View {
             observed: thousands(u64::from(scope.observed)),
             expected: expected(scope.expected),
             peak: thousands(u64::from(scope.peak)),
-            peak_at: self.time(scope.peak_at.end()),
+            peak_at: self.time(scope.peak_at.start()),
         }
     }
 
@@ -167,6 +167,7 @@ impl View {
             style: format!("{}/assets/{}", options.base_path, ASSETS.style.name),
             script: format!("{}/assets/{}", options.base_path, ASSETS.script.name),
             icon: format!("{}/assets/{}", options.base_path, ASSETS.icon.name),
+            serial: self.snapshot.serial,
             subject: subject.to_owned(),
             home: self.link("/"),
             incidents: self.link("/incidents"),
@@ -200,6 +201,8 @@ pub(crate) struct Shell {
     pub(crate) style: String,
     pub(crate) script: String,
     pub(crate) icon: String,
+    /// Serial of the snapshot that the page was drawn from.
+    pub(crate) serial: u64,
     pub(crate) subject: String,
     pub(crate) home: String,
     pub(crate) incidents: String,

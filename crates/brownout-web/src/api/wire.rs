@@ -398,7 +398,7 @@ impl Incident {
             confirmed_at: incident.confirmed_at.map(time),
             ended_at: incident.ended_at.map(time),
             peak: whole.map_or(0, |scope| scope.peak),
-            peak_at: whole.map(|scope| time(scope.peak_at.end())),
+            peak_at: whole.map(|scope| time(scope.peak_at.start())),
             observed: whole.map_or(0, |scope| scope.observed),
             places: places.map(|scope| Scope::new(view, scope.facet)).collect(),
         })
@@ -458,7 +458,7 @@ impl Wave {
         Wave {
             start: time(wave.start.start()),
             peak: wave.peak,
-            peak_at: time(wave.peak_at.end()),
+            peak_at: time(wave.peak_at.start()),
             end: wave.end.map(|end| time(end.end())),
         }
     }
@@ -475,7 +475,7 @@ impl Part {
             observed: scope.observed,
             expected: figure(scope.expected),
             peak: scope.peak,
-            peak_at: time(scope.peak_at.end()),
+            peak_at: time(scope.peak_at.start()),
             recurrence_years: if scope.recurrence_years.is_finite() {
                 scope.recurrence_years
             } else {

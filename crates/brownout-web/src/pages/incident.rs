@@ -169,7 +169,7 @@ pub(crate) fn page(
         ),
         onset: whole.map_or_else(String::new, |scope| onset(view, &scope.onset)),
         peak: whole.map_or_else(String::new, |scope| thousands(scope.peak.into())),
-        peak_at: whole.map_or_else(String::new, |scope| view.time(scope.peak_at.end())),
+        peak_at: whole.map_or_else(String::new, |scope| view.time(scope.peak_at.start())),
         chart: chart::draw(&incident.chart, &drawing, &view.zone, &chart_title),
         chart_title,
         waves: waves.iter().map(|wave| wave_row(view, wave)).collect(),
@@ -227,7 +227,7 @@ fn highest(waves: &[Wave]) -> (Vec<Wave>, usize) {
 fn wave_row(view: &View, wave: &Wave) -> WaveRow {
     WaveRow {
         peak: thousands(wave.peak.into()),
-        peak_at: view.time(wave.peak_at.end()),
+        peak_at: view.time(wave.peak_at.start()),
         from: view.time(wave.start.start()),
         to: wave.end.map(|end| view.time(end.end())),
     }
@@ -383,7 +383,7 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
             state_words(scope.state),
             scope.since,
             scope.peak,
-            scope.peak_at.end()
+            scope.peak_at.start()
         );
     }
     out.push_str("\n## Timeline\n\n");

@@ -1,6 +1,8 @@
 //! Commands for whoever works on the program; they run the real one:
 //! `cargo run --release -p brownout-lab --features lab -- bench|chaos`.
 
+#![forbid(unsafe_code)]
+
 mod bench;
 mod chaos;
 
