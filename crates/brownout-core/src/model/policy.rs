@@ -65,7 +65,7 @@ impl Default for Policy {
             quiet_minutes: 30,
             same_incident_minutes: 180,
             repeat_minutes: 60,
-            subnet_sources_max: 3,
+            subnet_sources_max: 16,
             lateness_minutes: 15,
             materialise_sources: 3,
             learning_lag_hours: 24,
