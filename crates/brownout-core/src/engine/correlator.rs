@@ -1,14 +1,14 @@
 //! The only part that sees across parts of a service and across services: it opens, follows and
 //! ends incidents and publishes judgements.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::subject::Signal;
+use super::subject::{Signal, Watch};
 use crate::effect::Derived;
 use crate::incident::{Look, ScopeTrack, Step};
 use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
@@ -50,7 +50,7 @@ pub(crate) struct ServiceLook {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Decision {
     pub(crate) service: ServiceId,
-    pub(crate) watched: BTreeSet<Facet>,
+    pub(crate) watched: BTreeMap<Facet, Watch>,
     pub(crate) freeze: Option<bool>,
 }
 
@@ -134,7 +134,7 @@ impl Correlator {
                 incident.changes += 1;
                 derived.incidents.push(Arc::new(incident.view()));
             }
-            let watched = if over { BTreeSet::new() } else { incident.watched() };
+            let watched = if over { BTreeMap::new() } else { incident.watched() };
             if opened || over || watched != before {
                 let freeze = if over { Some(false) } else { opened.then_some(true) };
                 decisions.push(Decision { service: look.service, watched, freeze });
@@ -245,9 +245,15 @@ impl Incident {
             .unwrap_or(State::Ended)
     }
 
-    fn watched(&self) -> BTreeSet<Facet> {
-        let open = self.scopes.values().filter(|scope| scope.is_open()).map(|scope| scope.facet);
-        open.chain([Facet::All]).collect()
+    fn watched(&self) -> BTreeMap<Facet, Watch> {
+        let open = self.scopes.values().filter(|scope| scope.is_open());
+        let watch = |scope: &ScopeTrack| match scope.state() {
+            State::Confirmed => Watch::Course,
+            _ => Watch::Departures,
+        };
+        let mut watched = BTreeMap::from([(Facet::All, Watch::Departures)]);
+        watched.extend(open.map(|scope| (scope.facet, watch(scope))));
+        watched
     }
 
     fn note(&mut self, at: UtcTime, part: Part, change: Change) {

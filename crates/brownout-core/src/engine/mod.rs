@@ -7,6 +7,8 @@
 
 mod correlator;
 mod publish;
+mod recent;
+mod routes;
 mod shard;
 mod sources;
 mod subject;
@@ -28,12 +30,17 @@ use correlator::{Circumstances, Correlator, Decision};
 use publish::Publisher;
 use shard::Shard;
 use sources::Standing;
+use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
+
+/// How many reports' sources are looked up together: as many reads of memory as a processor has
+/// under way at once, times a few.
+const FETCHED_AHEAD: usize = 32;
 
 /// Counts, detects and judges. Time moves only by the records it is given, in `seq` order.
 #[derive(Debug)]
@@ -109,6 +116,19 @@ impl Engine {
         self.handle_evidence(record.seq, record.received_at, &record.evidence);
     }
 
+    /// Takes evidence that the log took at `received_at`, at positions from `first` on. The same as
+    /// one after the other, and faster.
+    pub fn handle_batch(&mut self, first: Seq, received_at: UtcTime, evidence: &[Evidence]) {
+        let mut seq = first;
+        for some in evidence.chunks(FETCHED_AHEAD) {
+            self.state.fetch(some);
+            for evidence in some {
+                self.handle_evidence(seq, received_at, evidence);
+                seq = seq.next();
+            }
+        }
+    }
+
     /// Takes the evidence of the record at `seq`, which the log took at `received_at`.
     pub fn handle_evidence(&mut self, seq: Seq, received_at: UtcTime, evidence: &Evidence) {
         let state = &mut self.state;
@@ -120,8 +140,8 @@ impl Engine {
         match evidence {
             Evidence::Report(report) => state.count(report),
             Evidence::PageViews(views) => {
-                if let Some((shard, born)) = state.home(views.service) {
-                    state.shards[shard].view(views, state.now, born, &state.policy);
+                if let Some((shard, subject)) = state.subject(views.service) {
+                    state.shards[shard].view(subject, views, state.now);
                 }
             }
             Evidence::Tick => self.handle_timeout(received_at),
@@ -252,9 +272,32 @@ impl EngineState {
         service.0 as usize % self.shards.len()
     }
 
-    /// A catalogue service's shard and the hour it came into the catalogue.
-    fn home(&self, service: ServiceId) -> Option<(usize, u32)> {
-        self.born.get(&service).map(|born| (self.shard_of(service), *born))
+    /// Reads what these reports will need of the largest tables, where one after the other each would
+    /// wait for memory. It changes nothing.
+    fn fetch(&self, evidence: &[Evidence]) {
+        let mut sum = 0u64;
+        for evidence in evidence {
+            let Evidence::Report(report) = evidence else { continue };
+            let shard = &self.shards[self.shard_of(report.service)];
+            if let Some(subject) = shard.subjects.get(&report.service) {
+                sum = sum.wrapping_add(subject.sources.fetch(&report.source));
+            }
+        }
+        std::hint::black_box(sum);
+    }
+
+    /// A catalogue service's shard and its place there.
+    fn subject(&mut self, service: ServiceId) -> Option<(usize, usize)> {
+        let shard = self.shard_of(service);
+        let subjects = &mut self.shards[shard].subjects;
+        let index = match subjects.get_index_of(&service) {
+            Some(index) => index,
+            None => {
+                let born_hour = *self.born.get(&service)?;
+                subjects.insert_full(service, Subject::new(service, born_hour, &self.policy)).0
+            }
+        };
+        Some((shard, index))
     }
 
     fn adopt(&mut self, catalogue: &Catalogue) {
@@ -270,13 +313,13 @@ impl EngineState {
         self.last_report_at = Some(self.now);
         let late =
             self.now.millis_since(report.occurred_at) > i64::from(self.policy.lateness_minutes) * 60_000;
-        let Some((shard, born)) = self.home(report.service) else { return };
+        let Some((shard, subject)) = self.subject(report.service) else { return };
         let shard = &mut self.shards[shard];
         let standing = if late {
             self.totals.late += 1;
-            shard.subject(report.service, born, &self.policy).chart_late(report, &self.policy)
+            shard.chart_late(subject, report, &self.policy)
         } else {
-            shard.count(report, self.now, born, (&self.policy, self.rates))
+            shard.count(subject, report, self.now, (&self.policy, self.rates))
         };
         match standing {
             Standing::New => {}
@@ -306,11 +349,11 @@ impl EngineState {
         let (from, to) = (settled(last), settled(at));
         // A pause longer than the rings remember leaves nothing to roll up.
         for step in from.max(to.saturating_sub(8))..to {
-            for shard in &self.shards {
+            for shard in &mut self.shards {
                 shard.roll_up(Minute(step * 5), &mut derived.roll_ups);
             }
         }
-        derived.roll_ups.sort_by_key(|row| (row.start, row.key));
+        derived.roll_ups.sort_unstable_by_key(|row| (row.start, row.key.service, row.key.facet.packed()));
         let services: Vec<ServiceId> = self.correlator.open_services().collect();
         for service in services {
             let shard = self.shard_of(service);

@@ -8,7 +8,8 @@ use libm::log;
 use rustc_hash::FxBuildHasher;
 
 use super::EngineState;
-use super::subject::{Series, Subject};
+use super::recent::Series;
+use super::subject::Subject;
 use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
 use crate::series::negative_binomial::{ln_tail, quantile};
 use crate::series::{DayRing, Expected, whole};

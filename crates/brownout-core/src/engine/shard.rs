@@ -7,8 +7,9 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::correlator::{Decision, ServiceLook};
+use super::recent::Series;
 use super::sources::Standing;
-use super::subject::{Series, Subject};
+use super::subject::Subject;
 use crate::effect::RollUp;
 use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::LearningRates;
@@ -25,30 +26,28 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn subject(&mut self, service: ServiceId, born_hour: u32, policy: &Policy) -> &mut Subject {
-        self.subjects.entry(service).or_insert_with(|| Subject::new(service, born_hour, policy))
-    }
-
-    /// Counts one report. `born_hour` is when the service came into the catalogue.
+    /// Counts one report of the subject at an index.
     pub(crate) fn count(
         &mut self,
+        index: usize,
         report: &Report,
         received_at: UtcTime,
-        born_hour: u32,
-        rules: (&Policy, LearningRates),
+        (policy, rates): (&Policy, LearningRates),
     ) -> Standing {
-        let (policy, rates) = rules;
-        let subject = self.subject(report.service, born_hour, policy);
-        let was_touched = subject.is_touched();
-        let standing = subject.count(report, received_at, policy, rates);
-        if !was_touched {
+        let subject = &mut self.subjects[index];
+        if !subject.is_touched() {
             self.reported.insert(report.service);
         }
-        standing
+        subject.count(report, received_at, policy, rates)
     }
 
-    pub(crate) fn view(&mut self, views: &PageViews, at: UtcTime, born_hour: u32, policy: &Policy) {
-        let subject = self.subject(views.service, born_hour, policy);
+    /// Charts a report that came too late to be counted.
+    pub(crate) fn chart_late(&mut self, index: usize, report: &Report, policy: &Policy) -> Standing {
+        self.subjects[index].chart_late(report, policy)
+    }
+
+    pub(crate) fn view(&mut self, index: usize, views: &PageViews, at: UtcTime) {
+        let subject = &mut self.subjects[index];
         subject.page_views.add(at.minute(), views.count);
         subject.dirty = true;
     }
@@ -90,8 +89,8 @@ impl Shard {
         }
     }
 
-    pub(crate) fn roll_up(&self, start: Minute, into: &mut Vec<RollUp>) {
-        for subject in self.subjects.values() {
+    pub(crate) fn roll_up(&mut self, start: Minute, into: &mut Vec<RollUp>) {
+        for subject in self.subjects.values_mut() {
             subject.roll_up(start, into);
         }
     }

@@ -1,5 +1,6 @@
 //! Who has reported lately: repeats of one source, and how much one subnet may contribute.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{SourceKeys, UtcTime};
@@ -22,8 +23,11 @@ pub(crate) enum Standing {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SourceWindow {
     window_seconds: u32,
-    rotated_at_seconds: u32,
+    /// When each generation began, in seconds since 1970.
+    began_seconds: [u32; 2],
+    /// When each source last reported, see [`SourceWindow::base`].
     sources: [KeyTable; 2],
+    /// How many sources each subnet has contributed.
     subnets: [KeyTable; 2],
     /// How many subnets are in both.
     subnets_again: u32,
@@ -44,37 +48,51 @@ impl SourceWindow {
         let seconds = u32::try_from(at.seconds()).unwrap_or(0);
         self.rotate(seconds);
         let known = self.last(keys.source).or_else(|| keys.previous_source.and_then(|key| self.last(key)));
-        if known.is_some_and(|last| last.abs_diff(seconds) < self.window_seconds) {
-            self.remember(keys.source, seconds.max(known.unwrap_or(0)));
+        if let Some(last) = known.filter(|last| last.abs_diff(seconds) < self.window_seconds) {
+            self.remember(keys.source, seconds.max(last));
             return Standing::Repeat;
         }
         let [now, older] = &mut self.subnets;
-        let before = older.get(keys.subnet);
-        if before.is_some() && now.get(keys.subnet).is_none() {
-            self.subnets_again += 1;
-        }
-        let before = before.unwrap_or(0);
-        let in_subnet = now.entry(keys.subnet);
-        if before + *in_subnet >= subnet_sources_max {
+        let (before, in_subnet) = (older.get(keys.subnet), now.get(keys.subnet));
+        if u32::from(before) + u32::from(in_subnet) >= subnet_sources_max {
             return Standing::OverSubnetCap;
         }
-        *in_subnet += 1;
+        self.subnets_again += u32::from(before > 0 && in_subnet == 0);
+        now.put(keys.subnet, in_subnet.saturating_add(1));
         self.remember(keys.source, seconds);
         Standing::New
     }
 
+    /// Reads the places that [`SourceWindow::admit`] will read, so that they are at hand then. What
+    /// comes back means nothing; it only has to be used.
+    pub(crate) fn fetch(&self, keys: &SourceKeys) -> u64 {
+        let sources = self.sources.iter().map(|table| table.first_slot(keys.source));
+        sources.chain(self.subnets.iter().map(|table| table.first_slot(keys.subnet))).sum()
+    }
+
+    /// What the stamps of a generation are counted from: early enough for every report that may
+    /// still come, so that a stamp is never 0; what is older yet counts as that old.
+    fn base(&self, generation: usize) -> u32 {
+        self.began_seconds[generation].saturating_sub(2 * self.window_seconds)
+    }
+
+    /// When a source last reported.
     fn last(&self, key: u64) -> Option<u32> {
-        self.sources[0].get(key).or_else(|| self.sources[1].get(key))
+        (0..2).find_map(|generation| {
+            let stamp = self.sources[generation].get(key);
+            (stamp > 0).then(|| self.base(generation) + u32::from(stamp))
+        })
     }
 
     fn remember(&mut self, key: u64, seconds: u32) {
         if self.sources[0].len < Self::SOURCES_MAX {
-            *self.sources[0].entry(key) = seconds;
+            let stamp = u16::try_from(seconds.saturating_sub(self.base(0))).unwrap_or(u16::MAX);
+            self.sources[0].put(key, stamp.max(1));
         }
     }
 
     fn rotate(&mut self, seconds: u32) {
-        let age = seconds.saturating_sub(self.rotated_at_seconds);
+        let age = seconds.saturating_sub(self.began_seconds[0]);
         if age < self.window_seconds {
             return;
         }
@@ -87,7 +105,7 @@ impl SourceWindow {
             self.subnets[1].clear();
         }
         self.subnets_again = 0;
-        self.rotated_at_seconds = seconds;
+        self.began_seconds = [seconds, self.began_seconds[0]];
     }
 
     /// Distinct subnets of counted sources in the running window and the one before.
@@ -102,70 +120,90 @@ impl SourceWindow {
     }
 }
 
-/// A table from keyed hashes to small numbers that is only added to or cleared: one step to the
-/// place of a key, most often within one cache line, because a report asks four of these.
+/// A table from keyed hashes to numbers from 1 to 65,535 that is only added to or cleared. A report
+/// asks four of these, so a place is eight bytes and a key is one step away.
 ///
-/// Keys are keyed hashes, so nobody outside can choose them to collide.
+/// Of a key 48 bits are kept: of four million sources one in seventy thousand million pairs is
+/// confused. Keys are keyed hashes, so nobody outside can choose them to collide.
 #[derive(Clone, Debug, Default)]
 struct KeyTable {
-    /// A power of two of places, at most three quarters of them taken; a key lies in the first free
-    /// place from its own on.
-    slots: Vec<Slot>,
+    /// A power of two of places, at most three quarters of them taken: the key's bits, then 16 bits
+    /// of number; 0 is free. A key lies in the first free place from its own on, and its own is told
+    /// by its highest bits, so that growing walks over both tables from front to back.
+    slots: Vec<u64>,
     len: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    key: u64,
-    value: u32,
-    taken: bool,
 }
 
 impl KeyTable {
     const SLOTS_MIN: usize = 8;
+    const NUMBER_BITS: u32 = 16;
+    const NUMBER: u64 = (1 << Self::NUMBER_BITS) - 1;
 
-    fn get(&self, key: u64) -> Option<u32> {
+    /// The number of a key, 0 if it has none.
+    fn get(&self, key: u64) -> u16 {
         if self.slots.is_empty() {
-            return None;
+            return 0;
         }
-        let slot = self.slots[self.find(key)];
-        slot.taken.then_some(slot.value)
+        (self.slots[self.find(Self::tag(key))] & Self::NUMBER) as u16
     }
 
-    /// The value of a key, 0 if it is new.
-    fn entry(&mut self, key: u64) -> &mut u32 {
-        if self.slots.is_empty() {
-            self.grow();
+    /// What lies in a key's own place, without its number, so that some can be added up.
+    fn first_slot(&self, key: u64) -> u64 {
+        match self.slots.len() {
+            0 => 0,
+            places => self.slots[Self::place(Self::tag(key), places)] >> Self::NUMBER_BITS,
         }
-        let mut at = self.find(key);
-        if !self.slots[at].taken {
+    }
+
+    /// A key's own place, told by its highest bits.
+    fn place(slot: u64, places: usize) -> usize {
+        (slot >> (u64::BITS - places.trailing_zeros())) as usize
+    }
+
+    /// Gives a key a number, which is not 0.
+    fn put(&mut self, key: u64, number: u16) {
+        self.put_slot(Self::tag(key) | u64::from(number));
+    }
+
+    fn put_slot(&mut self, slot: u64) {
+        if self.slots.is_empty() {
+            self.make_room(1);
+        }
+        let mut at = self.find(slot);
+        if self.slots[at] == 0 {
             if (self.len + 1) * 4 > self.slots.len() * 3 {
-                self.grow();
-                at = self.find(key);
+                self.make_room(self.len + 1);
+                at = self.find(slot);
             }
-            self.slots[at] = Slot { key, value: 0, taken: true };
             self.len += 1;
         }
-        &mut self.slots[at].value
+        self.slots[at] = slot;
     }
 
-    /// Where a key is, or the free place where it would be.
-    fn find(&self, key: u64) -> usize {
+    /// What is kept of a key. The high bits of a product with an odd number depend on all bits.
+    fn tag(key: u64) -> u64 {
+        key.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !Self::NUMBER
+    }
+
+    /// Where the key of a slot is, or the free place where it would be.
+    fn find(&self, slot: u64) -> usize {
         let mask = self.slots.len() - 1;
-        // The high bits of a product with an odd number depend on all bits of the key.
-        let spread = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mut at = (spread >> 32) as usize & mask;
-        while self.slots[at].taken && self.slots[at].key != key {
-            at = (at + 1) & mask;
+        let mut at = Self::place(slot, self.slots.len());
+        loop {
+            let there = self.slots[at & mask];
+            if there == 0 || (there ^ slot) <= Self::NUMBER {
+                return at & mask;
+            }
+            at += 1;
         }
-        at
     }
 
-    fn grow(&mut self) {
-        let places = (self.slots.len() * 2).max(Self::SLOTS_MIN);
-        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); places]);
-        for slot in old.into_iter().filter(|slot| slot.taken) {
-            let at = self.find(slot.key);
+    /// Makes room for as many keys as that.
+    fn make_room(&mut self, keys: usize) {
+        let places = (keys * 4).div_ceil(3).next_power_of_two().max(Self::SLOTS_MIN);
+        let old = std::mem::replace(&mut self.slots, vec![0; places]);
+        for slot in old.into_iter().filter(|slot| *slot != 0) {
+            let at = self.find(slot);
             self.slots[at] = slot;
         }
     }
@@ -175,46 +213,55 @@ impl KeyTable {
         if self.len * 8 < self.slots.len() {
             self.slots = Vec::new();
         }
-        self.slots.fill(Slot::default());
+        self.slots.fill(0);
         self.len = 0;
-    }
-
-    /// Keys and values in no order that means anything.
-    fn iter(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
-        self.slots.iter().filter(|slot| slot.taken).map(|slot| (slot.key, slot.value))
     }
 }
 
 /// Stored by key, so that the same content has the same bytes.
 impl Serialize for KeyTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut entries: Vec<(u64, u32)> = self.iter().collect();
-        entries.sort_unstable();
-        entries.serialize(serializer)
+        let mut slots: Vec<u64> = self.slots.iter().copied().filter(|slot| *slot != 0).collect();
+        slots.sort_unstable();
+        slots.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for KeyTable {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut table = KeyTable::default();
-        for (key, value) in Vec::<(u64, u32)>::deserialize(deserializer)? {
-            *table.entry(key) = value;
+        let slots = Vec::<u64>::deserialize(deserializer)?;
+        if slots.iter().any(|slot| slot & Self::NUMBER == 0) {
+            return Err(D::Error::custom("a key without a number"));
         }
+        // They come in order: in a table that had yet to grow, all would crowd at its front.
+        let mut table = KeyTable::default();
+        table.make_room(slots.len());
+        slots.into_iter().for_each(|slot| table.put_slot(slot));
         Ok(table)
     }
 }
 
 /// A rough count of distinct subnets in 128 bits: linear counting (Whang et al. 1990) over the
 /// running window and the one before. It saturates at about 260, far above any floor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SubnetSketch {
     bits: [u64; 2],
     hour: u32,
 }
 
 impl SubnetSketch {
+    /// An empty one whose newest hour is `hour`.
+    pub(crate) fn new(hour: u32) -> Self {
+        SubnetSketch { bits: [0, 0], hour }
+    }
+
     pub(crate) fn add(&mut self, subnet: u64, hour: u32) {
         self.turn(hour);
+        self.bits[0] |= 1 << (subnet % 64);
+    }
+
+    /// Adds in the hour of the last addition.
+    pub(crate) fn add_to_newest(&mut self, subnet: u64) {
         self.bits[0] |= 1 << (subnet % 64);
     }
 
@@ -285,30 +332,30 @@ mod tests {
     fn a_table_of_keys_holds_what_was_put_in() {
         let mut table = KeyTable::default();
         let mut plain = std::collections::BTreeMap::new();
-        for number in 0..10_000u64 {
+        for number in 0..30_000u64 {
             // Neighbours, multiples of a power of two and hashes, some of them again.
             let key = match number % 3 {
                 0 => number / 2,
                 1 => number << 40,
                 _ => blake(number / 5),
             };
-            *table.entry(key) += number as u32;
-            *plain.entry(key).or_insert(0) += number as u32;
+            table.put(key, number as u16 | 1);
+            plain.insert(key, number as u16 | 1);
         }
         assert_eq!(table.len, plain.len());
-        assert!(plain.iter().all(|(key, value)| table.get(*key) == Some(*value)));
-        assert_eq!(table.get(u64::MAX), None);
+        assert!(plain.iter().all(|(key, value)| table.get(*key) == *value));
+        assert_eq!(table.get(u64::MAX), 0);
         let bytes = postcard::to_allocvec(&table).expect("bytes");
         let again: KeyTable = postcard::from_bytes(&bytes).expect("a table");
         assert_eq!(postcard::to_allocvec(&again).expect("bytes"), bytes);
-        assert_eq!(again.iter().collect::<std::collections::BTreeMap<_, _>>(), plain);
+        assert!(plain.iter().all(|(key, value)| again.get(*key) == *value));
         table.clear();
-        assert_eq!((table.len, table.iter().count(), table.get(0)), (0, 0, None));
+        assert_eq!((table.len, table.get(0), table.get(blake(1))), (0, 0, 0));
     }
 
     #[test]
     fn the_sketch_is_near_the_truth_where_it_matters() {
-        let mut sketch = SubnetSketch::default();
+        let mut sketch = SubnetSketch::new(5);
         for subnet in 0..10u64 {
             sketch.add(blake(subnet), 5);
         }

@@ -1,18 +1,20 @@
 //! Everything that is counted about one service.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use libm::log;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::sources::{SourceWindow, Standing, SubnetSketch};
+use super::recent::{Count, Recent, Series};
+use super::routes::Routes;
+use super::sources::{SourceWindow, Standing};
 use crate::effect::RollUp;
 use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
 use crate::series::{
-    Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, Windows, onset, read,
-    whole,
+    Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset,
+    read, whole,
 };
 use crate::snapshot::Onset;
 
@@ -30,77 +32,14 @@ const SERIES_MAX: usize = 20_000;
 const CANDIDATES_MAX: usize = 20_000;
 /// A place or network without a report for this many hours loses its series.
 const EVICTED_AFTER_HOURS: u32 = 28 * 24;
-/// Hours of counts held until they are learned from; more than the longest lag.
-const HOURS_HELD: usize = 26;
 
-/// The part of a series that exists only while it has recent counts. The layout is fixed so that
-/// what every report touches lies together.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(C)]
-pub(crate) struct Recent {
-    subnets: SubnetSketch,
-    newest_hour: u32,
-    last: Minute,
-    touched: bool,
-    /// Hour in which the last incident here ended; 0 before the first.
-    over_hour: u32,
-    pub(crate) ring: MinuteRing,
-    /// Hundredths per hour; the slot of hour h is h modulo the length.
-    hours: [u32; HOURS_HELD],
-}
-
-impl Recent {
-    fn new(minute: Minute) -> Self {
-        Recent {
-            ring: MinuteRing::new(minute),
-            hours: [0; HOURS_HELD],
-            newest_hour: minute.hour(),
-            last: minute,
-            subnets: SubnetSketch::default(),
-            touched: false,
-            over_hour: 0,
-        }
-    }
-
-    fn add(&mut self, Count { minute, hour, hundredths, subnet, .. }: Count) {
-        self.ring.add(minute, hundredths);
-        if hour > self.newest_hour {
-            for step in 1..=(hour - self.newest_hour).min(HOURS_HELD as u32) {
-                self.hours[(self.newest_hour + step) as usize % HOURS_HELD] = 0;
-            }
-            self.newest_hour = hour;
-        }
-        let slot = &mut self.hours[hour as usize % HOURS_HELD];
-        *slot = slot.saturating_add(hundredths);
-        self.last = self.last.max(minute);
-        self.subnets.add(subnet, hour);
-    }
-
-    /// Hundredths of a whole hour; 0 when it is not held.
-    fn hour(&self, hour: u32) -> u32 {
-        if hour > self.newest_hour || self.newest_hour - hour >= HOURS_HELD as u32 {
-            0
-        } else {
-            self.hours[hour as usize % HOURS_HELD]
-        }
-    }
-
-    /// The windows that end at `at`.
-    pub(crate) fn windows(&self, at: UtcTime) -> Windows {
-        Windows::of(&self.ring, at, self.over_hour, |hour| self.hour(hour))
-    }
-}
-
-/// One marginal of the service. Idle, it is its learned level and times only.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Series {
-    pub(crate) learned: Learned,
-    /// The country that a region or city is in, or where a network was first seen: its weekly shape
-    /// is borrowed.
-    home: Option<CountryCode>,
-    pub(crate) recent: Option<Box<Recent>>,
-    /// The weekly shape; only the service as a whole and its countries have one of their own.
-    profile: Option<Box<Profile>>,
+/// What is to be known of a part of an open incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Watch {
+    /// How it goes on: nothing that departs would change anything any more.
+    Course,
+    /// Also whether it departs, and how strongly.
+    Departures,
 }
 
 /// What one look at a part of the service gave.
@@ -124,13 +63,17 @@ pub(crate) struct Subject {
     pub(crate) sources: SourceWindow,
     /// Index 0 is the service as a whole.
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
+    #[serde(skip)]
+    routes: Routes,
     candidates: IndexMap<Facet, Vec<(Minute, u32, u64)>, FxBuildHasher>,
     /// Indices of series that have recent counts.
     active: Vec<u32>,
     /// Indices of series that got counts since the last look.
     touched: Vec<u32>,
+    /// Indices of series with counts that may not have become history yet.
+    unsettled: Vec<u32>,
     /// Parts of an open incident: read at every look.
-    watched: BTreeSet<Facet>,
+    watched: BTreeMap<Facet, Watch>,
     /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
     frozen: Vec<(u32, u32)>,
     pub(crate) page_views: MinuteRing,
@@ -150,10 +93,12 @@ impl Subject {
             born_hour,
             sources: SourceWindow::new(policy.repeat_minutes),
             series: IndexMap::default(),
+            routes: Routes::default(),
             candidates: IndexMap::default(),
             active: Vec::new(),
             touched: Vec::new(),
-            watched: BTreeSet::new(),
+            unsettled: Vec::new(),
+            watched: BTreeMap::new(),
             frozen: Vec::new(),
             day: DayRing::new(Minute(born_hour.saturating_mul(60))),
             page_views: MinuteRing::new(Minute(0)),
@@ -199,7 +144,7 @@ impl Subject {
             home: report.place.country,
         };
         self.day.add(minute, hundredths);
-        self.add(Facet::All, count, rates);
+        self.add_at(0, count, rates);
         if let Some(country) = report.place.country {
             self.add(Facet::Country(country), count, rates);
         }
@@ -228,8 +173,17 @@ impl Subject {
         standing
     }
 
+    /// Where the series of a facet is.
+    fn index_of(&mut self, facet: Facet) -> Option<usize> {
+        self.routes.find(facet).or_else(|| {
+            let index = self.series.get_index_of(&facet)?;
+            self.routes.remember(facet, index);
+            Some(index)
+        })
+    }
+
     fn add(&mut self, facet: Facet, count: Count, rates: LearningRates) {
-        let index = match self.series.get_index_of(&facet) {
+        let index = match self.index_of(facet) {
             Some(index) => index,
             None if self.series.len() >= SERIES_MAX => return,
             None => {
@@ -257,11 +211,15 @@ impl Subject {
             recent.touched = true;
             self.touched.push(index as u32);
         }
+        if !recent.unsettled {
+            recent.unsettled = true;
+            self.unsettled.push(index as u32);
+        }
     }
 
     /// Counts for a city or network, which becomes a series only after a few sources.
     fn add_once_materialised(&mut self, facet: Facet, count: Count, policy: &Policy, rates: LearningRates) {
-        if let Some(index) = self.series.get_index_of(&facet) {
+        if let Some(index) = self.index_of(facet) {
             return self.add_at(index, count, rates);
         }
         if self.candidates.len() >= CANDIDATES_MAX && !self.candidates.contains_key(&facet) {
@@ -278,54 +236,67 @@ impl Subject {
         }
     }
 
-    /// Looks at what got counts since the last look and at what is watched, in a fixed order.
+    /// Looks at what got counts since the last look and at what is watched; signals by facet.
     pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<Signal> {
-        let mut facets: Vec<Facet> = self.watched.iter().copied().collect();
-        for index in self.touched.drain(..) {
+        let mut signals = Vec::new();
+        let mut touched = std::mem::take(&mut self.touched);
+        for index in touched.drain(..) {
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let Some(recent) = &mut series.recent else { continue };
             recent.touched = false;
             // Most series never reach the floor, so nothing more is worked out for them.
             if whole(recent.ring.total()) >= policy.possible_sources_min
                 && !matches!(facet, Facet::Kind(_) | Facet::Channel(_))
+                && !self.watched.contains_key(facet)
             {
-                facets.push(*facet);
+                signals.extend(self.look_at(index as usize, at, policy));
             }
         }
-        facets.sort_unstable();
-        facets.dedup();
-        facets.into_iter().filter_map(|facet| self.look_at(facet, at, policy)).collect()
+        self.touched = touched;
+        let watched = self.watched.iter();
+        signals.extend(watched.filter_map(|(facet, watch)| self.look_at_watched(*facet, *watch, at, policy)));
+        signals.sort_unstable_by_key(|signal| signal.facet);
+        signals
     }
 
-    fn look_at(&self, facet: Facet, at: UtcTime, policy: &Policy) -> Option<Signal> {
-        let series = self.series.get(&facet)?;
-        let watched = self.watched.contains(&facet);
-        let Some(recent) = series.recent.as_deref() else {
-            return watched.then(|| {
-                let reading = read(&Windows::default(), |minutes| self.usual(facet, series, at, minutes));
-                Signal { facet, reading, departs: false, departs_strongly: false, onset: None }
-            });
-        };
-        let windows = recent.windows(at);
-        if !watched && windows.longest() < policy.possible_sources_min {
+    /// A departure that is not part of an incident yet.
+    fn look_at(&self, index: usize, at: UtcTime, policy: &Policy) -> Option<Signal> {
+        let (facet, series) = self.series.get_index(index)?;
+        let (facet, recent) = (*facet, series.recent.as_deref()?);
+        let usual = |minutes| self.usual(facet, series, at, minutes);
+        // What departs must also be going on; a long window still departs hours after it is over.
+        if !is_elevated(&recent.ring, at, usual)
+            || recent.subnets.estimate(at.minute().hour()) < policy.possible_subnets_min
+        {
             return None;
         }
         let (possible, detected) = self.budgets(facet, policy);
-        let reading = read(&windows, |minutes| self.usual(facet, series, at, minutes));
-        let subnets = recent.subnets.estimate(at.minute().hour());
-        // A long window still departs hours after it is over; what departs must also be going on.
-        let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
-        if !watched && !departs {
-            return None;
-        }
-        Some(Signal {
+        let reading = read(&recent.windows(at), usual);
+        reading.exceeds(possible).then(|| Signal {
             facet,
             reading,
-            departs,
-            departs_strongly: departs && reading.exceeds(detected),
-            onset: (departs && !watched)
-                .then(|| onset(&recent.ring, at, |minutes| self.usual(facet, series, at, minutes))),
+            departs: true,
+            departs_strongly: reading.exceeds(detected),
+            onset: Some(onset(&recent.ring, at, usual)),
         })
+    }
+
+    /// How a part of an incident stands.
+    fn look_at_watched(&self, facet: Facet, watch: Watch, at: UtcTime, policy: &Policy) -> Option<Signal> {
+        let series = self.series.get(&facet)?;
+        let recent = series.recent.as_deref();
+        let windows = recent.map(|recent| recent.windows(at)).unwrap_or_default();
+        let usual = |minutes| self.usual(facet, series, at, minutes);
+        if watch == Watch::Course {
+            let reading = Reading::of_course(&windows, usual);
+            return Some(Signal { facet, reading, departs: false, departs_strongly: false, onset: None });
+        }
+        let reading = read(&windows, usual);
+        let subnets = recent.map_or(0, |recent| recent.subnets.estimate(at.minute().hour()));
+        let (possible, detected) = self.budgets(facet, policy);
+        let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
+        let departs_strongly = departs && reading.exceeds(detected);
+        Some(Signal { facet, reading, departs, departs_strongly, onset: None })
     }
 
     /// Half of the service's budget goes to the service as a whole, half is shared by its parts.
@@ -379,8 +350,8 @@ impl Subject {
     }
 
     /// The correlator's decisions of the tick before: what to watch, whether to learn.
-    pub(crate) fn obey(&mut self, watched: BTreeSet<Facet>, freeze: Option<bool>, hour: u32) {
-        for facet in self.watched.difference(&watched) {
+    pub(crate) fn obey(&mut self, watched: BTreeMap<Facet, Watch>, freeze: Option<bool>, hour: u32) {
+        for facet in self.watched.keys().filter(|facet| !watched.contains_key(*facet)) {
             if let Some(recent) = self.series.get_mut(facet).and_then(|series| series.recent.as_mut()) {
                 recent.over_hour = hour;
             }
@@ -412,7 +383,8 @@ impl Subject {
             self.fold(index as usize, hour, policy, rates, keep_per_week);
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let rests = series.recent.as_ref().is_some_and(|recent| {
-                hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2 && !self.watched.contains(facet)
+                hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2
+                    && !self.watched.contains_key(facet)
             });
             if rests {
                 series.recent = None;
@@ -422,6 +394,7 @@ impl Subject {
         }
         if self.active.is_empty() {
             self.sources.forget();
+            self.routes.clear();
         }
         let horizon = Minute(hour.saturating_sub(24) * 60);
         self.candidates.retain(|_, waiting| waiting.last().is_some_and(|(minute, ..)| *minute >= horizon));
@@ -444,10 +417,16 @@ impl Subject {
             // Indices moved; whatever was touched is looked at again.
             let moved = active.iter().filter_map(|facet| self.series.get_index_of(facet));
             self.active = moved.map(|index| index as u32).collect();
+            self.routes.clear();
             self.touched.clear();
-            for (index, (_, series)) in self.series.iter_mut().enumerate() {
-                if series.recent.as_ref().is_some_and(|recent| recent.touched) {
+            self.unsettled.clear();
+            for (index, series) in self.series.values().enumerate() {
+                let Some(recent) = &series.recent else { continue };
+                if recent.touched {
                     self.touched.push(index as u32);
+                }
+                if recent.unsettled {
+                    self.unsettled.push(index as u32);
                 }
             }
         }
@@ -486,20 +465,32 @@ impl Subject {
         }
     }
 
-    /// Counts of the five minutes that begin with `start`, for the history.
-    pub(crate) fn roll_up(&self, start: Minute, into: &mut Vec<RollUp>) {
-        for (facet, series) in self.active() {
-            let Some(recent) = &series.recent else { continue };
+    /// Counts of the five minutes that begin with `start`, for the history; nothing can come to them
+    /// any more.
+    pub(crate) fn roll_up(&mut self, start: Minute, into: &mut Vec<RollUp>) {
+        let next = start.plus(5);
+        let mut unsettled = std::mem::take(&mut self.unsettled);
+        unsettled.retain(|index| {
+            let Some((facet, series)) = self.series.get_index(*index as usize) else { return false };
+            let Some(recent) = &series.recent else { return false };
             let sum = recent.ring.sum(start.plus(4), 5);
             if sum > 0 {
                 into.push(RollUp {
                     key: SeriesKey { service: self.service, facet: *facet },
                     start,
                     hundredths: u32::try_from(sum).unwrap_or(u32::MAX),
-                    expected: self.usual(*facet, series, start.plus(5).start(), 5.0).mean as f32,
+                    expected: self.usual(*facet, series, next.start(), 5.0).mean as f32,
                 });
             }
-        }
+            if recent.last >= next {
+                return true;
+            }
+            if let Some(recent) = self.series[*index as usize].recent.as_mut() {
+                recent.unsettled = false;
+            }
+            false
+        });
+        self.unsettled = unsettled;
     }
 
     /// Series with recent counts, in no order that means anything.
@@ -519,15 +510,4 @@ impl Subject {
     pub(crate) fn is_touched(&self) -> bool {
         !self.touched.is_empty()
     }
-}
-
-/// One source to be counted.
-#[derive(Clone, Copy)]
-struct Count {
-    minute: Minute,
-    /// Of that minute.
-    hour: u32,
-    hundredths: u32,
-    subnet: u64,
-    home: Option<CountryCode>,
 }

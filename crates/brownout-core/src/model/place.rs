@@ -51,6 +51,15 @@ impl RegionCode {
         Some(RegionCode { country, part: padded })
     }
 
+    /// From a country and the part as [`RegionCode::part`] gives it.
+    #[inline]
+    pub fn from_padded(country: CountryCode, part: [u8; 3]) -> Option<Self> {
+        let written = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        let [a, b, c] = part;
+        let sound = written(a) && (written(b) || (b == 0 && c == 0)) && (written(c) || c == 0);
+        sound.then_some(RegionCode { country, part })
+    }
+
     /// The country this region is part of.
     pub const fn country(self) -> CountryCode {
         self.country
@@ -203,6 +212,10 @@ mod tests {
         let region: RegionCode = "pk-pb".parse().expect("a region");
         assert_eq!(region.to_string(), "PK-PB");
         assert_eq!(region.country().as_str(), "PK");
+        assert_eq!(RegionCode::from_padded(region.country(), region.part()), Some(region));
+        for wrong in [*b"\0\0\0", *b"A\0B", *b"pb\0", *b"A-B"] {
+            assert_eq!(RegionCode::from_padded(region.country(), wrong), None);
+        }
         assert_eq!("gb".parse::<CountryCode>().expect("a country").to_string(), "GB");
         assert_eq!(Asn::new(17557).expect("not zero").to_string(), "AS17557");
     }

@@ -91,7 +91,7 @@ impl Policy {
             ("quiet_minutes", (5..=1440).contains(&self.quiet_minutes)),
             ("same_incident_minutes", self.same_incident_minutes <= 1440),
             ("repeat_minutes", (1..=240).contains(&self.repeat_minutes)),
-            ("subnet_sources_max", (1..=1_000_000).contains(&self.subnet_sources_max)),
+            ("subnet_sources_max", (1..=10_000).contains(&self.subnet_sources_max)),
             ("lateness_minutes", (1..=30).contains(&self.lateness_minutes)),
             ("materialise_sources", (1..=1000).contains(&self.materialise_sources)),
             ("learning_lag_hours", (1..=24).contains(&self.learning_lag_hours)),

@@ -27,8 +27,8 @@ pub enum Facet {
 }
 
 impl Facet {
-    /// All of it in one word: what is counted is looked up by it for every report.
-    fn packed(self) -> u64 {
+    /// All of it in 48 bits: what is counted is looked up by it for every report.
+    pub(crate) fn packed(self) -> u64 {
         let (tag, rest) = match self {
             Facet::All => (0, 0),
             Facet::Country(country) => (1, u64::from(u16::from_le_bytes(country.bytes()))),
@@ -41,7 +41,7 @@ impl Facet {
             Facet::Kind(kind) => (5, kind as u64),
             Facet::Channel(channel) => (6, u64::from(channel.0)),
         };
-        tag << 56 | rest
+        tag << 40 | rest
     }
 }
 

@@ -57,23 +57,11 @@ pub struct Windows {
 
 impl Windows {
     /// The windows of a ring that end at `at`. `hour` gives the hundredths of a whole hour; the long
-    /// windows do not reach back to hour `over`, in which the last incident ended. Within a minute the running minute is the last one,
-    /// counted for as long as it has lasted; at a full minute the last one is the minute before.
+    /// windows do not reach back to hour `over`, in which the last incident ended.
     pub fn of(ring: &MinuteRing, at: UtcTime, over: u32, hour: impl Fn(u32) -> u32) -> Self {
-        let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
-        let last = if into > 0.0 { at.minute() } else { at.minute().minus(1) };
-        let short = if into > 0.0 { 1.0 - into } else { 0.0 };
         let mut windows = Windows::default();
-        let (mut sum, mut next) = (0, 0);
-        for back in 0..WINDOWS_MINUTES[HOUR] {
-            if back <= last.0 {
-                sum += u64::from(ring.get(Minute(last.0 - back)));
-            }
-            if back + 1 == WINDOWS_MINUTES[next] {
-                windows.hundredths[next] = sum;
-                windows.minutes[next] = f64::from(WINDOWS_MINUTES[next]) - short;
-                next += 1;
-            }
+        for index in 0..=HOUR {
+            (windows.hundredths[index], windows.minutes[index]) = span(ring, at, WINDOWS_MINUTES[index]);
         }
         // At a full hour the running one has not begun, and the last whole one stands in its place.
         let last = at.plus_millis(-1).minute().hour();
@@ -100,6 +88,16 @@ impl Windows {
     pub fn longest(&self) -> u32 {
         whole(self.hundredths[LONGEST])
     }
+}
+
+/// Hundredths in a window of whole minutes that ends at `at`, and how long it really is, in minutes.
+/// Within a minute the running minute is the last one, counted for as long as it has lasted; at a
+/// full minute the last one is the minute before.
+fn span(ring: &MinuteRing, at: UtcTime, minutes: u32) -> (u64, f64) {
+    let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
+    let last = if into > 0.0 { at.minute() } else { at.minute().minus(1) };
+    let short = if into > 0.0 { 1.0 - into } else { 0.0 };
+    (ring.sum(last, minutes), f64::from(minutes) - short)
 }
 
 /// Hundredths as a whole number of sources, rounded.
@@ -136,6 +134,22 @@ impl Reading {
         self.ln_per_year <= budget.ln_per_year && self.window_sources >= budget.sources_min
     }
 
+    /// How a series goes on, without asking in which window it is the rarest.
+    pub fn of_course(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Self {
+        let shown = usual(windows.minutes[SHOWN]);
+        let observed = windows.shown();
+        Reading {
+            observed,
+            observed_longest: windows.longest(),
+            expected: shown.mean,
+            ln_per_year: f64::INFINITY,
+            window_minutes: WINDOWS_MINUTES[SHOWN],
+            window_sources: observed,
+            glr: 0.0,
+            elevated: goes_on(observed, windows.hour(), |index| usual(windows.minutes[index])),
+        }
+    }
+
     /// How many years lie between such readings by chance, at most a thousand million.
     pub fn recurrence_years(&self) -> f64 {
         exp((-self.ln_per_year).min(20.723_265_836_946_41)) // ln 1e9
@@ -149,20 +163,7 @@ pub(crate) fn looks_per_year(minutes: u32) -> f64 {
 
 /// Looks at all windows. `usual` gives what is expected of the `minutes` up to `at`.
 pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
-    let shown = usual(windows.minutes[SHOWN]);
-    let observed = windows.shown();
-    let mut reading = Reading {
-        observed,
-        observed_longest: windows.longest(),
-        expected: shown.mean,
-        ln_per_year: f64::INFINITY,
-        window_minutes: WINDOWS_MINUTES[SHOWN],
-        window_sources: observed,
-        glr: 0.0,
-        elevated: is_elevated(observed, shown)
-            || (windows.hour() <= FEW_IN_AN_HOUR
-                && is_elevated(windows.hour(), usual(windows.minutes[HOUR]))),
-    };
+    let mut reading = Reading::of_course(windows, &usual);
     for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
         // A minute that has hardly begun says nothing about a minute; and where reports are many the
         // last hour says all.
@@ -188,8 +189,25 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
     reading
 }
 
-fn is_elevated(observed: u32, usual: Expected) -> bool {
-    observed >= ELEVATED_SOURCES_MIN && ln_tail(observed, usual) < ELEVATED_LN_P
+/// Whether a rise goes on at `at`, as [`Reading::elevated`] has it. Nothing departs that does not, and
+/// it is far less work than a whole reading.
+pub fn is_elevated(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) -> bool {
+    let (shown, hour) = (span(ring, at, WINDOWS_MINUTES[SHOWN]), span(ring, at, WINDOWS_MINUTES[HOUR]));
+    goes_on(whole(shown.0), whole(hour.0), |index| usual(if index == SHOWN { shown.1 } else { hour.1 }))
+}
+
+fn goes_on(shown: u32, hour: u32, usual: impl Fn(usize) -> Expected) -> bool {
+    departs(shown, || usual(SHOWN)) || (hour <= FEW_IN_AN_HOUR && departs(hour, || usual(HOUR)))
+}
+
+fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {
+    if observed < ELEVATED_SOURCES_MIN {
+        return false;
+    }
+    let usual = usual();
+    // Chernoff's bound, ln P <= -G, tells the clear cases with much less work.
+    let bound = -glr(f64::from(observed), usual);
+    bound < 0.0 && (bound < ELEVATED_LN_P || ln_tail(observed, usual) < ELEVATED_LN_P)
 }
 
 /// When a rise that is seen now began: the start that makes what followed the most telling, and

@@ -6,7 +6,7 @@ pub mod negative_binomial;
 mod profile;
 mod ring;
 
-pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, onset, read};
+pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, is_elevated, onset, read};
 pub(crate) use detect::{looks_per_year, whole};
 pub use learned::{Learned, LearningRates};
 pub use negative_binomial::Expected;

@@ -72,7 +72,7 @@ fn continued_fraction(a: f64, b: f64, z: f64) -> f64 {
 }
 
 /// The generalised likelihood ratio for a rise, in nats: G = x ln κ − (x + k) ln((k + κ m)/(k + m))
-/// with κ = max(1, x / m).
+/// with κ = max(1, x / m). It is Chernoff's bound too: ln P(X >= x) <= -G for x above the mean.
 pub fn glr(x: f64, expected: Expected) -> f64 {
     let mean = expected.mean.max(MEAN_MIN);
     let size = expected.size;
@@ -164,6 +164,13 @@ mod tests {
             let (here, next) = (ln_tail(x, expected), ln_tail(x + 1, expected));
             prop_assert!(here <= 0.0 && !here.is_nan() && !next.is_nan());
             prop_assert!(next <= here + 1e-9, "{here} {next}");
+        }
+
+        #[test]
+        fn the_ratio_bounds_the_tail(mean in 0.001..1e4f64, size in 0.05..1e4f64, x in 1u32..100_000) {
+            let expected = Expected { mean, size };
+            let bound = -glr(f64::from(x), expected);
+            prop_assert!(ln_tail(x, expected) <= bound + 1e-9 * bound.abs() + 1e-9);
         }
 
         #[test]

@@ -34,6 +34,13 @@ impl MinuteRing {
         true
     }
 
+    /// Adds to the newest minute.
+    pub fn add_to_newest(&mut self, hundredths: u32) {
+        let slot = &mut self.counts[(self.newest.0 % Self::MINUTES) as usize];
+        let before = std::mem::replace(slot, slot.saturating_add(hundredths));
+        self.total += u64::from(*slot - before);
+    }
+
     /// Forgets what is older than the 64 minutes up to `minute`.
     fn advance(&mut self, minute: Minute) {
         let steps = minute.since(self.newest);
@@ -63,7 +70,21 @@ impl MinuteRing {
 
     /// The sum of the `minutes` minutes that end with `last`.
     pub fn sum(&self, last: Minute, minutes: u32) -> u64 {
-        (0..minutes.min(last.0 + 1)).map(|back| u64::from(self.get(Minute(last.0 - back)))).sum()
+        let (end, length) = if last > self.newest {
+            (self.newest, minutes.saturating_sub(last.since(self.newest)))
+        } else {
+            (last, minutes.min(Self::MINUTES.saturating_sub(self.newest.since(last))))
+        };
+        // Two runs of the array rather than one minute after the other: every look asks for some.
+        let length = length.min(Self::MINUTES).min(end.0.saturating_add(1)) as usize;
+        let after = (end.0 % Self::MINUTES) as usize + 1;
+        let plain = |counts: &[u32]| counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+        match length.checked_sub(after) {
+            None => plain(&self.counts[after - length..after]),
+            Some(before) => {
+                plain(&self.counts[..after]) + plain(&self.counts[Self::MINUTES as usize - before..])
+            }
+        }
     }
 
     /// The sum of all minutes that are held: no window up to any minute holds more.
@@ -194,10 +215,13 @@ mod tests {
             }
             let held: u64 = list[(newest + 1).saturating_sub(64) as usize..=newest as usize].iter().sum();
             prop_assert_eq!(ring.total(), held);
-            for minutes in [1, 5, 15, 30, 60] {
-                let from = (newest + 1).saturating_sub(minutes);
-                let plain: u64 = list[from as usize..=newest as usize].iter().sum();
-                prop_assert_eq!(ring.sum(Minute(newest), minutes), plain);
+            for minutes in [0, 1, 5, 15, 30, 60, 64] {
+                for last in newest.saturating_sub(70)..newest + 70 {
+                    let from = (last + 1).saturating_sub(minutes);
+                    let held = |minute: &u32| newest < minute + 64;
+                    let plain: u64 = (from..=last).filter(held).map(|minute| list[minute as usize]).sum();
+                    prop_assert_eq!(ring.sum(Minute(last), minutes), plain);
+                }
             }
         }
     }

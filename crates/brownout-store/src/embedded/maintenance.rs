@@ -150,13 +150,16 @@ impl Maintenance {
         }
         let mut found = Catalogue::default();
         for segment in segment::list(log)?.iter().take_while(|segment| segment.first < first) {
-            let rows = match segment.is_sealed() {
-                true => sealed::read_rows(&segment.path).map(|(rows, _)| rows).unwrap_or_default(),
-                false => Vec::new(),
+            let Some(mut rows) = segment.is_sealed().then(|| sealed::read(&segment.path).ok()).flatten()
+            else {
+                continue;
             };
-            for row in rows {
-                if let Evidence::Catalogue(catalogue) = row.evidence {
-                    found = *catalogue;
+            let mut evidence = Vec::new();
+            while rows.next_batch(&mut evidence).is_some() {
+                for evidence in evidence.drain(..) {
+                    if let Evidence::Catalogue(catalogue) = evidence {
+                        found = *catalogue;
+                    }
                 }
             }
         }

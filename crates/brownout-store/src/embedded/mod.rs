@@ -26,6 +26,7 @@ mod maintenance;
 mod reader;
 mod rows;
 mod sealed;
+mod sealed_rows;
 mod segment;
 #[cfg(test)]
 mod tests;

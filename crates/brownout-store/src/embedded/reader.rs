@@ -13,7 +13,8 @@ use crate::port::StoreError;
 use super::file::store_error;
 use super::frame::{Content, FrameScan, Scanned};
 use super::log::Progress;
-use super::sealed::{self, SealedRows};
+use super::sealed;
+use super::sealed_rows::SealedRows;
 use super::segment::{self, Segment};
 use super::wire;
 

@@ -5,7 +5,7 @@ use brownout_core::model::{
     SourceKeys, UtcTime, Weight,
 };
 use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::RowGroupReader;
 
@@ -74,162 +74,168 @@ pub(crate) fn kind_of(evidence: &Evidence) -> &'static str {
     }
 }
 
-/// The columns of one row group that a record is made from. The slug is not among them: the number
-/// says the same.
+/// The columns of one row group that a record is made from, read side by side from the first row to
+/// the last. The slug is not among them, nor the kind: the number and what is there say the same.
 pub(crate) struct Columns {
-    seq: Vec<i64>,
-    received_at: Vec<i64>,
-    kind: Vec<ByteArray>,
-    service_id: Vec<Option<i32>>,
-    problem: Vec<Option<ByteArray>>,
-    channel: Vec<Option<i32>>,
-    occurred_at: Vec<Option<i64>>,
-    country: Vec<Option<ByteArray>>,
-    region: Vec<Option<ByteArray>>,
-    city: Vec<Option<i32>>,
-    asn: Vec<Option<i32>>,
-    source_generation: Vec<Option<i64>>,
-    source_key: Vec<Option<i64>>,
-    subnet_key: Vec<Option<i64>>,
-    previous_source_key: Vec<Option<i64>>,
-    weight: Vec<Option<i32>>,
-    views: Vec<Option<i64>>,
-    payload: Vec<Option<ByteArray>>,
+    rows: usize,
+    seq: Column<Int64Type>,
+    received_at: Column<Int64Type>,
+    service_id: Column<Int32Type>,
+    problem: Column<ByteArrayType>,
+    channel: Column<Int32Type>,
+    occurred_at: Column<Int64Type>,
+    country: Column<ByteArrayType>,
+    region: Column<ByteArrayType>,
+    city: Column<Int32Type>,
+    asn: Column<Int32Type>,
+    source_generation: Column<Int64Type>,
+    source_key: Column<Int64Type>,
+    subnet_key: Column<Int64Type>,
+    previous_source_key: Column<Int64Type>,
+    weight: Column<Int32Type>,
+    views: Column<Int64Type>,
+    payload: Column<ByteArrayType>,
 }
 
 impl Columns {
     pub(crate) fn read(group: &dyn RowGroupReader) -> Result<Self, ParquetError> {
+        let rows = usize::try_from(group.metadata().num_rows())
+            .map_err(|_| ParquetError::General("a negative number of rows".to_owned()))?;
         Ok(Columns {
-            seq: required::<Int64Type>(group, "seq")?,
-            received_at: required::<Int64Type>(group, "received_at")?,
-            kind: required::<ByteArrayType>(group, "kind")?,
-            service_id: optional::<Int32Type>(group, "service_id")?,
-            problem: optional::<ByteArrayType>(group, "problem")?,
-            channel: optional::<Int32Type>(group, "channel")?,
-            occurred_at: optional::<Int64Type>(group, "occurred_at")?,
-            country: optional::<ByteArrayType>(group, "country")?,
-            region: optional::<ByteArrayType>(group, "region")?,
-            city: optional::<Int32Type>(group, "city")?,
-            asn: optional::<Int32Type>(group, "asn")?,
-            source_generation: optional::<Int64Type>(group, "source_generation")?,
-            source_key: optional::<Int64Type>(group, "source_key")?,
-            subnet_key: optional::<Int64Type>(group, "subnet_key")?,
-            previous_source_key: optional::<Int64Type>(group, "previous_source_key")?,
-            weight: optional::<Int32Type>(group, "weight")?,
-            views: optional::<Int64Type>(group, "views")?,
-            payload: optional::<ByteArrayType>(group, "payload")?,
+            rows,
+            seq: Column::read(group, rows, "seq")?,
+            received_at: Column::read(group, rows, "received_at")?,
+            service_id: Column::read(group, rows, "service_id")?,
+            problem: Column::read(group, rows, "problem")?,
+            channel: Column::read(group, rows, "channel")?,
+            occurred_at: Column::read(group, rows, "occurred_at")?,
+            country: Column::read(group, rows, "country")?,
+            region: Column::read(group, rows, "region")?,
+            city: Column::read(group, rows, "city")?,
+            asn: Column::read(group, rows, "asn")?,
+            source_generation: Column::read(group, rows, "source_generation")?,
+            source_key: Column::read(group, rows, "source_key")?,
+            subnet_key: Column::read(group, rows, "subnet_key")?,
+            previous_source_key: Column::read(group, rows, "previous_source_key")?,
+            weight: Column::read(group, rows, "weight")?,
+            views: Column::read(group, rows, "views")?,
+            payload: Column::read(group, rows, "payload")?,
         })
     }
 
-    fn report(&self, row: usize) -> Option<Report> {
-        let text = |column: &[Option<ByteArray>]| -> Option<String> {
-            column[row].as_ref().and_then(|bytes| bytes.as_utf8().ok()).map(str::to_owned)
-        };
-        let region = match text(&self.region) {
-            Some(text) => Some(text.parse().ok()?),
+    /// Makes the records again and shows them to `see`, in the order of the file. The error says
+    /// what a row lacks.
+    pub(crate) fn rebuild(mut self, mut see: impl FnMut(Row)) -> Result<(), &'static str> {
+        for row in 0..self.rows {
+            let seq = self.seq.cell(row).ok_or("a record has no position")?;
+            let received_at = self.received_at.cell(row).ok_or("a record has no time")?;
+            let (seq, received_at) = (Seq(*seq as u64), UtcTime::from_millis(*received_at));
+            see(Row { seq, received_at, evidence: self.evidence(row)? });
+        }
+        Ok(())
+    }
+
+    fn evidence(&mut self, row: usize) -> Result<Evidence, &'static str> {
+        // Every column is asked at every row, so that all of them go on by one.
+        let (problem, views) = (self.problem.cell(row), self.views.cell(row));
+        let service = self.service_id.cell(row).map(|id| ServiceId(*id as u32));
+        let country = match self.country.cell(row).map(|letters| <[u8; 2]>::try_from(letters.data())) {
             None => None,
+            Some(letters) => Some(letters.ok().and_then(CountryCode::new).ok_or("a country is not one")?),
         };
-        Some(Report {
-            service: ServiceId(self.service_id[row]? as u32),
-            kind: ProblemKind::from_slug(self.problem[row].as_ref()?.as_utf8().ok()?)?,
-            channel: ChannelId(u16::try_from(self.channel[row]?).ok()?),
-            occurred_at: UtcTime::from_millis(self.occurred_at[row]?),
-            place: Place {
-                country: self.country(row)?,
-                region,
-                city: self.city[row].and_then(|id| CityId::new(id as u32)),
-            },
-            network: self.asn[row].and_then(|number| Asn::new(number as u32)),
-            source: SourceKeys {
-                generation: u32::try_from(self.source_generation[row]?).ok()?,
-                source: self.source_key[row]? as u64,
-                subnet: self.subnet_key[row]? as u64,
-                previous_source: self.previous_source_key[row].map(|key| key as u64),
-            },
-            weight: Weight::from_percent(u8::try_from(self.weight[row]?).ok()?),
-        })
-    }
-
-    fn page_views(&self, row: usize) -> Option<PageViews> {
-        Some(PageViews {
-            service: ServiceId(self.service_id[row]? as u32),
-            country: self.country(row)?,
-            count: u32::try_from(self.views[row]?).ok()?,
-        })
-    }
-
-    /// Outer `None`: there is one, but it is no country.
-    fn country(&self, row: usize) -> Option<Option<CountryCode>> {
-        match &self.country[row] {
-            None => Some(None),
-            Some(letters) => Some(Some(CountryCode::new(<[u8; 2]>::try_from(letters.data()).ok()?)?)),
+        let region = match self.region.cell(row) {
+            None => None,
+            Some(text) => {
+                Some(text.as_utf8().ok().and_then(|text| text.parse().ok()).ok_or("a region is not one")?)
+            }
+        };
+        let city = self.city.cell(row).and_then(|id| CityId::new(*id as u32));
+        let network = self.asn.cell(row).and_then(|number| Asn::new(*number as u32));
+        let (channel, occurred_at) = (self.channel.cell(row), self.occurred_at.cell(row));
+        let (generation, source) = (self.source_generation.cell(row), self.source_key.cell(row));
+        let (subnet, previous) = (self.subnet_key.cell(row), self.previous_source_key.cell(row));
+        let (weight, payload) = (self.weight.cell(row), self.payload.cell(row));
+        if let Some(problem) = problem {
+            let report = || {
+                Some(Report {
+                    service: service?,
+                    kind: ProblemKind::from_slug(problem.as_utf8().ok()?)?,
+                    channel: ChannelId(u16::try_from(*channel?).ok()?),
+                    occurred_at: UtcTime::from_millis(*occurred_at?),
+                    place: Place { country, region, city },
+                    network,
+                    source: SourceKeys {
+                        generation: u32::try_from(*generation?).ok()?,
+                        source: *source? as u64,
+                        subnet: *subnet? as u64,
+                        previous_source: previous.map(|key| *key as u64),
+                    },
+                    weight: Weight::from_percent(u8::try_from(*weight?).ok()?),
+                })
+            };
+            return report().map(Evidence::Report).ok_or("a report lacks a part");
+        }
+        if let Some(views) = views {
+            let count = u32::try_from(*views).map_err(|_| "page views without a number")?;
+            let service = service.ok_or("page views without a service")?;
+            return Ok(Evidence::PageViews(PageViews { service, country, count }));
+        }
+        match payload {
+            Some(json) => serde_json::from_slice(json.data()).map_err(|_| "a payload is of no known kind"),
+            None => Ok(Evidence::Tick),
         }
     }
 }
 
-/// Makes the records again and adds them to `rows`.
-pub(crate) fn rebuild(columns: Columns, rows: &mut Vec<Row>) -> Result<(), &'static str> {
-    rows.reserve(columns.seq.len());
-    for row in 0..columns.seq.len() {
-        let evidence = match columns.kind[row].data() {
-            b"report" => columns.report(row).map(Evidence::Report).ok_or("a report lacks a part")?,
-            b"page_views" => {
-                columns.page_views(row).map(Evidence::PageViews).ok_or("page views lack a part")?
+/// The cells of one column, read from the first row to the last.
+struct Column<T: DataType> {
+    /// Those that are there.
+    values: Vec<T::T>,
+    /// Per row, whether there is one; empty where none may lack.
+    levels: Vec<i16>,
+    next: usize,
+}
+
+impl<T: DataType> Column<T> {
+    fn read(group: &dyn RowGroupReader, rows: usize, name: &str) -> Result<Self, ParquetError> {
+        let metadata = group.metadata();
+        let index = metadata
+            .columns()
+            .iter()
+            .position(|column| column.column_path().string() == name)
+            .ok_or_else(|| ParquetError::General(format!("no column {name}")))?;
+        let may_lack = metadata.column(index).column_descr().max_def_level() > 0;
+        let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
+        let (mut values, mut levels) = (Vec::new(), Vec::new());
+        let mut read = 0;
+        while read < rows {
+            let (records, _, _) =
+                reader.read_records(rows - read, may_lack.then_some(&mut levels), None, &mut values)?;
+            if records == 0 {
+                break;
             }
-            b"tick" => Evidence::Tick,
-            _ => {
-                let json = columns.payload[row].as_ref().ok_or("a record has no payload")?;
-                serde_json::from_slice(json.data()).map_err(|_| "a payload is of no known kind")?
-            }
-        };
-        rows.push(Row {
-            seq: Seq(columns.seq[row] as u64),
-            received_at: UtcTime::from_millis(columns.received_at[row]),
-            evidence,
-        });
-    }
-    Ok(())
-}
-
-fn required<T: DataType>(group: &dyn RowGroupReader, name: &str) -> Result<Vec<T::T>, ParquetError> {
-    Ok(column::<T>(group, name)?.0)
-}
-
-fn optional<T: DataType>(group: &dyn RowGroupReader, name: &str) -> Result<Vec<Option<T::T>>, ParquetError> {
-    let (values, levels) = column::<T>(group, name)?;
-    let mut values = values.into_iter();
-    Ok(levels.into_iter().map(|level| if level > 0 { values.next() } else { None }).collect())
-}
-
-/// All cells of a column: values that are there, and a level per row where a cell may lack.
-fn column<T: DataType>(
-    group: &dyn RowGroupReader,
-    name: &str,
-) -> Result<(Vec<T::T>, Vec<i16>), ParquetError> {
-    let metadata = group.metadata();
-    let rows = usize::try_from(metadata.num_rows())
-        .map_err(|_| ParquetError::General("a negative number of rows".to_owned()))?;
-    let index = metadata
-        .columns()
-        .iter()
-        .position(|column| column.column_path().string() == name)
-        .ok_or_else(|| ParquetError::General(format!("no column {name}")))?;
-    let may_lack = metadata.column(index).column_descr().max_def_level() > 0;
-    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
-    let (mut values, mut levels) = (Vec::new(), Vec::new());
-    let mut read = 0;
-    while read < rows {
-        let (records, _, _) =
-            reader.read_records(rows - read, may_lack.then_some(&mut levels), None, &mut values)?;
-        if records == 0 {
-            break;
+            read += records;
         }
-        read += records;
+        let cells = if may_lack { levels.len() } else { values.len() };
+        if cells != rows {
+            return Err(ParquetError::General(format!("column {name} has {cells} of {rows} rows")));
+        }
+        if values.len() == rows {
+            levels = Vec::new();
+        }
+        Ok(Column { values, levels, next: 0 })
     }
-    let cells = if may_lack { levels.len() } else { values.len() };
-    if cells == rows {
-        Ok((values, levels))
-    } else {
-        Err(ParquetError::General(format!("column {name} has {cells} of {rows} rows")))
+
+    /// The cell of the next row, which is `row`.
+    #[inline]
+    fn cell(&mut self, row: usize) -> Option<&T::T> {
+        if self.levels.is_empty() {
+            return self.values.get(row);
+        }
+        if self.levels[row] == 0 {
+            return None;
+        }
+        self.next += 1;
+        self.values.get(self.next - 1)
     }
 }

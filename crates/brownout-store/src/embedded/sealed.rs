@@ -23,15 +23,13 @@ use parquet::schema::types::ColumnPath;
 use crate::port::StoreError;
 
 use super::file::At;
-use super::reader::BatchHead;
-use super::rows::{Columns, Row, kind_of, rebuild};
+use super::rows::{Columns, Row, kind_of};
+use super::sealed_rows::SealedRows;
 use super::wire;
 
 /// Rows of one row group. Fixed, so that sealing and reading hold a bounded number of columns.
 /// Small in tests, so that they meet files of several groups.
 const GROUP_ROWS: usize = if cfg!(test) { 16 } else { 131_072 };
-/// The most records that are handed out at once.
-const BATCH_ROWS: usize = 4096;
 
 const SCHEMA: &str = "message brownout {
     required int64 seq (INTEGER(64,false));
@@ -70,32 +68,32 @@ impl Summary {
     /// Of rows in any order. `None` when there are none.
     pub(crate) fn of(rows: &[Row]) -> Result<Option<Self>, StoreError> {
         let mut summary = None;
-        Summary::add(&mut summary, rows)?;
+        let mut bytes = Vec::new();
+        for row in rows {
+            encode(row, &mut bytes)?;
+            Summary::add(&mut summary, row, &bytes);
+        }
         Ok(summary)
     }
 
-    /// Takes in more rows.
-    fn add(summary: &mut Option<Self>, rows: &[Row]) -> Result<(), StoreError> {
-        let mut bytes = Vec::new();
-        for row in rows {
-            bytes.clear();
-            bytes.extend_from_slice(&row.seq.0.to_le_bytes());
-            bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
-            wire::encode(&row.evidence, &mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
-            let so_far = summary.get_or_insert(Summary {
-                first: row.seq,
-                last: row.seq,
-                count: 0,
-                last_received_at: row.received_at,
-                sum: 0,
-            });
-            so_far.first = so_far.first.min(row.seq);
-            so_far.last = so_far.last.max(row.seq);
-            so_far.count += 1;
-            so_far.last_received_at = so_far.last_received_at.max(row.received_at);
-            so_far.sum = so_far.sum.wrapping_add(u64::from(crc32c::crc32c(&bytes)));
-        }
-        Ok(())
+    /// Takes in one more row, which `bytes` encode.
+    fn add(summary: &mut Option<Self>, row: &Row, bytes: &[u8]) {
+        let so_far = summary.get_or_insert(Summary {
+            first: row.seq,
+            last: row.seq,
+            count: 0,
+            last_received_at: row.received_at,
+            sum: 0,
+        });
+        so_far.first = so_far.first.min(row.seq);
+        so_far.last = so_far.last.max(row.seq);
+        so_far.count += 1;
+        so_far.last_received_at = so_far.last_received_at.max(row.received_at);
+        let mut head = [0; 16];
+        head[..8].copy_from_slice(&row.seq.0.to_le_bytes());
+        head[8..].copy_from_slice(&row.received_at.millis().to_le_bytes());
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&head), bytes);
+        so_far.sum = so_far.sum.wrapping_add(u64::from(crc));
     }
 
     fn fields(&self) -> [(&'static str, i128); 5] {
@@ -245,67 +243,49 @@ fn optional<T: DataType>(
     column.close()
 }
 
-/// The records of a sealed segment in `seq` order.
-#[derive(Debug)]
-pub(crate) struct SealedRows {
-    rows: std::iter::Peekable<std::vec::IntoIter<Row>>,
-}
-
-impl SealedRows {
-    /// Fills `out` with records that have no gap between them and one time.
-    pub(crate) fn next_batch(&mut self, out: &mut Vec<Evidence>) -> Option<BatchHead> {
-        out.clear();
-        let first = self.rows.next()?;
-        let head = BatchHead { first_seq: first.seq, received_at: first.received_at };
-        out.push(first.evidence);
-        while out.len() < BATCH_ROWS {
-            let expected = head.first_seq.0 + out.len() as u64;
-            let fits = |row: &Row| row.seq.0 == expected && row.received_at == head.received_at;
-            match self.rows.next_if(fits) {
-                Some(row) => out.push(row.evidence),
-                None => break,
-            }
-        }
-        Some(head)
-    }
+/// A record as it lies in a frame.
+fn encode(row: &Row, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+    bytes.clear();
+    wire::encode(&row.evidence, bytes).map_err(|error| StoreError::Io(error.to_string()))
 }
 
 /// Reads a sealed file and checks it against what it says of itself.
 pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
-    let (rows, _) = read_rows(path)?;
-    Ok(SealedRows { rows: rows.into_iter().peekable() })
-}
-
-/// As [`read`], as rows.
-pub(crate) fn read_rows(path: &Path) -> Result<(Vec<Row>, Summary), StoreError> {
-    let mut all = Vec::new();
-    let summary = walk(path, |rows| all.append(rows))?;
-    all.sort_unstable_by_key(|row| row.seq);
-    Ok((all, summary))
+    let stated = summary(path)?;
+    let mut rows = SealedRows::with_room(&stated)
+        .ok_or_else(|| StoreError::Corrupt(format!("{}: it states too many records", path.display())))?;
+    walk(path, |row, bytes| rows.put(row, bytes))?;
+    Ok(rows)
 }
 
 /// Reads and checks a sealed file without holding more than a part of it.
 pub(crate) fn check(path: &Path) -> Result<Summary, StoreError> {
-    walk(path, |_| {})
+    walk(path, |_, _| {})
 }
 
-/// Shows the rows of each part to `see`; fails when they are not those that were sealed.
-fn walk(path: &Path, mut see: impl FnMut(&mut Vec<Row>)) -> Result<Summary, StoreError> {
+/// Shows every row with its bytes to `see`, in the order of the file; fails when they are not those
+/// that were sealed.
+fn walk(path: &Path, mut see: impl FnMut(&Row, &[u8])) -> Result<Summary, StoreError> {
     guarded(path, || {
         let reader = open(path)?;
         let corrupt = |what: &str| StoreError::Corrupt(format!("{}: {what}", path.display()));
         let summary = Summary::read(&reader).ok_or_else(|| corrupt("no summary in the metadata"))?;
-        let (mut rows, mut found) = (Vec::new(), None);
+        let (mut bytes, mut found, mut failed) = (Vec::new(), None, None);
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).map_err(|error| parquet_error(path, &error))?;
             let columns = Columns::read(&*group).map_err(|error| parquet_error(path, &error))?;
-            rows.clear();
-            rebuild(columns, &mut rows).map_err(corrupt)?;
-            Summary::add(&mut found, &rows)?;
-            see(&mut rows);
+            let each = |row: Row| match encode(&row, &mut bytes) {
+                Ok(()) => {
+                    Summary::add(&mut found, &row, &bytes);
+                    see(&row, &bytes);
+                }
+                Err(error) => failed = Some(error),
+            };
+            columns.rebuild(each).map_err(corrupt)?;
         }
-        match found {
-            Some(found) if found == summary => Ok(summary),
+        match (failed, found) {
+            (Some(error), _) => Err(error),
+            (None, Some(found)) if found == summary => Ok(summary),
             _ => Err(corrupt("the rows are not those that were sealed")),
         }
     })

@@ -97,13 +97,27 @@ pub fn decode(payload: &[u8], count: u32, out: &mut Vec<Evidence>) -> Result<(),
     out.reserve(count as usize);
     let mut rest = payload;
     for _ in 0..count {
-        let (evidence, after) = decode_one(rest)?;
-        out.push(evidence);
-        rest = after;
+        // Nearly all are reports.
+        if let Some((report, after)) = rest.split_first_chunk::<REPORT_BYTES>()
+            && report[0] == TAG_REPORT
+        {
+            out.push(Evidence::Report(decode_report(report)?));
+            rest = after;
+        } else {
+            let (evidence, after) = decode_one(rest)?;
+            out.push(evidence);
+            rest = after;
+        }
     }
     if rest.is_empty() { Ok(()) } else { Err(WireError("bytes are left over")) }
 }
 
+/// The record that `bytes` begin with.
+pub(super) fn decode_first(bytes: &[u8]) -> Result<Evidence, WireError> {
+    decode_one(bytes).map(|(evidence, _)| evidence)
+}
+
+#[inline]
 fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
     const SHORT: WireError = WireError("cut short");
     match *bytes.first().ok_or(SHORT)? {
@@ -131,9 +145,13 @@ fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
     }
 }
 
+#[inline]
 fn decode_report(bytes: &[u8; REPORT_BYTES]) -> Result<Report, WireError> {
     let region = match country([bytes[54], bytes[55]])? {
-        Some(country) => Some(region(country, &bytes[56..59])?),
+        Some(country) => {
+            let part = [bytes[56], bytes[57], bytes[58]];
+            Some(RegionCode::from_padded(country, part).ok_or(WireError("not a region code"))?)
+        }
         None => None,
     };
     let has_previous = bytes[60] & HAS_PREVIOUS_SOURCE != 0;
@@ -163,14 +181,6 @@ fn country(letters: [u8; 2]) -> Result<Option<CountryCode>, WireError> {
         [0, 0] => Ok(None),
         _ => CountryCode::new(letters).map(Some).ok_or(WireError("not a country code")),
     }
-}
-
-fn region(country: CountryCode, part: &[u8]) -> Result<RegionCode, WireError> {
-    let length = part.iter().position(|byte| *byte == 0).unwrap_or(part.len());
-    std::str::from_utf8(&part[..length])
-        .ok()
-        .and_then(|part| RegionCode::new(country, part))
-        .ok_or(WireError("not a region code"))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

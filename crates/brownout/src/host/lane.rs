@@ -1,7 +1,7 @@
 //! Moves an engine along a virtual clock: ticks come exactly when the engine asks for them.
 
 use brownout_core::engine::Engine;
-use brownout_core::model::{Evidence, Seq, UtcTime};
+use brownout_core::model::{Evidence, UtcTime};
 
 /// Brings the engine to `at` and gives it `evidence` there. `each` sees every batch right after the
 /// engine has taken it, in order, with its time; the evidence itself is `None`.
@@ -29,10 +29,7 @@ pub fn advance(
 
 /// Gives the engine evidence at its next positions.
 pub fn feed(engine: &mut Engine, at: UtcTime, evidence: &[Evidence]) {
-    let first = engine.seq().next();
-    for (offset, evidence) in evidence.iter().enumerate() {
-        engine.handle_evidence(Seq(first.0 + offset as u64), at, evidence);
-    }
+    engine.handle_batch(engine.seq().next(), at, evidence);
 }
 
 const TICK: &[Evidence] = &[Evidence::Tick];

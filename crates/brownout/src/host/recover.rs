@@ -115,10 +115,7 @@ fn run(
     while let Some(head) = batches.next_into(&mut evidence) {
         match head {
             Ok(head) => {
-                for (offset, evidence) in evidence.iter().enumerate() {
-                    let seq = Seq(head.first_seq.0 + offset as u64);
-                    engine.handle_evidence(seq, head.received_at, evidence);
-                }
+                engine.handle_batch(head.first_seq, head.received_at, &evidence);
                 after(engine, evidence.len() as u64)?;
             }
             Err(StoreError::Corrupt(what)) => tracing::error!(what, "records were lost"),
@@ -195,13 +192,17 @@ pub fn replay(
             let policy = Evidence::Policy(Box::new(policy.clone()));
             engine.handle_evidence(Seq(head.first_seq.0 - 1), head.received_at, &policy);
         }
-        for (seq, evidence) in (head.first_seq.0..=what.to.0).map(Seq).zip(&mut evidence) {
-            if let (Evidence::Policy(recorded), Some(policy)) = (&mut *evidence, &what.policy) {
-                **recorded = policy.clone();
+        let wanted = usize::try_from(what.to.0 - head.first_seq.0).unwrap_or(usize::MAX).saturating_add(1);
+        evidence.truncate(wanted);
+        if let Some(policy) = &what.policy {
+            for evidence in &mut evidence {
+                if let Evidence::Policy(recorded) = evidence {
+                    **recorded = policy.clone();
+                }
             }
-            engine.handle_evidence(seq, head.received_at, evidence);
-            records += 1;
         }
+        engine.handle_batch(head.first_seq, head.received_at, &evidence);
+        records += evidence.len() as u64;
         watch(&engine, head.first_seq, None, records);
         while let Some(effect) = engine.poll_effect() {
             if let Effect::Persist(seq, derived) = effect {

@@ -405,9 +405,7 @@ impl Worker {
     }
 
     fn feed(&mut self, first: Seq, at: UtcTime, evidence: &[Evidence]) {
-        for (offset, evidence) in evidence.iter().enumerate() {
-            self.engine.handle_evidence(Seq(first.0 + offset as u64), at, evidence);
-        }
+        self.engine.handle_batch(first, at, evidence);
     }
 
     fn carry_out(&mut self, rhythm: &mut Rhythm, worked: Instant) {

@@ -1,0 +1,108 @@
+//! The counts of one series.
+
+use serde::{Deserialize, Serialize};
+
+use super::sources::SubnetSketch;
+use crate::model::{CountryCode, Minute, UtcTime};
+use crate::series::{Learned, MinuteRing, Profile, Windows};
+
+/// Hours of counts held until they are learned from; more than the longest lag.
+const HOURS_HELD: usize = 26;
+
+/// One source to be counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Count {
+    pub(crate) minute: Minute,
+    /// Of that minute.
+    pub(crate) hour: u32,
+    pub(crate) hundredths: u32,
+    pub(crate) subnet: u64,
+    pub(crate) home: Option<CountryCode>,
+}
+
+/// The part of a series that exists only while it has recent counts. The layout is fixed so that
+/// what every report touches lies together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[repr(C)]
+pub(crate) struct Recent {
+    pub(crate) subnets: SubnetSketch,
+    newest_hour: u32,
+    pub(crate) last: Minute,
+    /// It got counts since the last look.
+    pub(crate) touched: bool,
+    /// It has counts that may not have become history yet.
+    pub(crate) unsettled: bool,
+    /// Hour in which the last incident here ended; 0 before the first.
+    pub(crate) over_hour: u32,
+    pub(crate) ring: MinuteRing,
+    /// Hundredths per hour; the slot of hour h is h modulo the length.
+    hours: [u32; HOURS_HELD],
+}
+
+impl Recent {
+    pub(crate) fn new(minute: Minute) -> Self {
+        Recent {
+            ring: MinuteRing::new(minute),
+            hours: [0; HOURS_HELD],
+            newest_hour: minute.hour(),
+            last: minute,
+            subnets: SubnetSketch::new(minute.hour()),
+            touched: false,
+            unsettled: false,
+            over_hour: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, count: Count) {
+        if count.minute != self.last {
+            return self.add_elsewhen(count);
+        }
+        // Nothing turns within a minute, and nearly all counts are of the newest.
+        self.ring.add_to_newest(count.hundredths);
+        let slot = &mut self.hours[self.newest_hour as usize % HOURS_HELD];
+        *slot = slot.saturating_add(count.hundredths);
+        self.subnets.add_to_newest(count.subnet);
+    }
+
+    /// Counts in another minute than the newest.
+    fn add_elsewhen(&mut self, Count { minute, hour, hundredths, subnet, .. }: Count) {
+        self.ring.add(minute, hundredths);
+        if hour > self.newest_hour {
+            for step in 1..=(hour - self.newest_hour).min(HOURS_HELD as u32) {
+                self.hours[(self.newest_hour + step) as usize % HOURS_HELD] = 0;
+            }
+            self.newest_hour = hour;
+        }
+        let slot = &mut self.hours[hour as usize % HOURS_HELD];
+        *slot = slot.saturating_add(hundredths);
+        self.last = self.last.max(minute);
+        self.subnets.add(subnet, hour);
+    }
+
+    /// Hundredths of a whole hour; 0 when it is not held.
+    pub(crate) fn hour(&self, hour: u32) -> u32 {
+        if hour > self.newest_hour || self.newest_hour - hour >= HOURS_HELD as u32 {
+            0
+        } else {
+            self.hours[hour as usize % HOURS_HELD]
+        }
+    }
+
+    /// The windows that end at `at`.
+    pub(crate) fn windows(&self, at: UtcTime) -> Windows {
+        Windows::of(&self.ring, at, self.over_hour, |hour| self.hour(hour))
+    }
+}
+
+/// One marginal of the service. Idle, it is its learned level and times only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Series {
+    pub(crate) learned: Learned,
+    /// The country that a region or city is in, or where a network was first seen: its weekly shape
+    /// is borrowed.
+    pub(crate) home: Option<CountryCode>,
+    pub(crate) recent: Option<Box<Recent>>,
+    /// The weekly shape; only the service as a whole and its countries have one of their own.
+    pub(crate) profile: Option<Box<Profile>>,
+}
