@@ -60,8 +60,8 @@ impl Windows {
     /// windows do not reach back to hour `over`, in which the last incident ended.
     pub fn of(ring: &MinuteRing, at: UtcTime, over: u32, hour: impl Fn(u32) -> u32) -> Self {
         let mut windows = Windows::default();
-        for index in 0..=HOUR {
-            (windows.hundredths[index], windows.minutes[index]) = span(ring, at, WINDOWS_MINUTES[index]);
+        for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate().take(HOUR + 1) {
+            (windows.hundredths[index], windows.minutes[index]) = span(ring, at, minutes);
         }
         // At a full hour the running one has not begun, and the last whole one stands in its place.
         let last = at.plus_millis(-1).minute().hour();

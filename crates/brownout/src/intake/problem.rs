@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use brownout_core::report::RejectReason;
@@ -207,7 +208,12 @@ impl From<Refusal> for Problem {
 }
 
 /// JSON in which no character can start markup, should a browser ever take it for a page.
-pub(super) fn inert_json(value: &Value) -> String {
+pub(super) fn inert_json(value: &impl Serialize) -> String {
+    // What is answered here has names for its fields and nothing that could fail to be written.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    if memchr::memchr3(b'<', b'>', b'&', text.as_bytes()).is_none() {
+        return text;
+    }
     // These three stand only inside strings in JSON, so an escape always fits.
-    value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

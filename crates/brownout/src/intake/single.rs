@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
-use brownout_core::model::{Evidence, Place, Seq, ServiceId, SourceKeys, UtcTime, Weight};
+use brownout_core::model::{
+    CityId, CountryCode, Evidence, Place, RegionCode, Seq, ServiceId, SourceKeys, UtcTime, Weight,
+};
 use brownout_core::report::{CityName, Draft, RejectReason, StatedPlace, check, source_keys};
 
 use super::idempotency::{Turn, key_of};
@@ -96,17 +97,30 @@ impl Receipt {
     }
 
     fn to_json(&self) -> String {
-        inert_json(&json!({
-            "id": self.seq.0,
-            "received_at": self.received_at.to_string(),
-            "service": self.service,
-            "country": self.place.country,
-            "region": self.place.region,
-            "city": self.place.city,
-            "weight_percent": self.weight.percent(),
-            "counted_note": self.counted_note(),
-        }))
+        inert_json(&ReceiptJson {
+            id: self.seq.0,
+            received_at: self.received_at.to_string(),
+            service: &self.service,
+            country: self.place.country,
+            region: self.place.region,
+            city: self.place.city,
+            weight_percent: self.weight.percent(),
+            counted_note: self.counted_note(),
+        })
     }
+}
+
+/// A receipt as the public interface gives it.
+#[derive(Serialize)]
+struct ReceiptJson<'a> {
+    id: u64,
+    received_at: String,
+    service: &'a str,
+    country: Option<CountryCode>,
+    region: Option<RegionCode>,
+    city: Option<CityId>,
+    weight_percent: u8,
+    counted_note: &'static str,
 }
 
 /// Reads a report's JSON.
