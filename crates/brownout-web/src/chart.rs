@@ -22,13 +22,16 @@ pub(crate) struct Marks<'a> {
     pub(crate) waves: &'a [Wave],
 }
 
-/// The highest value a chart must hold, rounded up to a number that reads well.
+/// The highest value a chart must hold, rounded up to a number that reads well. Counts always fit;
+/// while what is usual is a guess its band may be far above them, and then it runs off the top.
 fn ceiling(chart: &Chart) -> f64 {
-    let top = chart.bars.iter().fold(0.0f64, |top, bar| {
-        let count = f64::from(bar.count.unwrap_or(0));
-        top.max(count).max(finite(bar.usual.p90)).max(finite(bar.threshold).min(count.max(20.0) * 1.5))
-    });
-    nice(top)
+    let most = chart.bars.iter().fold(0.0f64, |most, bar| most.max(f64::from(bar.count.unwrap_or(0))));
+    let room = most.max(20.0) * 1.5;
+    nice(
+        chart.bars.iter().fold(most, |top, bar| {
+            top.max(finite(bar.usual.p90).min(room)).max(finite(bar.threshold).min(room))
+        }),
+    )
 }
 
 fn finite(value: f32) -> f64 {

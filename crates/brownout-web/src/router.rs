@@ -140,6 +140,9 @@ async fn world_page(State(site): State<WebState>, uri: Uri, headers: HeaderMap) 
 }
 
 async fn report_choose(State(site): State<WebState>, uri: Uri, headers: HeaderMap) -> Response {
+    if let Some(base) = site.options.live_base() {
+        return Redirect::to(&format!("{base}/report")).into_response();
+    }
     let outcome = searched(&site, Kind::ReportChoose, &uri, &headers, report::choose).await;
     page(&site, outcome)
 }
@@ -190,6 +193,11 @@ async fn report_form(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    if let (Some(base), true) =
+        (site.options.live_base(), site.snapshot.load().catalogue.find(&slug).is_some())
+    {
+        return Redirect::to(&format!("{base}/s/{slug}/report")).into_response();
+    }
     let outcome = report_form_answer(&site, &slug, &uri, &headers).await;
     page(&site, outcome)
 }

@@ -67,6 +67,8 @@ pub struct SiteOptions {
     pub stale_after_seconds: u32,
     /// The proof of work of the form.
     pub challenge: Option<Challenge>,
+    /// Whether the form asks for a comment.
+    pub comments: bool,
     /// Most readers of the event stream at one time; one more is told to come back later.
     pub event_readers_max: usize,
     /// Most pages and bytes that are kept ready.
@@ -82,8 +84,19 @@ impl Default for SiteOptions {
             banner: None,
             stale_after_seconds: 120,
             challenge: None,
+            comments: true,
             event_readers_max: 2_000,
             cache: CacheLimits::default(),
+        }
+    }
+}
+
+impl SiteOptions {
+    /// Path of the live site beside a replay, without a slash at the end.
+    pub(crate) fn live_base(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Scenario { live_path, .. } => live_path.as_deref().map(|path| path.trim_end_matches('/')),
+            Mode::Live | Mode::History => None,
         }
     }
 }

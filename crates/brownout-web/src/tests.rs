@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode, header};
 use brownout_core::effect::RollUp;
 use brownout_core::model::{IncidentId, Minute, SeriesKey, UtcTime};
 use brownout_core::snapshot::IncidentView;
@@ -239,8 +239,15 @@ async fn a_replay_says_so_on_every_page() {
         live_path: Some("/live/".to_owned()),
     };
     let app = app(state(SiteOptions { mode, ..SiteOptions::default() }));
-    for path in ["/", "/s/x", "/about", "/s/x/report"] {
+    for path in ["/report", "/s/x/report"] {
+        let (status, headers, _) = ask(&app, path, &[]).await;
+        assert_eq!(status, StatusCode::SEE_OTHER, "{path}");
+        assert_eq!(headers[header::LOCATION], format!("/live{path}"));
+    }
+    assert_eq!(ask(&app, "/s/no-such/report", &[]).await.0, StatusCode::NOT_FOUND);
+    for path in ["/", "/s/x", "/about"] {
         let html = text(&app, path).await;
+        assert!(html.contains(r#"href="/live/report""#) && !html.contains(r#"href="/report""#), "{path}");
         assert!(html.contains("Replay of recorded and synthetic data"), "{path}");
         assert!(html.contains(r#"<a href="/live/">"#) && html.contains("10 March 2025, 16:42 UTC"), "{path}");
         assert_balanced(&html, path);

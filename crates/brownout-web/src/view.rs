@@ -144,6 +144,15 @@ impl View {
         }
     }
 
+    /// The address of a page of the report form. A replay takes no reports: its readers are sent to
+    /// the live site beside it.
+    pub(crate) fn report_link(&self, path: &str) -> String {
+        match self.site.options.live_base() {
+            Some(base) => format!("{base}{path}"),
+            None => self.link(path),
+        }
+    }
+
     /// What surrounds a page's own content. `subject` is the slug or name whose changes matter to it.
     pub(crate) fn shell(&self, title: &str, subject: &str) -> Shell {
         let options = &self.site.options;
@@ -171,7 +180,7 @@ impl View {
             subject: subject.to_owned(),
             home: self.link("/"),
             incidents: self.link("/incidents"),
-            report: self.link("/report"),
+            report: self.report_link("/report"),
             about: self.link("/about"),
             replay,
             notice: options.banner.clone(),

@@ -60,7 +60,7 @@ struct IncidentPage {
 }
 
 /// Rows of countries in the first table of the extent, and lines of countries in the first timeline.
-const COUNTRIES_SHOWN: usize = 9;
+const PARTS_SHOWN: usize = 9;
 const COUNTRY_LINES_SHOWN: usize = 40;
 /// Waves that are numbered; of more, the highest.
 const WAVES_SHOWN: usize = 8;
@@ -233,27 +233,55 @@ fn wave_row(view: &View, wave: &Wave) -> WaveRow {
     }
 }
 
-/// Kinds of parts beside the service as a whole: an anchor, a title, and which parts they are.
-type PartKind = (&'static str, &'static str, fn(&Facet) -> bool);
+/// A kind of parts beside the service as a whole; `id` is its anchor on the page.
+struct PartKind {
+    id: &'static str,
+    title: &'static str,
+    /// Over those that did not find room among the first.
+    more_title: &'static str,
+    is_of_kind: fn(&Facet) -> bool,
+}
+
 const PART_KINDS: [PartKind; 4] = [
-    ("countries", "Countries", |facet| matches!(facet, Facet::Country(_))),
-    ("regions", "Regions", |facet| matches!(facet, Facet::Region(_))),
-    ("cities", "Cities", |facet| matches!(facet, Facet::City(_))),
-    ("networks", "Networks", |facet| matches!(facet, Facet::Network(_))),
+    PartKind {
+        id: "countries",
+        title: "Countries",
+        more_title: "More countries",
+        is_of_kind: |facet| matches!(facet, Facet::Country(_)),
+    },
+    PartKind {
+        id: "regions",
+        title: "Regions",
+        more_title: "More regions",
+        is_of_kind: |facet| matches!(facet, Facet::Region(_)),
+    },
+    PartKind {
+        id: "cities",
+        title: "Cities",
+        more_title: "More cities",
+        is_of_kind: |facet| matches!(facet, Facet::City(_)),
+    },
+    PartKind {
+        id: "networks",
+        title: "Networks",
+        more_title: "More networks",
+        is_of_kind: |facet| matches!(facet, Facet::Network(_)),
+    },
 ];
 
-/// The service as a whole with the countries hit worst, and everything else by kind.
+/// The service as a whole with the countries hit worst, or where none is the regions or cities, and
+/// everything else by kind.
 fn extent(view: &View, scopes: &[ScopeView]) -> (ScopeTable, Vec<ScopeTable>) {
     let mut first: Vec<_> =
         scopes.iter().filter(|scope| scope.facet == Facet::All).map(|scope| view.scope_row(scope)).collect();
     let mut more = Vec::new();
-    for (id, title, is_of_kind) in PART_KINDS {
+    for PartKind { id, mut title, more_title, is_of_kind } in PART_KINDS {
         let mut rows: Vec<_> = scopes.iter().filter(|scope| is_of_kind(&scope.facet)).collect();
-        let mut title = title;
-        if id == "countries" {
-            let rest = rows.split_off(COUNTRIES_SHOWN.min(rows.len()));
+        // Where no country is affected as a whole, the next smaller parts say where it is.
+        if id == "countries" || (first.len() <= 1 && id != "networks") {
+            let rest = rows.split_off(PARTS_SHOWN.min(rows.len()));
             first.extend(rows.iter().map(|scope| view.scope_row(scope)));
-            (rows, title) = (rest, "More countries");
+            (rows, title) = (rest, more_title);
         }
         if !rows.is_empty() {
             let rows = rows.iter().map(|scope| view.scope_row(scope)).collect();
@@ -268,7 +296,7 @@ fn timeline(view: &View, entries: &[TimelineEntry]) -> (Vec<Entry>, Vec<Timeline
     let of_kind = |is_of_kind: fn(&Facet) -> bool| {
         entries.iter().filter(move |entry| !is_by_operator(entry) && is_of_kind(&entry.facet))
     };
-    let [(_, _, is_country), ..] = PART_KINDS;
+    let [PartKind { is_of_kind: is_country, .. }, ..] = PART_KINDS;
     let countries_fit = of_kind(is_country).count() <= COUNTRY_LINES_SHOWN;
     let is_first = |entry: &&TimelineEntry| {
         is_by_operator(entry) || entry.facet == Facet::All || (countries_fit && is_country(&entry.facet))
@@ -277,7 +305,7 @@ fn timeline(view: &View, entries: &[TimelineEntry]) -> (Vec<Entry>, Vec<Timeline
     let more = PART_KINDS
         .into_iter()
         .skip(usize::from(countries_fit))
-        .map(|(id, title, is_of_kind)| TimelinePart {
+        .map(|PartKind { id, title, is_of_kind, .. }| TimelinePart {
             id,
             title,
             entries: of_kind(is_of_kind).map(|entry| timeline_entry(view, entry)).collect(),

@@ -58,6 +58,7 @@ struct Form<'a> {
     countries: Vec<CountryChoice<'a>>,
     city: &'a str,
     comment: &'a str,
+    comments: bool,
 }
 
 struct KindChoice {
@@ -125,6 +126,7 @@ pub(crate) fn form(
         countries,
         city,
         comment,
+        comments: view.site.options.comments,
     })
 }
 

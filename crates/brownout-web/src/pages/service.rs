@@ -95,7 +95,7 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         learning: status.learning,
         last_report: last_report(view, status),
         incident: incident.map(|name| view.link(&format!("/i/{name}"))),
-        report: view.link(&format!("/s/{}/report", service.slug)),
+        report: view.report_link(&format!("/s/{}/report", service.slug)),
         chart: chart::draw(&status.chart, &drawing, &view.zone, &chart_title),
         chart_title,
         rows: chart::rows(&status.chart, &view.zone),

@@ -15,7 +15,7 @@ use crate::zone::{counted, thousands};
 use crate::{assets, chart, marks};
 
 /// Services listed on one page; the others are found by searching.
-const LISTED_MAX: usize = 400;
+const LISTED_MAX: usize = 500;
 /// Services up to which all categories are unfolded.
 const UNFOLDED_MAX: usize = 40;
 /// Incidents shown on the first page of each kind.
@@ -225,7 +225,7 @@ fn row(view: &View, service: &Service, status: Option<&ServiceView>) -> ServiceR
     ServiceRow {
         name: service.name.clone(),
         href: view.service_link(service),
-        report: view.link(&format!("/s/{}/report", service.slug)),
+        report: view.report_link(&format!("/s/{}/report", service.slug)),
         is_notable: matches!(state, State::Possible | State::Confirmed),
         glyph: marks::glyph(state),
         word: state_words(state),

@@ -174,7 +174,7 @@ pub struct Intake {
     pub proof_of_work: ProofOfWork,
     /// Whether a report may carry a comment.
     pub comments: bool,
-    /// Reports that may wait for the disk at once, 64 to 10,000,000; beyond, 503.
+    /// Reports that may wait for the disk at once, 50,000 (the largest batch) to 10,000,000; beyond, 503.
     pub queue_reports_max: u32,
 }
 
@@ -187,7 +187,7 @@ impl Default for Intake {
             subnet_burst: 240,
             proof_of_work: ProofOfWork::Auto,
             comments: true,
-            queue_reports_max: 65_536,
+            queue_reports_max: 400_000,
         }
     }
 }
@@ -358,7 +358,7 @@ impl Config {
             s.whole("subnet_burst", &mut intake.subnet_burst, 1..=10_000_000);
             s.parse("proof_of_work", &mut intake.proof_of_work);
             s.flag("comments", &mut intake.comments);
-            s.whole("queue_reports_max", &mut intake.queue_reports_max, 64..=10_000_000);
+            s.whole("queue_reports_max", &mut intake.queue_reports_max, 50_000..=10_000_000);
         });
         reader.section("policy", |s| s.policy(policy));
         reader.section("catalogue", |s| s.path("file", &mut catalogue.file));

@@ -51,6 +51,8 @@ pub struct Setup {
     pub geography: String,
     /// Time between two snapshots, at least.
     pub publish_every: Duration,
+    /// Pieces of evidence that may wait for the log; beyond, the newest submission is refused.
+    pub queue_reports_max: u64,
     /// Page views since the last call, asked for once a minute.
     pub page_views: Box<dyn Fn() -> Vec<Evidence> + Send>,
 }
@@ -142,7 +144,7 @@ impl Instance {
         let counters = Arc::new(HostCounters::default());
         let time = Arc::new(time_of(parts.clock, parts.last_received_at, &counters));
         let (publish, updates) = watch::channel(snapshot.load().serial);
-        let (sink, jobs) = HostSink::new(time.clone(), counters.clone());
+        let (sink, jobs) = HostSink::new(time.clone(), counters.clone(), setup.queue_reports_max);
         let (keeper, keeper_thread) = keeper::start(
             parts.derived,
             parts.checkpoints,

@@ -14,8 +14,6 @@ use crate::intake::{Accepted, Comment, Refusal, Sink, Submission, Submitting};
 
 /// Most submissions that wait. Beyond, the newest is refused.
 const SUBMISSIONS_MAX: usize = 4096;
-/// Most pieces of evidence that wait. Beyond, the newest submission is refused.
-const EVIDENCE_MAX: u64 = 400_000;
 /// When a refused client may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -34,17 +32,24 @@ pub struct HostSink {
     open: AtomicBool,
     time: Arc<Time>,
     counters: Arc<HostCounters>,
+    /// Most pieces of evidence that wait. Beyond, the newest submission is refused.
+    evidence_max: u64,
     refusal: Refusal,
 }
 
 impl HostSink {
-    pub(super) fn new(time: Arc<Time>, counters: Arc<HostCounters>) -> (Arc<Self>, Receiver<Job>) {
+    pub(super) fn new(
+        time: Arc<Time>,
+        counters: Arc<HostCounters>,
+        evidence_max: u64,
+    ) -> (Arc<Self>, Receiver<Job>) {
         let (sender, receiver) = sync_channel(SUBMISSIONS_MAX);
         let sink = HostSink {
             jobs: Mutex::new(Some(sender)),
             open: AtomicBool::new(true),
             time,
             counters,
+            evidence_max,
             refusal: Refusal::ShuttingDown,
         };
         (Arc::new(sink), receiver)
@@ -57,6 +62,7 @@ impl HostSink {
             open: AtomicBool::new(false),
             time,
             counters,
+            evidence_max: 0,
             refusal: Refusal::ReadOnly,
         })
     }
@@ -79,7 +85,7 @@ impl HostSink {
         // comes to its next line.
         let waiting = self.counters.queued_evidence.fetch_add(count, Ordering::Relaxed);
         self.counters.queued_submissions.fetch_add(1, Ordering::Relaxed);
-        let sent = if waiting + count > EVIDENCE_MAX {
+        let sent = if waiting + count > self.evidence_max {
             self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
             Err(Refusal::Overloaded { retry_after: RETRY_AFTER })
         } else {

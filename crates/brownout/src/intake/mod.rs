@@ -103,6 +103,10 @@ pub struct IntakeSettings {
     pub proof_source_rate: Rate,
     /// Rate of one subnet from which `Auto` asks it.
     pub proof_subnet_rate: Rate,
+    /// Whether a single report may carry a comment.
+    pub comments: bool,
+    /// Whether single reports are taken: not where the clock is a script's.
+    pub is_live: bool,
     /// How long user agents behind one address are told apart after the last of them was seen:
     /// at least the policy's repeat window.
     pub agents_kept: Duration,
@@ -122,6 +126,8 @@ impl Default for IntakeSettings {
             proof_from_per_second: 50,
             proof_source_rate: Rate::new(2, 6),
             proof_subnet_rate: Rate::new(20, 40),
+            comments: true,
+            is_live: true,
             agents_kept: Duration::from_secs(2 * 3600),
         }
     }

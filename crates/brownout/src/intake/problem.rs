@@ -51,6 +51,10 @@ reasons! {
     BadPlace, "bad_place", 422, "The place does not exist or contradicts itself";
     /// The comment is too long.
     CommentTooLong, "comment_too_long", 422, "The comment is too long";
+    /// The operator takes no comments.
+    CommentsOff, "comments_off", 422, "No comments are taken here";
+    /// Single reports to a replay, whose time is not now.
+    NotLive, "not_live", 409, "This is a replay; it takes no reports";
     /// The time is too far ahead.
     InTheFuture, "in_the_future", 422, "The time is too far in the future";
     /// The body is larger than allowed.

@@ -182,6 +182,7 @@ impl Intake {
         request: &ReportRequest<'_>,
         strict_city: bool,
     ) -> Result<Receipt, Problem> {
+        self.require_wanted(request)?;
         let world = self.world.load_full();
         let facts = (self.lookup)(client.address);
         let mut checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
@@ -207,6 +208,18 @@ impl Intake {
             weight,
             place,
         })
+    }
+
+    /// Refuses what the operator does not take at all.
+    fn require_wanted(&self, request: &ReportRequest<'_>) -> Result<(), Problem> {
+        if !self.settings.is_live {
+            return Err(Problem::new(Reason::NotLive, "Report to the live site instead."));
+        }
+        let comment = request.comment.as_deref().is_some_and(|comment| !comment.trim().is_empty());
+        if comment && !self.settings.comments {
+            return Err(Problem::new(Reason::CommentsOff, "Send the report without its comment."));
+        }
+        Ok(())
     }
 
     /// What a report weighs, and the proof that was used up for it.

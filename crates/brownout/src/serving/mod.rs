@@ -95,6 +95,7 @@ impl Observatory {
             policy: config.policy.clone(),
             geography: shared.geography.digest().to_owned(),
             publish_every: plan.publish_every,
+            queue_reports_max: config.intake.queue_reports_max.into(),
             page_views: Box::new(move || drained.drain()),
         })
         .map_err(|error| format!("{}: {error}", plan.folder.display()))?;
@@ -102,7 +103,7 @@ impl Observatory {
         let pages = SitePages::default();
         let state_of_pages = pages.state();
         let sink: Arc<dyn Sink> = instance.sink();
-        let settings = settings(config);
+        let settings = IntakeSettings { is_live: plan.clock == Clock::Live, ..settings(config) };
         let proxies = settings.proxies.clone();
         let lookup = shared.addresses.clone();
         let salts = salts(&plan.folder, &instance, config)?;
@@ -170,6 +171,7 @@ pub fn settings(config: &Config) -> IntakeSettings {
             ProofOfWork::Off => ProofMode::Off,
             ProofOfWork::On => ProofMode::On,
         },
+        comments: intake.comments,
         agents_kept: Duration::from_secs(u64::from(config.policy.repeat_minutes) * 120),
         ..IntakeSettings::default()
     }
@@ -256,6 +258,7 @@ fn site_options(
         base_path: base_path.to_owned(),
         title: config.site.title.clone(),
         // A virtual clock stands still between batches, which is no reason to warn.
+        comments: config.intake.comments,
         stale_after_seconds: if mode == Mode::Live { 120 } else { 86_400 },
         mode,
         banner,

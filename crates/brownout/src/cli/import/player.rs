@@ -139,6 +139,7 @@ fn open(source: &Source, config: &Config, geography: &Geography) -> Result<Insta
         geography: geography.digest().to_owned(),
         // Nobody watches; the last picture is drawn at the end.
         publish_every: Duration::from_secs(3600),
+        queue_reports_max: Config::default().intake.queue_reports_max.into(),
         page_views: Box::new(Vec::new),
     })
 }
