@@ -159,6 +159,34 @@ fn a_full_disk_refuses_reports_until_there_is_room() {
 }
 
 #[test]
+fn a_start_on_a_full_disk_shows_what_is_there() {
+    let (folder, mut plan) = plan();
+    let program = start(&plan);
+    acknowledged(&program, 0..20);
+    // Killed, so that the start has something to make up for.
+    program.kill();
+    let kept = folder.path().join("kept");
+    fs::rename(&plan.data, &kept).expect("renamed");
+    fs::create_dir(&plan.data).expect("a folder");
+    let fill = "dd if=/dev/zero of=PLACE/filler bs=1k 2>/dev/null || true";
+    let mount = format!(
+        "mount -t tmpfs -o size=6m brownout PLACE && cp -a {}/. PLACE && {{ {fill}; }}",
+        kept.display()
+    );
+    if with_own_disk(&mut plan, &mount).is_none() {
+        return;
+    }
+    let program = start(&plan);
+    pages_are_up(&program);
+    assert!(get(program.address, "/").expect("a page").text().contains("takes no reports in"));
+    assert_eq!(ready(&program), 503);
+    refused(&report(&program, 1), "storage_full");
+    assert_eq!(in_log(&seen_by(&program, &plan)), (20, 0));
+    let said = program.kill();
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
 fn a_disk_that_turns_read_only_refuses_reports() {
     let (folder, mut plan) = plan();
     let image = folder.path().join("disk");

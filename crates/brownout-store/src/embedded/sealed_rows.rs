@@ -81,13 +81,11 @@ impl SealedRows {
         let first_seq = Seq(self.first.0 + self.next as u64);
         let head = BatchHead { first_seq, received_at: UtcTime::from_millis(received_at) };
         while out.len() < BATCH_ROWS && self.received_at.get(self.next) == Some(&received_at) {
-            // They were encoded a moment ago, so they can be decoded.
-            let Some(evidence) = self.bytes(self.next).and_then(|bytes| wire::decode_first(bytes).ok())
-            else {
-                break;
-            };
-            out.push(evidence);
+            let evidence = self.bytes(self.next).and_then(|bytes| wire::decode_first(bytes).ok());
             self.next += 1;
+            // An empty place is a gap, which the position of the next record tells.
+            let Some(evidence) = evidence else { break };
+            out.push(evidence);
         }
         Some(head)
     }

@@ -26,6 +26,7 @@ use brownout_store::embedded::{Admin, Clock, EmbeddedStore, Options, Retention, 
 use brownout_store::port::{History, StoreError};
 use tokio::sync::watch;
 
+use crate::intake::Refusal;
 use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
 
 pub use recover::{Replay, Replayed, catalogue_of, replay};
@@ -125,8 +126,8 @@ impl Instance {
     /// When the folder is in use, or what it holds is not a data folder at all.
     pub fn open(setup: Setup) -> Result<Self, StoreError> {
         let options = Options { clock: setup.clock, rolling: setup.rolling };
-        match EmbeddedStore::open(&setup.folder, options, wall_clock()) {
-            Ok(store) => Self::start(store, setup),
+        match EmbeddedStore::open(&setup.folder, options, wall_clock()).and_then(recover::recover) {
+            Ok(parts) => Self::start(parts, setup),
             Err(error @ (StoreError::ReadOnly(_) | StoreError::Full(_))) => {
                 Self::open_degraded(&setup.folder, setup.clock, &error)
             }
@@ -134,9 +135,7 @@ impl Instance {
         }
     }
 
-    fn start(store: EmbeddedStore, setup: Setup) -> Result<Self, StoreError> {
-        let parts = recover::recover(store)?;
-        let mut parts = parts;
+    fn start(mut parts: recover::Parts, setup: Setup) -> Result<Self, StoreError> {
         let catalogue = Arc::new(number(&parts.engine, setup.services.clone())?);
         let given = parts.engine.service_numbers();
         let first = first_records(&parts.engine, &catalogue, &parts.admin, &setup);
@@ -199,6 +198,10 @@ impl Instance {
         let snapshot = engine.snapshot();
         let counters = Arc::new(HostCounters::default());
         let time = time_of(clock, Some(engine.now()), &counters);
+        let refusal = match why {
+            StoreError::Full(_) => Refusal::StorageFull,
+            _ => Refusal::ReadOnly,
+        };
         let (_, updates) = watch::channel(snapshot.serial);
         Ok(Instance {
             snapshot: Arc::new(ArcSwap::new(snapshot)),
@@ -210,7 +213,7 @@ impl Instance {
             counters: counters.clone(),
             storage: None,
             degraded: Some(why.to_string()),
-            sink: HostSink::closed(Arc::new(time), counters),
+            sink: HostSink::closed(Arc::new(time), counters, refusal),
             stopping: Arc::default(),
             threads: Vec::new(),
         })

@@ -56,14 +56,14 @@ impl HostSink {
     }
 
     /// A sink that takes nothing, for a folder that cannot be written.
-    pub(super) fn closed(time: Arc<Time>, counters: Arc<HostCounters>) -> Arc<Self> {
+    pub(super) fn closed(time: Arc<Time>, counters: Arc<HostCounters>, refusal: Refusal) -> Arc<Self> {
         Arc::new(HostSink {
             jobs: Mutex::new(None),
             open: AtomicBool::new(false),
             time,
             counters,
             evidence_max: 0,
-            refusal: Refusal::ReadOnly,
+            refusal,
         })
     }
 

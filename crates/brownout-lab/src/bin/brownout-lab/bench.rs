@@ -10,14 +10,20 @@ const USAGE: &str =
 
   Measures the release program (default: `brownout` beside this one; build it first with
   `cargo build --release`) and writes docs/benchmarks.md when every part was measured.
-  Parts: reports batches replay pages series start.";
+  Parts: start reports batches replay pages series. Some 15 minutes in all; --quick only shows
+  that everything works.";
 
 /// Measures, prints, and writes the paper when every part was measured.
 ///
 /// # Errors
 /// In words: the arguments are wrong, or the program could not be driven.
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
-    let (settings, write) = settings(arguments)?;
+    let arguments: Vec<String> = arguments.collect();
+    if arguments.iter().any(|argument| argument == "-h" || argument == "--help") {
+        let _ = writeln!(std::io::stdout(), "{USAGE}");
+        return Ok(());
+    }
+    let (settings, write) = settings(arguments.into_iter())?;
     let paper = bench::run(&settings).map_err(|error| error.to_string())?;
     let _ = writeln!(std::io::stdout(), "{paper}");
     if let Some(file) = write {
