@@ -21,9 +21,9 @@ pub(crate) struct Count {
 }
 
 /// The part of a series that exists only while it has recent counts. The layout is fixed so that
-/// what every report touches lies together.
+/// what every report touches lies together on one line of the processor's cache.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub(crate) struct Recent {
     pub(crate) subnets: SubnetSketch,
     newest_hour: u32,
@@ -34,8 +34,10 @@ pub(crate) struct Recent {
     pub(crate) unsettled: bool,
     /// Hour in which the last incident here ended; 0 before the first.
     pub(crate) over_hour: u32,
+    /// Hundredths of the newest hour.
+    hour_open: u32,
     pub(crate) ring: MinuteRing,
-    /// Hundredths per hour; the slot of hour h is h modulo the length.
+    /// Hundredths of the other hours; the slot of hour h is h modulo the length.
     hours: [u32; HOURS_HELD],
 }
 
@@ -50,6 +52,7 @@ impl Recent {
             touched: false,
             unsettled: false,
             over_hour: 0,
+            hour_open: 0,
         }
     }
 
@@ -60,8 +63,7 @@ impl Recent {
         }
         // Nothing turns within a minute, and nearly all counts are of the newest.
         self.ring.add_to_newest(count.hundredths);
-        let slot = &mut self.hours[self.newest_hour as usize % HOURS_HELD];
-        *slot = slot.saturating_add(count.hundredths);
+        self.hour_open = self.hour_open.saturating_add(count.hundredths);
         self.subnets.add_to_newest(count.subnet);
     }
 
@@ -69,23 +71,31 @@ impl Recent {
     fn add_elsewhen(&mut self, Count { minute, hour, hundredths, subnet, .. }: Count) {
         self.ring.add(minute, hundredths);
         if hour > self.newest_hour {
+            self.hours[Self::place(self.newest_hour)] = std::mem::take(&mut self.hour_open);
             for step in 1..=(hour - self.newest_hour).min(HOURS_HELD as u32) {
-                self.hours[(self.newest_hour + step) as usize % HOURS_HELD] = 0;
+                self.hours[Self::place(self.newest_hour + step)] = 0;
             }
             self.newest_hour = hour;
         }
-        let slot = &mut self.hours[hour as usize % HOURS_HELD];
+        let slot = match self.newest_hour - hour {
+            0 => &mut self.hour_open,
+            _ => &mut self.hours[Self::place(hour)],
+        };
         *slot = slot.saturating_add(hundredths);
         self.last = self.last.max(minute);
         self.subnets.add(subnet, hour);
     }
 
+    fn place(hour: u32) -> usize {
+        hour as usize % HOURS_HELD
+    }
+
     /// Hundredths of a whole hour; 0 when it is not held.
     pub(crate) fn hour(&self, hour: u32) -> u32 {
-        if hour > self.newest_hour || self.newest_hour - hour >= HOURS_HELD as u32 {
-            0
-        } else {
-            self.hours[hour as usize % HOURS_HELD]
+        match self.newest_hour.checked_sub(hour) {
+            Some(0) => self.hour_open,
+            Some(back) if back < HOURS_HELD as u32 => self.hours[Self::place(hour)],
+            _ => 0,
         }
     }
 

@@ -4,12 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Minute;
 
-/// Counts of the last 64 minutes, in hundredths of a source.
+/// Counts of the last 64 minutes, in hundredths of a source. The newest, where nearly all are added,
+/// lies in front, so that adding touches little memory.
 #[derive(Clone, Debug, PartialEq)]
+#[repr(C)]
 pub struct MinuteRing {
-    newest: Minute,
     /// Sum of all counts that are held.
     total: u64,
+    newest: Minute,
+    /// The count of the newest minute.
+    open: u32,
+    /// The counts of the others; the newest's own place is 0.
     counts: [u32; MinuteRing::MINUTES as usize],
 }
 
@@ -19,26 +24,31 @@ impl MinuteRing {
 
     /// An empty ring whose newest minute is `newest`.
     pub fn new(newest: Minute) -> Self {
-        MinuteRing { newest, total: 0, counts: [0; Self::MINUTES as usize] }
+        MinuteRing { total: 0, newest, open: 0, counts: [0; Self::MINUTES as usize] }
     }
 
     /// Adds to a minute. False when the minute is too old to be held; nothing is added then.
     pub fn add(&mut self, minute: Minute, hundredths: u32) -> bool {
         self.advance(minute);
+        if minute == self.newest {
+            self.add_to_newest(hundredths);
+            return true;
+        }
         if self.newest.since(minute) >= Self::MINUTES {
             return false;
         }
-        let slot = &mut self.counts[(minute.0 % Self::MINUTES) as usize];
+        let slot = &mut self.counts[Self::place(minute)];
         let before = std::mem::replace(slot, slot.saturating_add(hundredths));
         self.total += u64::from(*slot - before);
         true
     }
 
     /// Adds to the newest minute.
+    #[inline]
     pub fn add_to_newest(&mut self, hundredths: u32) {
-        let slot = &mut self.counts[(self.newest.0 % Self::MINUTES) as usize];
-        let before = std::mem::replace(slot, slot.saturating_add(hundredths));
-        self.total += u64::from(*slot - before);
+        let before = self.open;
+        self.open = before.saturating_add(hundredths);
+        self.total += u64::from(self.open - before);
     }
 
     /// Forgets what is older than the 64 minutes up to `minute`.
@@ -47,24 +57,32 @@ impl MinuteRing {
         if steps == 0 {
             return;
         }
+        let open = std::mem::take(&mut self.open);
         if steps >= Self::MINUTES {
             self.counts = [0; Self::MINUTES as usize];
             self.total = 0;
         } else {
+            self.counts[Self::place(self.newest)] = open;
             for step in 1..=steps {
-                let slot = &mut self.counts[(self.newest.plus(step).0 % Self::MINUTES) as usize];
+                let slot = &mut self.counts[Self::place(self.newest.plus(step))];
                 self.total -= u64::from(std::mem::take(slot));
             }
         }
         self.newest = minute;
     }
 
+    fn place(minute: Minute) -> usize {
+        (minute.0 % Self::MINUTES) as usize
+    }
+
     /// The count of one minute; 0 when it is not held.
     pub fn get(&self, minute: Minute) -> u32 {
         if minute > self.newest || self.newest.since(minute) >= Self::MINUTES {
             0
+        } else if minute == self.newest {
+            self.open
         } else {
-            self.counts[(minute.0 % Self::MINUTES) as usize]
+            self.counts[Self::place(minute)]
         }
     }
 
@@ -77,9 +95,10 @@ impl MinuteRing {
         };
         // Two runs of the array rather than one minute after the other: every look asks for some.
         let length = length.min(Self::MINUTES).min(end.0.saturating_add(1)) as usize;
-        let after = (end.0 % Self::MINUTES) as usize + 1;
+        let after = Self::place(end) + 1;
         let plain = |counts: &[u32]| counts.iter().map(|count| u64::from(*count)).sum::<u64>();
-        match length.checked_sub(after) {
+        let open = if end == self.newest && length > 0 { u64::from(self.open) } else { 0 };
+        open + match length.checked_sub(after) {
             None => plain(&self.counts[after - length..after]),
             Some(before) => {
                 plain(&self.counts[..after]) + plain(&self.counts[Self::MINUTES as usize - before..])
@@ -150,15 +169,15 @@ impl DayRing {
 
 impl Serialize for MinuteRing {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (self.newest, &self.counts[..]).serialize(serializer)
+        (self.newest, self.open, &self.counts[..]).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for MinuteRing {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (newest, counts) = <(Minute, Vec<u32>)>::deserialize(deserializer)?;
-        let total = counts.iter().map(|count| u64::from(*count)).sum();
-        Ok(MinuteRing { newest, total, counts: whole_ring(counts)? })
+        let (newest, open, counts) = <(Minute, u32, Vec<u32>)>::deserialize(deserializer)?;
+        let total = counts.iter().chain([&open]).map(|count| u64::from(*count)).sum();
+        Ok(MinuteRing { total, newest, open, counts: whole_ring(counts)? })
     }
 }
 
