@@ -19,10 +19,10 @@ use crate::verdict::{Facts, Part, Reason, Verdict, judge};
 const SCOPES_MAX: usize = 200;
 /// Most lines of one incident's timeline.
 const TIMELINE_MAX: usize = 2000;
-/// Most judgements of one incident.
-const REVISIONS_MAX: u32 = 500;
-/// Unless the state changes, judgements are at least this far apart, in seconds.
+/// Unless the state changes, judgements are at least this far apart, in seconds, ...
 const REVISION_SECONDS_MIN: i64 = 300;
+/// ... and with each so many of one incident by as much more: a week of change makes some 300.
+const REVISIONS_APACE: u32 = 24;
 /// How long an ended incident stays in the snapshot, in days.
 const ENDED_DAYS: i64 = 7;
 /// Most ended incidents in the snapshot.
@@ -342,7 +342,7 @@ impl Incident {
 
     /// Publishes a new judgement when it would say something else than the last one.
     fn judge(&mut self, look: &ServiceLook, now: Circumstances<'_>, derived: &mut Derived) -> bool {
-        let parts = self.parts();
+        let parts = self.parts(now.at);
         let state = self.state();
         let revision = self.verdicts.len() as u32 + 1;
         let verdict = judge(&Facts {
@@ -363,12 +363,14 @@ impl Incident {
         });
         let news = self.verdicts.last().is_none_or(|last| {
             let turned = last.state != verdict.state;
-            let moved = last.extent != verdict.extent
+            let moved = !are_same_parts(&last.extent, &verdict.extent)
                 || last.confidence != verdict.confidence
                 || outgrown(last, &verdict);
-            turned || (moved && now.at.millis_since(last.as_of) >= REVISION_SECONDS_MIN * 1000)
+            // The longer it lasts, the rarer the news that is none of its state.
+            let pause = REVISION_SECONDS_MIN * i64::from(1 + revision / REVISIONS_APACE);
+            turned || (moved && now.at.millis_since(last.as_of) >= pause * 1000)
         });
-        if !news || revision > REVISIONS_MAX {
+        if !news {
             return false;
         }
         let verdict = Arc::new(verdict);
@@ -377,11 +379,11 @@ impl Incident {
         true
     }
 
-    /// Affected parts, worst first: the service as a whole and countries; smaller parts only when
-    /// no country is affected as a whole.
-    fn parts(&self) -> Vec<Part> {
+    /// Parts that are above usual, worst first: the service as a whole and countries; smaller parts
+    /// only when no country is affected as a whole.
+    fn parts(&self, at: UtcTime) -> Vec<Part> {
         let mut parts: Vec<Part> =
-            self.scopes.values().filter(|scope| scope.is_open()).map(part_of).collect();
+            self.scopes.values().filter(|scope| scope.is_elevated(at)).map(part_of).collect();
         let wide = |facet: Facet| matches!(facet, Facet::All | Facet::Country(_));
         if parts.iter().any(|part| matches!(part.facet, Facet::Country(_))) {
             parts.retain(|part| wide(part.facet));
@@ -416,6 +418,11 @@ impl Incident {
             },
         }
     }
+}
+
+/// Whether two extents name the same parts; their order is by figures, which change all the time.
+fn are_same_parts(these: &[Facet], those: &[Facet]) -> bool {
+    these.len() == those.len() && these.iter().all(|part| those.contains(part))
 }
 
 /// The first figure that a judgement gives is no longer half true.

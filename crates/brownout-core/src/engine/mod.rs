@@ -6,6 +6,7 @@
 //! nothing depends on how many shards there are.
 
 mod correlator;
+mod gaps;
 mod publish;
 mod recent;
 mod routes;
@@ -27,13 +28,14 @@ use crate::model::{
 use crate::series::LearningRates;
 use crate::snapshot::{Snapshot, Totals};
 use correlator::{Circumstances, Correlator, Decision};
+use gaps::Gaps;
 use publish::Publisher;
 use shard::Shard;
 use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "3";
+pub const ENGINE_VERSION: &str = "4";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -55,6 +57,7 @@ struct EngineState {
     now: UtcTime,
     seq: Seq,
     last_tick: Option<UtcTime>,
+    gaps: Gaps,
     policy: Arc<Policy>,
     policy_digest: String,
     rates: LearningRates,
@@ -92,6 +95,7 @@ impl Engine {
                 now: UtcTime::default(),
                 seq: Seq::default(),
                 last_tick: None,
+                gaps: Gaps::default(),
                 policy_digest: digest(&policy),
                 rates: LearningRates::new(&policy),
                 policy: Arc::new(policy),
@@ -167,6 +171,7 @@ impl Engine {
         if state.last_tick.is_some_and(|last| at <= last) {
             return;
         }
+        state.gaps.tick(state.last_tick, at);
         let last = state.last_tick.replace(at).unwrap_or(at);
         let hour = at.minute().hour();
         for decision in std::mem::take(&mut state.decisions) {
@@ -175,7 +180,7 @@ impl Engine {
         }
         if hour != last.minute().hour() {
             for shard in &mut state.shards {
-                shard.turn_hour(hour, &state.policy, state.rates);
+                shard.turn_hour(hour, &state.policy, state.rates, &state.gaps);
             }
         }
         let mut derived = Derived::default();
@@ -359,7 +364,7 @@ impl EngineState {
             let shard = self.shard_of(service);
             let Some(subject) = self.shards[shard].subjects.get(&service) else { continue };
             let Some(whole) = subject.series.get(&Facet::All) else { continue };
-            let bar = |step: u32| publish::bar(subject, whole, step, &self.policy);
+            let bar = |step: u32| publish::bar((subject, whole), step, &self.policy, &self.gaps);
             self.correlator.chart(service, at.minute().0 / 5 - 1, bar, derived);
         }
     }

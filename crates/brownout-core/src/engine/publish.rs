@@ -8,6 +8,7 @@ use libm::log;
 use rustc_hash::FxBuildHasher;
 
 use super::EngineState;
+use super::gaps::Gaps;
 use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
@@ -149,7 +150,7 @@ impl Publisher {
             observed,
             usual,
             verdict,
-            chart: self.chart(service, whole_series, at, &state.policy),
+            chart: self.chart(service, whole_series, at, (&state.policy, &state.gaps)),
             kinds: places.kinds,
             channels: places.channels,
             page_views: subject.map_or(0, |subject| {
@@ -170,7 +171,7 @@ impl Publisher {
         service: ServiceId,
         whole_series: Option<(&Subject, &Series)>,
         at: UtcTime,
-        policy: &Policy,
+        (policy, gaps): (&Policy, &Gaps),
     ) -> Chart {
         let step = at.minute().0 / 5;
         let first = (step + 1).saturating_sub(BARS);
@@ -195,7 +196,7 @@ impl Publisher {
             .map(|step| {
                 let (_, band, threshold) =
                     usual.get((step / 12 - oldest) as usize).copied().unwrap_or_default();
-                Bar { count: count_of(subject, step), usual: band, threshold }
+                Bar { count: count_of(subject, step, gaps), usual: band, threshold }
             })
             .collect();
         chart
@@ -203,13 +204,16 @@ impl Publisher {
 }
 
 /// One bar of the service as a whole, drawn from scratch: the same whenever it is asked for.
-pub(super) fn bar(subject: &Subject, series: &Series, step: u32, policy: &Policy) -> Bar {
+pub(super) fn bar((subject, series): (&Subject, &Series), step: u32, policy: &Policy, gaps: &Gaps) -> Bar {
     let (usual, threshold) = usual_of_hour(subject, series, step / 12, policy);
-    Bar { count: count_of(subject, step), usual, threshold }
+    Bar { count: count_of(subject, step, gaps), usual, threshold }
 }
 
-fn count_of(subject: &Subject, step: u32) -> Option<u32> {
-    (step / 12 >= subject.born_hour()).then(|| whole(u64::from(subject.day.get(step))))
+/// The count of five minutes; `None` where nobody was there to count.
+fn count_of(subject: &Subject, step: u32, gaps: &Gaps) -> Option<u32> {
+    let count = whole(u64::from(subject.day.get(step)));
+    let collected = step / 12 >= subject.born_hour() && !gaps.touch(Minute(step.saturating_mul(5)), 5);
+    (collected || count > 0).then_some(count)
 }
 
 /// What is usual for five minutes in the middle of an hour, and from which count they depart.

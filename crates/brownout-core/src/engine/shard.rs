@@ -7,6 +7,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::correlator::{Decision, ServiceLook};
+use super::gaps::Gaps;
 use super::recent::Series;
 use super::sources::Standing;
 use super::subject::Subject;
@@ -83,9 +84,9 @@ impl Shard {
         looks
     }
 
-    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates) {
+    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
         for subject in self.subjects.values_mut() {
-            subject.turn_hour(hour, policy, rates);
+            subject.turn_hour(hour, policy, rates, gaps);
         }
     }
 

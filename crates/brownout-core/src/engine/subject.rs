@@ -7,6 +7,7 @@ use libm::log;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use super::gaps::Gaps;
 use super::recent::{Count, Recent, Series};
 use super::routes::Routes;
 use super::sources::{SourceWindow, Standing};
@@ -61,6 +62,8 @@ pub(crate) struct Subject {
     pub(crate) service: ServiceId,
     born_hour: u32,
     pub(crate) sources: SourceWindow,
+    /// Sources of reports that came too late to be counted.
+    late_sources: SourceWindow,
     /// Index 0 is the service as a whole.
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
     #[serde(skip)]
@@ -92,6 +95,7 @@ impl Subject {
             service,
             born_hour,
             sources: SourceWindow::new(policy.repeat_minutes),
+            late_sources: SourceWindow::new(policy.repeat_minutes),
             series: IndexMap::default(),
             routes: Routes::default(),
             candidates: IndexMap::default(),
@@ -162,9 +166,10 @@ impl Subject {
         standing
     }
 
-    /// Draws a report that came too late into the chart of the last day; it is never detected on.
+    /// Draws a report that came too late into the chart of the last day; it is never detected on, and
+    /// takes nothing away from those that are.
     pub(crate) fn chart_late(&mut self, report: &Report, policy: &Policy) -> Standing {
-        let standing = self.sources.admit(&report.source, report.occurred_at, policy.subnet_sources_max);
+        let standing = self.late_sources.admit(&report.source, report.occurred_at, policy.subnet_sources_max);
         if standing != Standing::New {
             return standing;
         }
@@ -377,10 +382,10 @@ impl Subject {
     }
 
     /// Once an hour: learns from hours that are old enough and puts idle series to rest.
-    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates) {
+    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
         let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
         for index in std::mem::take(&mut self.active) {
-            self.fold(index as usize, hour, policy, rates, keep_per_week);
+            self.fold(index as usize, hour, policy, (rates, keep_per_week), gaps);
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let rests = series.recent.as_ref().is_some_and(|recent| {
                 hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2
@@ -394,6 +399,7 @@ impl Subject {
         }
         if self.active.is_empty() {
             self.sources.forget();
+            self.late_sources.forget();
             self.routes.clear();
         }
         let horizon = Minute(hour.saturating_sub(24) * 60);
@@ -432,7 +438,14 @@ impl Subject {
         }
     }
 
-    fn fold(&mut self, index: usize, hour: u32, policy: &Policy, rates: LearningRates, keep_per_week: f32) {
+    fn fold(
+        &mut self,
+        index: usize,
+        hour: u32,
+        policy: &Policy,
+        (rates, keep_per_week): (LearningRates, f32),
+        gaps: &Gaps,
+    ) {
         let Some((facet, series)) = self.series.get_index_mut(index) else { return };
         let (facet, mut learned) = (*facet, series.learned);
         let mut own = series.profile.take();
@@ -443,7 +456,7 @@ impl Subject {
             let folding = learned.folded_hour;
             let Some((_, series)) = self.series.get_index(index) else { break };
             let Some(recent) = &series.recent else { break };
-            if self.is_frozen(folding, policy) {
+            if self.is_frozen(folding, policy) || gaps.touch(Minute(folding.saturating_mul(60)), 60) {
                 learned.leave_out(folding + 1);
                 continue;
             }

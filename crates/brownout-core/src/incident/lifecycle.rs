@@ -154,6 +154,11 @@ impl ScopeTrack {
         self.state
     }
 
+    /// Above usual at its last look, which was at `at`.
+    pub fn is_elevated(&self, at: UtcTime) -> bool {
+        self.is_open() && self.last_elevated_at == at
+    }
+
     /// Possible or confirmed.
     pub fn is_open(&self) -> bool {
         self.state != State::Ended

@@ -5,7 +5,7 @@ use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 1;
+pub const RULESET: u32 = 2;
 
 /// One network with at least this share of the last hour's sources is named, in percent.
 const ONE_NETWORK_PERCENT: u32 = 80;
@@ -46,7 +46,7 @@ pub struct Facts<'a> {
     pub since: Option<UtcTime>,
     /// The service as a whole.
     pub whole: Part,
-    /// Affected parts, worst first; `All` first if the service as a whole departs.
+    /// Parts that are above usual now, worst first; `All` first if the service as a whole departs.
     pub parts: &'a [Part],
     /// Network with the most sources in the last hour, and how many.
     pub top_network: Option<(Facet, u32)>,
@@ -107,6 +107,10 @@ fn confidence(facts: &Facts<'_>, countries: usize) -> Confidence {
 fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
     let mut reasons = Vec::new();
     match facts.state {
+        State::Possible | State::Confirmed if facts.parts.is_empty() => {
+            let (observed, expected) = (facts.whole.observed, facts.whole.expected as f32);
+            reasons.push(Reason::Easing { observed, expected });
+        }
         State::Possible | State::Confirmed => {
             reasons.extend(facts.parts.iter().take(4).map(|part| Reason::ReportsAboveUsual {
                 facet: part.facet,
@@ -125,6 +129,10 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             }
         }
         State::Ended => reasons.push(Reason::BackToUsual),
+        // A guess at what is usual is no yardstick to hand to readers.
+        State::Calm if facts.learning => {
+            reasons.push(Reason::ReportsCounted { observed: facts.whole.observed });
+        }
         State::Calm => reasons.push(Reason::ReportsAsUsual {
             observed: facts.whole.observed,
             expected: facts.whole.expected as f32,

@@ -100,6 +100,18 @@ pub enum Reason {
         /// Distinct sources in the last hour.
         sources: u32,
     },
+    /// Reports, where nobody knows yet what is usual.
+    ReportsCounted {
+        /// Distinct sources in the last 15 minutes.
+        observed: u32,
+    },
+    /// An incident is open, and no part of it is above usual just now.
+    Easing {
+        /// Distinct sources of the service as a whole in the last 15 minutes.
+        observed: u32,
+        /// Usual mean for these 15 minutes.
+        expected: f32,
+    },
     /// The baseline is still a prior, so "usual" is a guess.
     StillLearning,
     /// An operator holds the incident.

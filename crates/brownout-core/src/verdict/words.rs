@@ -83,15 +83,10 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             )
         }
         State::Calm => match verdict.reasons.first() {
-            // A guess at what is usual is no yardstick to hand to readers.
-            Some(Reason::ReportsAsUsual { observed, .. })
-                if verdict.reasons.contains(&Reason::StillLearning) =>
-            {
-                format!(
-                    "No problems detected at {service}: {} in 15 minutes; what is usual is still being learned.",
-                    reports(*observed)
-                )
-            }
+            Some(Reason::ReportsCounted { observed }) => format!(
+                "No problems detected at {service}: {} in 15 minutes; what is usual is still being learned.",
+                reports(*observed)
+            ),
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
                 "No problems detected at {service}: {} in 15 minutes, where {} usual.",
                 reports(*observed),
@@ -132,6 +127,9 @@ fn since(verdict: &Verdict) -> String {
 /// "Problems detected at X since 09:45 UTC, above all in the United States, Japan, India and 6 more
 /// countries"
 fn opening(verdict: &Verdict, names: Names<'_>) -> String {
+    if is_easing(verdict) {
+        return format!("The problems at {}{} are easing", service_name(verdict, names), since(verdict));
+    }
     let state = if verdict.state == State::Confirmed { "Problems detected" } else { "Possible problems" };
     // Where the service as a whole is above usual, the places named are only the worst of it.
     let place = match (affected(verdict, names), verdict.extent.first()) {
@@ -159,12 +157,25 @@ fn affected(verdict: &Verdict, names: Names<'_>) -> String {
     listed(&named)
 }
 
+/// An incident is open, and no part of it is above usual just now.
+fn is_easing(verdict: &Verdict) -> bool {
+    matches!(verdict.reasons.first(), Some(Reason::Easing { .. }))
+}
+
 /// ": 1,204 reports in 15 minutes, where about 25 are usual"
 fn figures(verdict: &Verdict) -> String {
-    let Some(Reason::ReportsAboveUsual { facet, observed, expected, .. }) = verdict.reasons.first() else {
-        return String::new();
+    let (there, observed, expected) = match verdict.reasons.first() {
+        Some(Reason::ReportsAboveUsual { facet: Facet::All, observed, expected, .. })
+        | Some(Reason::Easing { observed, expected }) => ("", observed, expected),
+        Some(Reason::ReportsAboveUsual { observed, expected, .. }) => (" there", observed, expected),
+        _ => return String::new(),
     };
-    let there = if *facet == Facet::All { "" } else { " there" };
+    if verdict.reasons.contains(&Reason::StillLearning) {
+        return format!(
+            ": {}{there} in 15 minutes; what is usual is still being learned",
+            reports(*observed)
+        );
+    }
     format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
 }
 
@@ -186,6 +197,12 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         Reason::ReportsAsUsual { observed, expected } => {
             format!("{} in 15 minutes, where {} usual.", capital(&reports(*observed)), about(*expected))
         }
+        Reason::ReportsCounted { observed } => format!("{} in 15 minutes.", capital(&reports(*observed))),
+        Reason::Easing { observed, expected } => format!(
+            "No part is above usual just now; in all {} in 15 minutes, where {} usual.",
+            reports(*observed),
+            about(*expected)
+        ),
         Reason::ManyCountries { countries } => format!(
             "Reports are above usual in {countries} countries at once, which interference in one country would not do."
         ),
@@ -231,6 +248,9 @@ pub fn would_change(verdict: &Verdict) -> &'static str {
     match verdict.state {
         State::Insufficient => "A first report, or a day of watching without any.",
         State::Calm => "More distinct people than usual reporting from several networks.",
+        State::Possible | State::Confirmed if is_easing(verdict) => {
+            "Half an hour within the usual band ends it; another rise goes on with it."
+        }
         State::Possible => {
             "More distinct reporters for longer would confirm it; half an hour within the usual band would end it."
         }
@@ -312,6 +332,8 @@ fn with_article(facet: Facet, names: Names<'_>) -> String {
         Facet::Country(code) => code.as_str(),
         _ => "",
     };
+    // Some names have it already.
+    let code = if name.starts_with("The ") { "" } else { code };
     match code {
         "US" | "GB" | "AE" | "NL" | "PH" | "BS" | "GM" | "MV" | "DO" | "CF" | "CD" => format!("the {name}"),
         _ => name,

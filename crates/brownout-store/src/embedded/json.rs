@@ -44,7 +44,7 @@ fn bound_reasons(reasons: &mut [Reason]) {
                 bound(expected);
                 bound_long(recurrence_years);
             }
-            Reason::ReportsAsUsual { expected, .. } => bound(expected),
+            Reason::ReportsAsUsual { expected, .. } | Reason::Easing { expected, .. } => bound(expected),
             _ => {}
         }
     }

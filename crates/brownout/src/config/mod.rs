@@ -133,7 +133,7 @@ impl Default for Listen {
             body_timeout_seconds: 10,
             batch_timeout_seconds: 60,
             idle_timeout_seconds: 60,
-            body_bytes_max: 4 << 10,
+            body_bytes_max: 16 << 10,
             batch_bytes_max: 16 << 20,
             shutdown_seconds: 10,
         }

@@ -174,7 +174,16 @@ impl Instance {
         worker.begin_live();
         let thread = std::thread::Builder::new()
             .name("brownout-log".to_owned())
-            .spawn(move || worker.run())
+            .spawn(move || {
+                let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
+                if ended.is_err() {
+                    // Pages that stand still for ever would be worse than a start from the log.
+                    tracing::error!(
+                        "the engine's thread ended by a panic; the program ends, to be started again"
+                    );
+                    std::process::abort();
+                }
+            })
             .map_err(|error| StoreError::Io(format!("cannot start a thread: {error}")))?;
         Ok(Instance {
             snapshot,

@@ -1,6 +1,7 @@
 //! Batches of partners and importers: many lines, one submission, one answer.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, header};
@@ -13,6 +14,7 @@ use super::Intake;
 use super::idempotency::{Turn, key_of};
 use super::lines::{BatchLine, Line};
 use super::problem::{Problem, Reason, inert_json};
+use super::single::see_through;
 use super::sink::Submission;
 use super::times::Times;
 use super::world::World;
@@ -192,7 +194,7 @@ impl Judge<'_> {
 
 /// `POST /api/v1/reports/batch`: what is answered, or why not.
 pub(super) async fn answer_batch(
-    intake: &Intake,
+    intake: &Arc<Intake>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response<Body>, Problem> {
@@ -232,11 +234,14 @@ pub(super) async fn answer_batch(
     for (reason, lines) in &judged.refused_counts {
         intake.metrics.refuse_lines(*reason, *lines);
     }
-    let answer = submit(intake, judged, clock).await?;
-    if let Some(first) = first {
+    let Some(first) = first else { return Ok(ok(submit(intake, judged, clock).await?)) };
+    let intake = Arc::clone(intake);
+    see_through(async move {
+        let answer = submit(&intake, judged, clock).await?;
         first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
-    }
-    Ok(ok(answer))
+        Ok(ok(answer))
+    })
+    .await
 }
 
 fn ok(answer: Bytes) -> Response<Body> {

@@ -116,7 +116,7 @@ impl Default for IntakeSettings {
     fn default() -> Self {
         IntakeSettings {
             proxies: TrustedProxies::default(),
-            report_bytes_max: 4 << 10,
+            report_bytes_max: 16 << 10,
             body_timeout: Duration::from_secs(10),
             batch_bytes_max: 16 << 20,
             batch_timeout: Duration::from_secs(60),
@@ -173,6 +173,7 @@ pub struct Intake {
 }
 
 /// Whose request it is. It lives as long as the request and is never stored.
+#[derive(Clone, Copy)]
 struct Client {
     address: IpAddr,
     /// A hash of the user agent, for telling apart who shares an address.

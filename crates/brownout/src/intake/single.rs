@@ -1,6 +1,7 @@
 //! One person's report: from the request's bytes to a durable record and its answer.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -139,7 +140,7 @@ pub(super) fn json_problem(error: &serde_json::Error) -> Problem {
 
 /// `POST /api/v1/reports`: what is answered, or why not.
 pub(super) async fn answer_json(
-    intake: &Intake,
+    intake: &Arc<Intake>,
     client: &Client,
     headers: &HeaderMap,
     body: Body,
@@ -158,11 +159,25 @@ pub(super) async fn answer_json(
             Ok(created(answer))
         }
         Turn::First(first) => {
-            let answer = Bytes::from(intake.take(client, &request, true).await?.to_json());
-            first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
-            Ok(created(answer))
+            let (intake, client) = (Arc::clone(intake), *client);
+            see_through(async move {
+                let request = parse_report(&body)?;
+                let answer = Bytes::from(intake.take(&client, &request, true).await?.to_json());
+                first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
+                Ok(created(answer))
+            })
+            .await
         }
     }
+}
+
+/// Does work to its end, though the client may be gone before: what it asks for again under the same
+/// key must then be known.
+pub(super) async fn see_through<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let failed = |_| Err(Problem::new(Reason::Internal, "The request could not be finished."));
+    tokio::spawn(work).await.unwrap_or_else(failed)
 }
 
 /// The answer to a report that is durable.

@@ -44,7 +44,7 @@ async fn every_refusal_of_a_report_has_its_reason() {
     }
     let long = format!(r#"{{"service":"x","kind":"login","comment":"{}"}}"#, "é".repeat(501));
     stand.refused(report(long), 422, Reason::CommentTooLong).await;
-    stand.refused(report(vec![b' '; 4097]), 413, Reason::BodyTooLarge).await;
+    stand.refused(report(vec![b' '; 16 * 1024 + 1]), 413, Reason::BodyTooLarge).await;
     stand.refused(text("").header("content-length", "1000000000"), 413, Reason::BodyTooLarge).await;
     stand.refused(text("{}").header("content-type", "text/plain"), 415, Reason::UnsupportedMediaType).await;
     stand
@@ -242,11 +242,14 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
     );
     let [kept] = &stand.sink.reports()[..] else { panic!("one report") };
     assert_eq!(kept.place.country, Some("PK".parse().unwrap()), "a city nobody knows is let go");
+    let longest = format!("x|{}|unknown_kind", "\u{10348}".repeat(500));
     for (ask, status, page) in [
         (form("kind=&comment=%3Cb%3E"), 422, "x|<b>|unknown_kind"),
         (form("kind=login").header("content-type", "text/plain"), 415, "x||unsupported_media_type"),
         (form("kind=login").header("sec-fetch-site", "cross-site"), 403, "x||cross_site"),
-        (form(&format!("kind={}", "x".repeat(5000))), 413, "x||body_too_large"),
+        (form(&format!("kind={}", "x".repeat(17_000))), 413, "x||body_too_large"),
+        // A comment of full length in the longest script is still taken.
+        (form(&format!("kind=&comment={}", "%F0%90%8D%88".repeat(500))), 422, &longest),
         (form("kind=a&kind=b"), 400, "x||malformed_form"),
         (Ask { path: "/s/nothing/report", ..form("kind=login") }, 422, "nothing||unknown_service"),
     ] {
@@ -254,7 +257,7 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
         assert_eq!((answer.status.as_u16(), std::str::from_utf8(&answer.body).unwrap()), (status, page));
         assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     }
-    assert_eq!(stand.intake.metrics().refused(Reason::UnknownKind), 1);
+    assert_eq!(stand.intake.metrics().refused(Reason::UnknownKind), 2);
 }
 
 #[tokio::test]
@@ -295,4 +298,20 @@ async fn an_operator_may_take_no_comments_and_a_replay_takes_no_reports() {
     assert_eq!(replay.ask(report(body)).await.reason(), (409, "not_live".into()));
     assert_eq!(replay.ask(form("kind=login")).await.status, StatusCode::CONFLICT);
     assert!(replay.sink.reports().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_and_comes_again_with_its_key_counts_once() {
+    let stand = stand(loose());
+    *stand.sink.delay.lock().unwrap() = Duration::from_millis(80);
+    let body = r#"{"service":"x","kind":"login"}"#;
+    let line = [LINE, "\n"].concat();
+    for (kept, ask) in [(1, report as fn(String) -> Ask<'static>), (2, batch)] {
+        let text = if kept == 1 { body.to_owned() } else { line.clone() };
+        let again = || ask(text.clone()).header("idempotency-key", "once");
+        let hung_up = tokio::time::timeout(Duration::from_millis(20), stand.ask(again())).await;
+        assert!(hung_up.is_err(), "it is under way");
+        assert!(stand.ask(again()).await.status.is_success());
+        assert_eq!(stand.sink.reports().len(), kept);
+    }
 }
