@@ -21,9 +21,9 @@ pub(crate) struct Count {
 }
 
 /// The part of a series that exists only while it has recent counts. The layout is fixed so that
-/// what every report touches lies together on one line of the processor's cache.
+/// what every report touches lies together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Recent {
     pub(crate) subnets: SubnetSketch,
     newest_hour: u32,

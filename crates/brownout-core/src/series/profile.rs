@@ -16,8 +16,10 @@ const DAY: usize = 24;
 /// The factors are worked out from the sums when they are asked for: a million series hold these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Per hour of the day, then per hour of the week; empty before the first hour is learned.
-    sums: Vec<Seen>,
+    /// Per hour of the day; empty before the first hour is learned.
+    day: Vec<Seen>,
+    /// Per hour of the week; empty on the first day, which tells nothing of the days of a week.
+    week: Vec<Seen>,
     /// What the factors are divided by, so that they are 1 on average.
     mean: f32,
 }
@@ -44,7 +46,7 @@ const WEEK_PRIOR: f32 = 8.0;
 
 impl Default for Profile {
     fn default() -> Self {
-        Profile { sums: Vec::new(), mean: 1.0 }
+        Profile { day: Vec::new(), week: Vec::new(), mean: 1.0 }
     }
 }
 
@@ -52,24 +54,29 @@ impl Profile {
     /// Learns one hour: `ratio` is its count over the level, `weight` is u (see the type), `decay`
     /// (0 to 1) what is left of older hours of the same place in the week.
     pub fn learn(&mut self, hour_of_week: usize, ratio: f32, weight: f32, decay: f32) {
-        if self.sums.is_empty() {
-            self.sums = vec![Seen::default(); DAY + HOURS];
+        if self.day.is_empty() {
+            self.day = vec![Seen::default(); DAY];
         }
         let (day, week) = (hour_of_week % DAY, hour_of_week % HOURS);
-        self.sums[day].add(weight * ratio, weight, decay);
+        if self.week.is_empty() && self.day[day].weight > 0.0 {
+            self.week = vec![Seen::default(); HOURS];
+        }
+        self.day[day].add(weight * ratio, weight, decay);
         let shape = self.day_factor(day).max(0.05);
-        self.sums[DAY + week].add(weight * ratio / shape, weight, decay);
+        if let Some(seen) = self.week.get_mut(week) {
+            seen.add(weight * ratio / shape, weight, decay);
+        }
         self.settle();
     }
 
     fn day_factor(&self, day: usize) -> f32 {
-        let Seen { ratio, weight } = self.sums[day];
+        let Seen { ratio, weight } = self.day[day];
         (DAY_PRIOR + ratio) / (DAY_PRIOR + weight)
     }
 
     /// The factor of an hour of the week before it is scaled.
     fn raw(&self, hour: usize) -> f32 {
-        let Seen { ratio, weight } = self.sums[DAY + hour];
+        let Seen { ratio, weight } = self.week.get(hour).copied().unwrap_or_default();
         let correction = (WEEK_PRIOR + ratio) / (WEEK_PRIOR + weight);
         (self.day_factor(hour % DAY) * correction).max(0.02)
     }
@@ -86,13 +93,13 @@ impl Profile {
     /// How far the factor at an instant may be off: its squared relative deviation, from the weight
     /// of what was seen at that hour of the day. It adds to the inverse size of the noise.
     pub fn doubt(&self, at: UtcTime) -> f32 {
-        let seen = self.sums.get(at.minute().hour_of_week() % DAY);
+        let seen = self.day.get(at.minute().hour_of_week() % DAY);
         1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
     }
 
     /// The factor of a whole hour of the week.
     pub fn hour(&self, hour_of_week: usize) -> f32 {
-        if self.sums.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }
+        if self.day.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }
     }
 
     /// The factor at an instant, between the middles of the hours before and after.
