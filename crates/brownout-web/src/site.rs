@@ -167,6 +167,8 @@ pub struct Site {
     pub(crate) zones: Zones,
     pub(crate) events: EventCache,
     pub(crate) event_readers: AtomicUsize,
+    /// True once the program stops: a stream that never ends would hold the stop up.
+    pub(crate) ending: watch::Sender<bool>,
     /// Where in the snapshot a service was last seen, so that it need not be searched for.
     places: RwLock<HashMap<ServiceId, usize>>,
     /// Renderings and questions to the history that run at one time; the others wait their turn.
@@ -192,6 +194,7 @@ impl WebState {
             zones: Zones::default(),
             events: EventCache::default(),
             event_readers: AtomicUsize::new(0),
+            ending: watch::Sender::new(false),
             places: RwLock::default(),
             workers: Semaphore::new(WORKERS),
         }))
@@ -209,6 +212,11 @@ impl WebState {
     /// What is shown now.
     pub fn current(&self) -> Arc<Snapshot> {
         self.0.snapshot.load_full()
+    }
+
+    /// Ends the streams of changes, for a program that stops; their readers come back by themselves.
+    pub fn end_events(&self) {
+        self.ending.send_replace(true);
     }
 
     /// Path under which all pages stand.

@@ -398,6 +398,26 @@ async fn the_stream_says_what_changed_and_has_a_last_seat() {
 }
 
 #[tokio::test]
+async fn a_stop_ends_the_stream() {
+    let site = state(SiteOptions::default());
+    let (_sender, updates) = tokio::sync::watch::channel(41);
+    let site = WebState::new(SiteParts {
+        snapshot: Arc::clone(&site.snapshot),
+        geography: Arc::clone(&site.geography),
+        history: None,
+        options: SiteOptions::default(),
+        hooks: Hooks::with_clock(now),
+        updates,
+        more_api: None,
+    });
+    let request = Request::get("/api/v1/events").body(Body::empty()).expect("request");
+    let mut body = app(site.clone()).oneshot(request).await.expect("an answer").into_body();
+    body.frame().await.expect("a frame").expect("bytes");
+    site.end_events();
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
 async fn readers_are_told_when_the_host_publishes() {
     let (sender, updates) = tokio::sync::watch::channel(41);
     let snapshots = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot()));

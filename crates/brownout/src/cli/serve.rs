@@ -68,14 +68,14 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
         shared.metrics.register(&mut registry);
         let listener_metrics = ListenerMetrics::default();
         listener_metrics.register(&mut registry);
-        let health = Health::new(registry, shared.config.metrics.clone(), &[&observatory]);
+        let health = Health::new(registry, &shared.config, &[&observatory]);
         let router = observatory
             .router()
             .merge(health.router())
             .fallback_service(brownout_web::not_found(observatory.site.clone()));
         let keeping = tokio::spawn(Housekeeping::new(&observatory, &shared, file).run());
         console.say(&format!("brownout listens on http://{}/", listening.address));
-        let served = listening.serve(router, listener_metrics).await;
+        let served = listening.serve(router, listener_metrics, &[&observatory.site]).await;
         keeping.abort();
         close(observatory).await;
         served.map(|()| Exit::Ok).map_err(Failure::new)
