@@ -59,6 +59,8 @@ pub struct SiteOptions {
     pub base_path: String,
     /// Name of the observatory.
     pub title: String,
+    /// Whom the page about the site names as its operator; empty is nobody.
+    pub contact: String,
     /// Live, or a replay.
     pub mode: Mode,
     /// A notice of the operator above every page.
@@ -80,6 +82,7 @@ impl Default for SiteOptions {
         SiteOptions {
             base_path: String::new(),
             title: "Brownout".to_owned(),
+            contact: String::new(),
             mode: Mode::Live,
             banner: None,
             stale_after_seconds: 120,
