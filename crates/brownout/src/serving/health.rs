@@ -29,7 +29,7 @@ struct Watched {
     site: WebState,
     counters: Arc<HostCounters>,
     storage: Option<Arc<Counters>>,
-    degraded: Option<String>,
+    degraded: Option<&'static str>,
 }
 
 /// Answers for all observatories of the process.
@@ -51,7 +51,7 @@ impl Health {
             site: observatory.site.clone(),
             counters: observatory.instance.counters.clone(),
             storage: observatory.instance.storage.clone(),
-            degraded: observatory.instance.degraded.clone(),
+            degraded: observatory.instance.degraded.as_deref().map(super::public_reason),
         });
         let proxies = super::settings(config).proxies;
         Health { registry, settings: config.metrics.clone(), proxies, watched: watched.collect() }
@@ -71,7 +71,7 @@ impl Watched {
     /// Why it is not ready; nothing when it is.
     fn problems(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut problems = Vec::new();
-        problems.extend(self.degraded.clone().map(|why| format!("takes nothing in: {why}")));
+        problems.extend(self.degraded.map(|why| format!("takes nothing in: {why}")));
         if self.counters.storage_failing.load(Ordering::Relaxed) != 0 {
             problems.push("the log cannot be written".to_owned());
         }

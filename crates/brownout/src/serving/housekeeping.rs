@@ -90,12 +90,12 @@ impl Housekeeping {
                 return;
             }
         };
-        for change in Config::reloadable_diff(&self.config, &config) {
-            tracing::info!("{change}");
-        }
         if let Err(error) = self.apply(&config).await {
             tracing::error!(error, "the configuration could not be applied; the old one stays");
             return;
+        }
+        for change in Config::reloadable_diff(&self.config, &config) {
+            tracing::info!("{change}");
         }
         self.config = config;
         self.keep().await;
