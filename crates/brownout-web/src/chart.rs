@@ -268,6 +268,8 @@ pub(crate) fn sparkline(chart: &Chart) -> String {
             .to_owned();
     }
     let group = bars.len().div_ceil(POINTS);
+    // The picture is as wide as its columns, however many the bars come to, and is stretched to fit.
+    let wide = bars.len().div_ceil(group) * 2;
     let mut path = String::new();
     let mut gaps = String::new();
     for (index, chunk) in bars.chunks(group).enumerate() {
@@ -285,7 +287,7 @@ pub(crate) fn sparkline(chart: &Chart) -> String {
     let gaps = if gaps.is_empty() { gaps } else { format!(r#"<path fill="url(#hatch)" d="{gaps}"/>"#) };
     let bars = if path.is_empty() { path } else { format!(r#"<path class="bars" d="{path}"/>"#) };
     format!(
-        r#"<svg class="spark" viewBox="0 0 96 24" preserveAspectRatio="none" aria-hidden="true"><path class="axis" d="M0 23.5H96"/>{gaps}{bars}</svg>"#
+        r#"<svg class="spark" viewBox="0 0 {wide} 24" preserveAspectRatio="none" aria-hidden="true"><path class="axis" d="M0 23.5H{wide}"/>{gaps}{bars}</svg>"#
     )
 }
 
@@ -371,6 +373,15 @@ mod tests {
         assert_eq!(drawn.matches(r#"class="unfinished""#).count(), 1);
         assert!(drawn.contains("M0.1 1000v") && drawn.contains("M4.1 1000v"));
         assert!(!drawn.contains("M1.1 1000v") && !drawn.contains("M3.1 1000v"));
+    }
+
+    #[test]
+    fn a_sparkline_is_filled_to_its_right_end() {
+        for (bars, columns) in [(288, 48), (125, 42), (1, 1)] {
+            let drawn = sparkline(&chart(&vec![Some(5); bars]));
+            assert!(drawn.contains(&format!(r#"viewBox="0 0 {} 24""#, columns * 2)), "{drawn}");
+            assert!(drawn.contains(&format!("M{} 24v-", columns * 2 - 2)), "{drawn}");
+        }
     }
 
     #[test]

@@ -178,7 +178,8 @@ pub(crate) async fn stream(
         .or(begin.since);
     let mut updates = site.updates.clone();
     updates.mark_unchanged();
-    let start = Reader { seat, updates, since, greeted: false };
+    let ending = site.ending.subscribe();
+    let start = Reader { seat, updates, ending, since, greeted: false };
     let events = stream::unfold(start, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok::<_, Infallible>(event), reader))
@@ -197,16 +198,20 @@ pub(crate) async fn stream(
 struct Reader {
     seat: Seat,
     updates: tokio::sync::watch::Receiver<u64>,
+    ending: tokio::sync::watch::Receiver<bool>,
     since: Option<u64>,
     greeted: bool,
 }
 
 impl Reader {
-    /// The next delta; `None` when the host has closed the site.
+    /// The next delta; `None` when the host has closed the site or the program stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if self.greeted {
-                self.updates.changed().await.ok()?;
+                tokio::select! {
+                    changed = self.updates.changed() => changed.ok()?,
+                    _ = self.ending.wait_for(|ending| *ending) => return None,
+                }
             }
             let first = !std::mem::replace(&mut self.greeted, true);
             let site = &self.seat.0;

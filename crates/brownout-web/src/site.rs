@@ -59,6 +59,8 @@ pub struct SiteOptions {
     pub base_path: String,
     /// Name of the observatory.
     pub title: String,
+    /// Whom the page about the site names as its operator; empty is nobody.
+    pub contact: String,
     /// Live, or a replay.
     pub mode: Mode,
     /// A notice of the operator above every page.
@@ -80,6 +82,7 @@ impl Default for SiteOptions {
         SiteOptions {
             base_path: String::new(),
             title: "Brownout".to_owned(),
+            contact: String::new(),
             mode: Mode::Live,
             banner: None,
             stale_after_seconds: 120,
@@ -167,6 +170,8 @@ pub struct Site {
     pub(crate) zones: Zones,
     pub(crate) events: EventCache,
     pub(crate) event_readers: AtomicUsize,
+    /// True once the program stops: a stream that never ends would hold the stop up.
+    pub(crate) ending: watch::Sender<bool>,
     /// Where in the snapshot a service was last seen, so that it need not be searched for.
     places: RwLock<HashMap<ServiceId, usize>>,
     /// Renderings and questions to the history that run at one time; the others wait their turn.
@@ -192,6 +197,7 @@ impl WebState {
             zones: Zones::default(),
             events: EventCache::default(),
             event_readers: AtomicUsize::new(0),
+            ending: watch::Sender::new(false),
             places: RwLock::default(),
             workers: Semaphore::new(WORKERS),
         }))
@@ -209,6 +215,11 @@ impl WebState {
     /// What is shown now.
     pub fn current(&self) -> Arc<Snapshot> {
         self.0.snapshot.load_full()
+    }
+
+    /// Ends the streams of changes, for a program that stops; their readers come back by themselves.
+    pub fn end_events(&self) {
+        self.ending.send_replace(true);
     }
 
     /// Path under which all pages stand.

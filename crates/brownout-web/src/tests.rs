@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use brownout_core::effect::RollUp;
-use brownout_core::model::{IncidentId, Minute, SeriesKey, UtcTime};
+use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, UtcTime};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
 use brownout_store::port::{History, StoreError};
@@ -395,6 +395,55 @@ async fn the_stream_says_what_changed_and_has_a_last_seat() {
     assert_eq!((site.stats().event_readers, site.stats().event_readers_refused), (1, 1));
     drop(body);
     assert_eq!(site.stats().event_readers, 0, "the seat is given back");
+}
+
+#[tokio::test]
+async fn the_peak_of_an_incident_of_places_is_its_largest_places() {
+    let site = state(SiteOptions::default());
+    let mut changed = snapshot();
+    let incident = Arc::make_mut(&mut changed.incidents[0]);
+    incident.scopes.retain(|scope| scope.facet != Facet::All);
+    let largest = incident.scopes.iter().map(|scope| scope.peak).max().expect("places");
+    site.snapshot.store(Arc::new(changed));
+    let (_, _, body) = ask(&app(site), "/api/v1/incidents", &[]).await;
+    let document: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    let incident = &document["incidents"][0];
+    assert_eq!(incident["peak"], largest);
+    assert!(incident["peak_at"].is_string(), "{incident}");
+}
+
+#[tokio::test]
+async fn the_operator_is_named_and_only_safe_addresses_are_links() {
+    let about = async |contact: &str| {
+        let options = SiteOptions { contact: contact.to_owned(), ..SiteOptions::default() };
+        let (_, _, body) = ask(&app(state(options)), "/about", &[]).await;
+        String::from_utf8(body.to_vec()).expect("text")
+    };
+    assert!(!about("").await.contains("Who runs this"));
+    assert!(about("mailto:a@x.example").await.contains(r#"<a href="mailto:a@x.example">a@x.example</a>"#));
+    assert!(about("https://x.example").await.contains(r#"<a href="https://x.example">"#));
+    let page = about("javascript:alert(1)<script>").await;
+    assert!(!page.contains("href=\"javascript") && !page.contains("1)<script>"), "{page}");
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_stream() {
+    let site = state(SiteOptions::default());
+    let (_sender, updates) = tokio::sync::watch::channel(41);
+    let site = WebState::new(SiteParts {
+        snapshot: Arc::clone(&site.snapshot),
+        geography: Arc::clone(&site.geography),
+        history: None,
+        options: SiteOptions::default(),
+        hooks: Hooks::with_clock(now),
+        updates,
+        more_api: None,
+    });
+    let request = Request::get("/api/v1/events").body(Body::empty()).expect("request");
+    let mut body = app(site.clone()).oneshot(request).await.expect("an answer").into_body();
+    body.frame().await.expect("a frame").expect("bytes");
+    site.end_events();
+    assert!(body.frame().await.is_none());
 }
 
 #[tokio::test]

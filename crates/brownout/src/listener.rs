@@ -1,9 +1,9 @@
 //! The one listener: HTTP/1.1 with a limit on everything that a client could drag out.
 //!
 //! * A connection on which no request comes whole and no answer moves on for `header_timeout` (and
-//!   at most half as long again) is closed: a head that drips in, an idle client, a reader that
-//!   stopped reading. One slow look per connection sees to it instead of a timer per request, which
-//!   costs a fifth of the request rate.
+//!   at most half as long again) is closed: a head that drips in, a reader that stopped reading. One
+//!   that is idle between two requests gets `idle_timeout`. One slow look per connection sees to both
+//!   instead of a timer per request, which costs a fifth of the request rate.
 //! * Nobody can send a head of more than `head_bytes_max`.
 //! * At most `connections_max` connections are open. One more is answered 503 at once and closed,
 //!   so that a load balancer learns of it; a flood of those is closed without a word.
@@ -41,9 +41,10 @@ use tower_service::Service;
 pub struct ListenerLimits {
     /// Connections at once.
     pub connections_max: usize,
-    /// Time for a request's head, for the next request on an idle connection, and for an answer to
-    /// move on.
+    /// Time for a request's head, and for an answer to move on.
     pub header_timeout: Duration,
+    /// Time until the next request begins on a connection whose last one was answered.
+    pub idle_timeout: Duration,
     /// Largest head of a request, in bytes; at least 8192.
     pub head_bytes_max: usize,
     /// Time that open requests get when the program stops.
@@ -55,6 +56,7 @@ impl Default for ListenerLimits {
         ListenerLimits {
             connections_max: 4096,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
             head_bytes_max: 16 << 10,
             stop_timeout: Duration::from_secs(10),
         }
@@ -141,7 +143,7 @@ pub async fn serve(
         metrics.accepted.inc();
         // Answers are written whole, so waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        let open = Open::new(permit, metrics.clone(), limits.header_timeout / 2);
+        let open = Open::new(permit, metrics.clone(), Patience::new(&limits));
         tokio::spawn(converse(http.clone(), stream, peer, router.clone(), open, stopped.clone()));
     }
     drop((listener, stopped));
@@ -153,21 +155,40 @@ pub async fn serve(
 /// A connection's place among the open ones.
 struct Open {
     metrics: ListenerMetrics,
-    /// Time between two looks.
-    look: Duration,
+    patience: Patience,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Open {
-    fn new(permit: OwnedSemaphorePermit, metrics: ListenerMetrics, look: Duration) -> Self {
+    fn new(permit: OwnedSemaphorePermit, metrics: ListenerMetrics, patience: Patience) -> Self {
         metrics.open.inc();
-        Open { metrics, look, _permit: permit }
+        Open { metrics, patience, _permit: permit }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.metrics.open.dec();
+    }
+}
+
+/// How long a connection may stand still, counted in looks at it.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// Time between two looks.
+    look: Duration,
+    /// Looks in a row without a move while the client owes something.
+    owing_looks: u32,
+    /// The same while the connection is idle.
+    idle_looks: u32,
+}
+
+impl Patience {
+    fn new(limits: &ListenerLimits) -> Self {
+        let shorter = limits.header_timeout.min(limits.idle_timeout);
+        let look = (shorter / 2).max(Duration::from_millis(1));
+        let looks = |time: Duration| time.as_millis().div_ceil(look.as_millis()) as u32;
+        Patience { look, owing_looks: looks(limits.header_timeout), idle_looks: looks(limits.idle_timeout) }
     }
 }
 
@@ -180,14 +201,14 @@ async fn converse(
     open: Open,
     mut stopped: watch::Receiver<()>,
 ) {
-    let life = Arc::new(Life::default());
+    let life = Arc::new(Life::new());
     let io = Watched { io: TokioIo::new(stream), life: Arc::clone(&life) };
     let service = {
         let life = Arc::clone(&life);
         service_fn(move |request| answer(router.clone(), peer, Arc::clone(&life), request))
     };
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut stalled = pin!(life.stalled(open.look));
+    let mut stalled = pin!(life.stalled(open.patience));
     let fine = loop {
         tokio::select! {
             result = connection.as_mut() => break result.is_ok(),
@@ -205,16 +226,27 @@ async fn converse(
 }
 
 /// Signs of life of one connection.
-#[derive(Default)]
 struct Life {
     /// Requests begun and writes done. It wraps; only a change counts.
     moves: AtomicU64,
     /// Requests that are being handled, and answers that are being streamed.
     busy: AtomicU64,
+    /// Whether it is the client's turn: to send the rest of a head, or to take what is written.
+    owing: AtomicBool,
     stopping: AtomicBool,
 }
 
 impl Life {
+    fn new() -> Self {
+        // Who connects owes a request.
+        Life {
+            moves: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            owing: AtomicBool::new(true),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
@@ -224,16 +256,19 @@ impl Life {
         self.moves.store(self.moves.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Waits until two looks in a row after the first have seen nothing move.
-    async fn stalled(&self, look: Duration) {
-        let (mut seen, mut still) = (u64::MAX, 0);
+    /// Waits until nothing has moved for as many looks in a row, after the first, as there is
+    /// patience for.
+    async fn stalled(&self, patience: Patience) {
+        let (mut seen, mut still) = ((u64::MAX, true), 0);
         loop {
-            tokio::time::sleep(look).await;
-            let moves = self.moves.load(Ordering::Relaxed);
-            let quiet = moves == seen && self.busy.load(Ordering::Relaxed) == 0;
+            tokio::time::sleep(patience.look).await;
+            let owing = self.owing.load(Ordering::Relaxed);
+            let now = (self.moves.load(Ordering::Relaxed), owing);
+            // A head that begins after a long pause has its whole time from there.
+            let quiet = now == seen && self.busy.load(Ordering::Relaxed) == 0;
             still = if quiet { still + 1 } else { 0 };
-            seen = moves;
-            if still == 2 {
+            seen = now;
+            if still >= if owing { patience.owing_looks } else { patience.idle_looks } {
                 return;
             }
         }
@@ -257,7 +292,8 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that notes every write. Reads are no sign of life: a head may drip in for ever.
+/// A stream that notes every write. Reads are no sign of life, for a head may drip in for ever; they
+/// only end an idle time.
 struct Watched {
     io: TokioIo<TcpStream>,
     life: Arc<Life>,
@@ -268,6 +304,7 @@ impl Watched {
         if matches!(result, Poll::Ready(Ok(_))) {
             self.life.moved();
         }
+        self.life.owing.store(result.is_pending(), Ordering::Relaxed);
         result
     }
 }
@@ -278,7 +315,11 @@ impl Read for Watched {
         cx: &mut Context<'_>,
         buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        if result.is_ready() {
+            self.life.owing.store(true, Ordering::Relaxed);
+        }
+        result
     }
 }
 
@@ -464,7 +505,8 @@ mod tests {
     #[tokio::test]
     async fn a_slow_head_and_an_idle_connection_are_cut_off() {
         let header_timeout = Duration::from_millis(200);
-        let running = start(ListenerLimits { header_timeout, ..ListenerLimits::default() }).await;
+        let limits = ListenerLimits { header_timeout, idle_timeout: header_timeout, ..Default::default() };
+        let running = start(limits).await;
         let wait = Duration::from_secs(5);
         let answer =
             tokio::time::timeout(wait, talk(running.address, b"GET / HTTP/1.1\r\nhost:")).await.unwrap();
@@ -475,9 +517,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_handler_is_not_cut_off() {
+    async fn an_idle_connection_has_a_time_of_its_own() {
         let header_timeout = Duration::from_millis(100);
         let running = start(ListenerLimits { header_timeout, ..ListenerLimits::default() }).await;
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut answer = [0; 1024];
+        for _ in 0..2 {
+            stream.write_all(request).await.unwrap();
+            assert!(stream.read(&mut answer).await.unwrap() > 0);
+            tokio::time::sleep(header_timeout * 4).await;
+        }
+        stream.write_all(b"GET / HTTP").await.unwrap();
+        let cut = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await;
+        assert!(matches!(cut.unwrap(), Ok(0) | Err(_)), "a head begun after a pause is not idleness");
+    }
+
+    #[tokio::test]
+    async fn a_slow_handler_is_not_cut_off() {
+        let header_timeout = Duration::from_millis(100);
+        let limits = ListenerLimits { header_timeout, idle_timeout: header_timeout, ..Default::default() };
+        let running = start(limits).await;
         let answer = talk(running.address, b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert!(answer.ends_with("slow"), "{answer}");
     }
@@ -485,7 +545,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_may_pause_for_longer_than_a_head() {
         let header_timeout = Duration::from_millis(100);
-        let running = start(ListenerLimits { header_timeout, ..ListenerLimits::default() }).await;
+        let limits = ListenerLimits { header_timeout, idle_timeout: header_timeout, ..Default::default() };
+        let running = start(limits).await;
         let answer = talk(running.address, b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert!(answer.contains("late"), "{answer}");
     }

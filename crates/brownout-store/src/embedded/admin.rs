@@ -48,18 +48,16 @@ pub struct Token {
     pub virtual_clock: bool,
 }
 
-/// Whether a comment is on the pages.
+/// What has become of a comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommentState {
-    /// Nobody has decided.
-    Pending,
-    /// It is shown.
-    Shown,
-    /// It is not shown, and its text is deleted.
-    Removed,
+    /// It is kept for the operator.
+    Kept = 0,
+    /// Its text is deleted. The number is the one on the disk.
+    Removed = 2,
 }
 
-/// Tokens, channels and the moderation of comments; each change is durable when it returns.
+/// Tokens, channels and the removal of comments; each change is durable when it returns.
 #[derive(Debug)]
 pub struct Admin {
     connection: Mutex<Connection>,
@@ -162,14 +160,13 @@ impl Admin {
         Ok(())
     }
 
-    /// What was decided on the comment to the report at `seq`; pending when nothing was.
+    /// What was decided on the comment to the report at `seq`; kept when nothing was.
     pub fn comment_state(&self, seq: Seq) -> Result<CommentState, StoreError> {
         let ask = "SELECT state FROM comments WHERE seq = ?1";
         let state = self.connection().query_row(ask, [seq.0 as i64], |row| row.get::<_, i64>(0));
         Ok(match state.optional().in_db(&self.path)? {
-            Some(1) => CommentState::Shown,
             Some(2) => CommentState::Removed,
-            _ => CommentState::Pending,
+            _ => CommentState::Kept,
         })
     }
 

@@ -376,11 +376,12 @@ pub(crate) struct Incident {
     opened_at: String,
     confirmed_at: Option<String>,
     ended_at: Option<String>,
-    /// Most sources in any 15 minutes so far, over the whole service.
-    peak: u32,
+    /// Most sources in any 15 minutes so far, over the whole service; where only places stand out,
+    /// in the largest of them. Null is not known.
+    peak: Option<u32>,
     peak_at: Option<String>,
-    /// Distinct sources in the last 15 minutes.
-    observed: u32,
+    /// Distinct sources in the last 15 minutes, of the same part as `peak`.
+    observed: Option<u32>,
     /// Places and networks, most sources at peak first.
     places: Vec<Scope>,
 }
@@ -389,6 +390,7 @@ impl Incident {
     fn new(view: &View, incident: &IncidentView) -> Option<Self> {
         let service = view.snapshot.catalogue.get(incident.id.service)?;
         let whole = incident.scopes.iter().find(|scope| scope.facet == Facet::All);
+        let largest = whole.or_else(|| incident.scopes.iter().max_by_key(|scope| scope.peak));
         let places = incident.scopes.iter().filter(|scope| scope.facet != Facet::All);
         Some(Incident {
             name: incident.id.name(&service.slug),
@@ -397,9 +399,9 @@ impl Incident {
             opened_at: time(incident.opened_at),
             confirmed_at: incident.confirmed_at.map(time),
             ended_at: incident.ended_at.map(time),
-            peak: whole.map_or(0, |scope| scope.peak),
-            peak_at: whole.map(|scope| time(scope.peak_at.start())),
-            observed: whole.map_or(0, |scope| scope.observed),
+            peak: largest.map(|scope| scope.peak),
+            peak_at: largest.map(|scope| time(scope.peak_at.start())),
+            observed: largest.map(|scope| scope.observed),
             places: places.map(|scope| Scope::new(view, scope.facet)).collect(),
         })
     }

@@ -14,6 +14,23 @@ struct About {
     shell: Shell,
     words: Vec<(String, &'static str)>,
     data_licence: &'static str,
+    contact: Option<Contact>,
+}
+
+/// Whom to turn to.
+struct Contact {
+    text: String,
+    href: Option<String>,
+}
+
+impl Contact {
+    fn new(told: &str) -> Option<Self> {
+        let told = told.trim();
+        // An operator's slip must not become a link that runs a script.
+        let is_link = told.starts_with("https://") || told.starts_with("mailto:");
+        let text = told.strip_prefix("mailto:").unwrap_or(told).to_owned();
+        (!told.is_empty()).then(|| Contact { text, href: is_link.then(|| told.to_owned()) })
+    }
 }
 
 /// The page about the observatory.
@@ -31,6 +48,7 @@ pub(crate) fn about(view: &View) -> Result<String, Failure> {
     render(&About {
         shell: view.shell(&format!("How {} works", view.site.options.title), ""),
         words: words.into_iter().map(|(state, text)| (marks::mark(state), text)).collect(),
+        contact: Contact::new(&view.site.options.contact),
         data_licence: "CC BY 4.0, unless the operator says otherwise.",
     })
 }

@@ -55,6 +55,7 @@ struct ServicePage {
     legend: Vec<&'static str>,
     tables: Vec<PlaceTable>,
     page_views: String,
+    views: &'static str,
     channels: Vec<(String, String)>,
     incidents: Vec<IncidentRow>,
     about: Vec<String>,
@@ -127,6 +128,7 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         .filter(|table| !table.rows.is_empty())
         .collect(),
         page_views: thousands(status.page_views.into()),
+        views: if status.page_views == 1 { "view" } else { "views" },
         channels: status
             .channels
             .iter()

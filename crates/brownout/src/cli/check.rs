@@ -97,6 +97,11 @@ fn show(config: &Config, console: &mut Console<'_>) -> Result<(), Failure> {
         return console.json(&whole);
     }
     let mut table = Table::new(&["setting", "value"]);
-    table.rows = config.settings().into_iter().map(|(key, value)| vec![Value::String(key), value]).collect();
+    // A table rounds figures for the eye; a setting is shown with all its digits.
+    let for_eyes = console.format == Format::Table;
+    let exact =
+        |value: Value| if for_eyes && value.is_f64() { Value::String(value.to_string()) } else { value };
+    let settings = config.settings().into_iter();
+    table.rows = settings.map(|(key, value)| vec![Value::String(key), exact(value)]).collect();
     console.table(&table)
 }

@@ -10,7 +10,7 @@ use super::{Console, Exit, Failure, Settings, Table};
 use crate::config::Config;
 use crate::host::{catalogue_of, wall_clock};
 
-/// Comments, which are kept apart from the evidence and shown on no page by themselves.
+/// Comments, which are kept apart from the evidence for the operator's eyes; they are on no page.
 #[derive(Args, Debug)]
 pub struct Comment {
     /// What to do.
@@ -24,9 +24,6 @@ pub enum Action {
     /// List comments, the latest first
     #[command(after_help = "Example:\n  brownout comment ls --service x --output json")]
     Ls(List),
-    /// Let a comment be shown on its service's page
-    #[command(after_help = "Example:\n  brownout comment show 41")]
-    Show(One),
     /// Remove a comment for good
     #[command(after_help = "Example:\n  brownout comment remove 41\n\n\
         Its text is deleted from the disk: at once where no server runs, else by the server.")]
@@ -55,11 +52,6 @@ pub(super) fn run(args: &Comment, settings: &Settings, console: &mut Console<'_>
     let (config, _) = settings.load(None)?;
     match &args.action {
         Action::Ls(list) => ls(list, &config, console),
-        Action::Show(one) => {
-            decide(one, CommentState::Shown, &config)?;
-            console.say(&format!("comment {} may be shown", one.number));
-            Ok(Exit::Ok)
-        }
         Action::Remove(one) => remove(one, &config, console),
     }
 }
@@ -85,8 +77,7 @@ fn ls(list: &List, config: &Config, console: &mut Console<'_>) -> Result<Exit, F
     for comment in chosen.take(list.limit as usize) {
         let service = catalogue.get(comment.service).map(|service| service.slug.as_str());
         let state = match admin.comment_state(comment.report).map_err(failed)? {
-            CommentState::Pending => "pending",
-            CommentState::Shown => "shown",
+            CommentState::Kept => "kept",
             CommentState::Removed => "removed",
         };
         table.rows.push(vec![
@@ -104,21 +95,15 @@ fn ls(list: &List, config: &Config, console: &mut Console<'_>) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-/// Keeps a decision on a comment that is there.
-fn decide(one: &One, state: CommentState, config: &Config) -> Result<Admin, Failure> {
+fn remove(one: &One, config: &Config, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let folder = &config.data.folder;
     let seq = Seq(one.number);
     if !store::comments(folder).map_err(failed)?.iter().any(|comment| comment.report == seq) {
         return Err(Failure::new(format!("there is no comment {}", one.number)));
     }
     let admin = Admin::beside(folder).map_err(failed)?;
-    admin.set_comment_state(seq, state, wall_clock()).map_err(failed)?;
-    Ok(admin)
-}
-
-fn remove(one: &One, config: &Config, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    let admin = decide(one, CommentState::Removed, config)?;
-    match store::delete_removed_comments(&config.data.folder, &admin) {
+    admin.set_comment_state(seq, CommentState::Removed, wall_clock()).map_err(failed)?;
+    match store::delete_removed_comments(folder, &admin) {
         Ok(_) => console.say(&format!("comment {} is deleted", one.number)),
         Err(StoreError::Locked(_)) => {
             console.say(&format!(

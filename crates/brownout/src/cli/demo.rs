@@ -80,7 +80,7 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
         shared.metrics.register(&mut registry);
         let listener_metrics = ListenerMetrics::default();
         listener_metrics.register(&mut registry);
-        let health = Health::new(registry, shared.config.metrics.clone(), &[&replay, &live]);
+        let health = Health::new(registry, &shared.config, &[&replay, &live]);
         let router = replay
             .router()
             .merge(live.router())
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
             .name("brownout-player".to_owned())
             .spawn(move || player.run(steps, reached))
             .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-        let served = listening.serve(router, listener_metrics).await;
+        let served = listening.serve(router, listener_metrics, &[&replay.site, &live.site]).await;
         keeping.iter().for_each(tokio::task::JoinHandle::abort);
         serve::close(replay).await;
         serve::close(live).await;

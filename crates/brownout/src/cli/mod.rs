@@ -89,7 +89,7 @@ pub enum Command {
     Backup(backup::Backup),
     /// Tokens of the batch intake
     Token(token::Token),
-    /// Moderate comments
+    /// Read and remove comments
     Comment(comment::Comment),
     /// Print completions for a shell
     Completions(papers::Completions),

@@ -61,21 +61,18 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
             publish_every: PUBLISH_EVERY,
         };
         let observatory = open(plan, &shared).await?;
-        if let Some(why) = &observatory.instance.degraded {
-            tracing::error!(why, "the data folder cannot be written; pages are served, nothing is taken in");
-        }
         let mut registry = Registry::with_prefix("brownout");
         shared.metrics.register(&mut registry);
         let listener_metrics = ListenerMetrics::default();
         listener_metrics.register(&mut registry);
-        let health = Health::new(registry, shared.config.metrics.clone(), &[&observatory]);
+        let health = Health::new(registry, &shared.config, &[&observatory]);
         let router = observatory
             .router()
             .merge(health.router())
             .fallback_service(brownout_web::not_found(observatory.site.clone()));
         let keeping = tokio::spawn(Housekeeping::new(&observatory, &shared, file).run());
         console.say(&format!("brownout listens on http://{}/", listening.address));
-        let served = listening.serve(router, listener_metrics).await;
+        let served = listening.serve(router, listener_metrics, &[&observatory.site]).await;
         keeping.abort();
         close(observatory).await;
         served.map(|()| Exit::Ok).map_err(Failure::new)
@@ -118,7 +115,12 @@ pub(super) fn services(config: &Config) -> Result<Vec<ServiceEntry>, Failure> {
 
 /// Opens an observatory away from the threads that serve requests; recovery may take a while.
 pub(super) async fn open(plan: Plan, shared: &Shared) -> Result<Observatory, Failure> {
-    tokio::task::block_in_place(|| Observatory::open(plan, shared)).map_err(Failure::new)
+    let observatory =
+        tokio::task::block_in_place(|| Observatory::open(plan, shared)).map_err(Failure::new)?;
+    if let Some(why) = &observatory.instance.degraded {
+        tracing::error!(why, "the data folder cannot be written; pages are served, nothing is taken in");
+    }
+    Ok(observatory)
 }
 
 /// Writes out what is under way and ends the threads.

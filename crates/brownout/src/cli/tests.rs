@@ -209,6 +209,9 @@ fn check_tells_bad_from_doubtful() {
     assert_eq!(brownout(&["check", "/no/such/file"]).exit, Exit::BadConfig);
     let ran = check("[policy]\nquiet_minutes = 45\n", &["--show", "-o", "csv"]);
     assert!(ran.out.contains("policy.quiet_minutes,45\r\n"), "{}", ran.out);
+    let ran = check("", &["--show"]);
+    let line = |name: &str| ran.out.lines().find(|line| line.contains(name)).map(str::to_owned);
+    assert!(line("possible_per_service_year").expect("a line").ends_with("0.02"), "{}", ran.out);
 }
 
 #[test]

@@ -252,58 +252,15 @@ impl Default for Log {
 pub struct Site {
     /// What pages call this observatory, at most 80 characters.
     pub title: String,
-    /// Whom pages name as operator, at most 200 characters; empty is nobody.
+    /// Whom the page about the site names as operator, at most 200 characters; empty is nobody.
     pub contact: String,
-    /// Public address without a trailing slash; empty is not known.
-    pub base_url: BaseUrl,
 }
 
 impl Default for Site {
     fn default() -> Self {
-        Site { title: "Brownout".into(), contact: String::new(), base_url: BaseUrl::default() }
+        Site { title: "Brownout".into(), contact: String::new() }
     }
 }
-
-/// The public address of the site: empty, or http(s) with a host and no trailing slash.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct BaseUrl(String);
-
-impl BaseUrl {
-    /// The text; empty when not set.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for BaseUrl {
-    type Err = BaseUrlError;
-
-    fn from_str(text: &str) -> Result<Self, BaseUrlError> {
-        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        let fine = match host {
-            Some(host) => {
-                !host.is_empty()
-                    && !host.starts_with('/')
-                    && host.chars().all(|c| c.is_ascii_graphic() && !"\"'<>?#\\`".contains(c))
-            }
-            None => text.is_empty(),
-        };
-        if fine { Ok(BaseUrl(text.trim_end_matches('/').to_owned())) } else { Err(BaseUrlError) }
-    }
-}
-
-/// Text that is not a public address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BaseUrlError;
-
-impl fmt::Display for BaseUrlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an address such as https://status.example.org")
-    }
-}
-
-impl std::error::Error for BaseUrlError {}
 
 /// Section `[metrics]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -375,7 +332,6 @@ impl Config {
         reader.section("site", |s| {
             s.text("title", &mut site.title, 80);
             s.text("contact", &mut site.contact, 200);
-            s.parse("base_url", &mut site.base_url);
         });
         reader.section("metrics", |s| {
             s.flag("enabled", &mut metrics.enabled);

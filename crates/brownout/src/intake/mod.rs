@@ -32,7 +32,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{Extensions, HeaderMap, HeaderValue, Response, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, header};
 use axum::routing::{get, post};
 use serde_json::json;
 
@@ -324,7 +324,14 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .route("/api/v1/reports/batch", post(report_batch))
         .route("/api/v1/reports/challenge", get(challenge))
         .route("/s/{slug}/report", post(report_form))
+        .method_not_allowed_fallback(wrong_method)
         .with_state(intake)
+}
+
+/// The router adds the header `Allow` with the methods that the address knows.
+async fn wrong_method(State(intake): State<Arc<Intake>>, method: Method) -> Response<Body> {
+    let detail = format!("{method} is not understood here.");
+    intake.finish(Err(Problem::new(Reason::MethodNotAllowed, detail)))
 }
 
 async fn report_json(State(intake): State<Arc<Intake>>, request: Request) -> Response<Body> {

@@ -67,6 +67,8 @@ reasons! {
     BodyUnreadable, "body_unreadable", 400, "The body could not be read";
     /// Not a media type or encoding that is understood here.
     UnsupportedMediaType, "unsupported_media_type", 415, "Unsupported media type or encoding";
+    /// A method that the address does not know.
+    MethodNotAllowed, "method_not_allowed", 405, "The address does not take this method";
     /// Posted by a page of another site.
     CrossSite, "cross_site", 403, "Posted from another site";
     /// Too many requests from one network.

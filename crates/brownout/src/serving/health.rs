@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use brownout_core::snapshot::Snapshot;
@@ -18,8 +18,9 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 
 use super::Observatory;
-use crate::config;
+use crate::config::{self, Config};
 use crate::host::HostCounters;
+use crate::intake::TrustedProxies;
 
 /// What is asked about an observatory's health.
 struct Watched {
@@ -28,19 +29,20 @@ struct Watched {
     site: WebState,
     counters: Arc<HostCounters>,
     storage: Option<Arc<Counters>>,
-    degraded: Option<String>,
+    degraded: Option<&'static str>,
 }
 
 /// Answers for all observatories of the process.
 pub struct Health {
     registry: Registry,
     settings: config::Metrics,
+    proxies: TrustedProxies,
     watched: Vec<Watched>,
 }
 
 impl Health {
     /// Watches these observatories.
-    pub fn new(registry: Registry, settings: config::Metrics, observatories: &[&Observatory]) -> Self {
+    pub fn new(registry: Registry, config: &Config, observatories: &[&Observatory]) -> Self {
         let watched = observatories.iter().map(|observatory| Watched {
             name: match observatory.base_path.trim_start_matches('/') {
                 "" => "main".to_owned(),
@@ -49,9 +51,10 @@ impl Health {
             site: observatory.site.clone(),
             counters: observatory.instance.counters.clone(),
             storage: observatory.instance.storage.clone(),
-            degraded: observatory.instance.degraded.clone(),
+            degraded: observatory.instance.degraded.as_deref().map(super::public_reason),
         });
-        Health { registry, settings, watched: watched.collect() }
+        let proxies = super::settings(config).proxies;
+        Health { registry, settings: config.metrics.clone(), proxies, watched: watched.collect() }
     }
 
     /// The addresses, at the root.
@@ -68,7 +71,7 @@ impl Watched {
     /// Why it is not ready; nothing when it is.
     fn problems(&self, snapshot: &Snapshot) -> Vec<String> {
         let mut problems = Vec::new();
-        problems.extend(self.degraded.clone().map(|why| format!("takes nothing in: {why}")));
+        problems.extend(self.degraded.map(|why| format!("takes nothing in: {why}")));
         if self.counters.storage_failing.load(Ordering::Relaxed) != 0 {
             problems.push("the log cannot be written".to_owned());
         }
@@ -102,8 +105,14 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
     (status, axum::Json(json!({ "ready": fine, "sites": sites }))).into_response()
 }
 
-async fn metrics(State(health): State<Arc<Health>>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
-    let allowed = health.settings.allow.iter().any(|block| block.contains(peer.ip()));
+async fn metrics(
+    State(health): State<Arc<Health>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    // Behind a proxy every peer is the proxy, which mostly stands on an allowed network.
+    let client = health.proxies.client(peer.ip(), &headers);
+    let allowed = health.settings.allow.iter().any(|block| block.contains(client));
     if !health.settings.enabled || !allowed {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -208,4 +217,30 @@ fn families(watched: &[Watched]) -> Vec<Family> {
         }
     }
     families
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower_service::Service as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn figures_are_for_the_client_behind_a_proxy_not_for_the_proxy() {
+        let config = Config::parse("b", "[proxies]\ntrusted = [\"127.0.0.1/32\"]\n").unwrap();
+        let status = async |forwarded: Option<&str>| {
+            let mut request = Request::get("/metrics").body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+            if let Some(address) = forwarded {
+                request.headers_mut().insert("x-forwarded-for", address.parse().unwrap());
+            }
+            let mut router = Health::new(Registry::default(), &config, &[]).router();
+            router.call(request).await.unwrap().status()
+        };
+        assert_eq!(status(Some("203.0.113.9")).await, StatusCode::NOT_FOUND);
+        assert_eq!(status(Some("127.0.0.2")).await, StatusCode::OK);
+        assert_eq!(status(None).await, StatusCode::OK);
+    }
 }

@@ -1,6 +1,6 @@
 //! What an observatory does now and then, and when its files change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,12 +90,12 @@ impl Housekeeping {
                 return;
             }
         };
-        for change in Config::reloadable_diff(&self.config, &config) {
-            tracing::info!("{change}");
-        }
         if let Err(error) = self.apply(&config).await {
             tracing::error!(error, "the configuration could not be applied; the old one stays");
             return;
+        }
+        for change in Config::reloadable_diff(&self.config, &config) {
+            tracing::info!("{change}");
         }
         self.config = config;
         self.keep().await;
@@ -109,7 +109,9 @@ impl Housekeeping {
             }
             None => None,
         };
-        let entries = catalogue::load(own.as_deref()).map_err(|problems| words(&problems))?;
+        let name = config.catalogue.file.as_deref().unwrap_or(Path::new("the shipped catalogue")).display();
+        let entries =
+            catalogue::load(own.as_deref()).map_err(|problems| format!("{name}: {}", words(&problems)))?;
         let mut numbers = self.numbers.clone();
         let catalogue = assign(entries, &mut numbers).map_err(|error| error.to_string())?;
         let evidence = vec![

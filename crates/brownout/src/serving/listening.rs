@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use brownout_web::WebState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,6 +30,7 @@ pub async fn listen(config: &Listen) -> Result<Listening, String> {
     let limits = ListenerLimits {
         connections_max: config.connections_max as usize,
         header_timeout: Duration::from_secs(config.header_timeout_seconds.into()),
+        idle_timeout: Duration::from_secs(config.idle_timeout_seconds.into()),
         stop_timeout: Duration::from_secs(config.shutdown_seconds.into()),
         ..ListenerLimits::default()
     };
@@ -36,12 +38,21 @@ pub async fn listen(config: &Listen) -> Result<Listening, String> {
 }
 
 impl Listening {
-    /// Answers until SIGINT or SIGTERM, then lets open requests finish.
+    /// Answers until SIGINT or SIGTERM, then ends the streams of `sites` and lets open requests finish.
     ///
     /// # Errors
     /// In words, when the socket is lost.
-    pub async fn serve(self, router: Router, metrics: ListenerMetrics) -> Result<(), String> {
-        serve(self.listener, router, self.limits, metrics, stopped())
+    pub async fn serve(
+        self,
+        router: Router,
+        metrics: ListenerMetrics,
+        sites: &[&WebState],
+    ) -> Result<(), String> {
+        let stop = async {
+            stopped().await;
+            sites.iter().for_each(|site| site.end_events());
+        };
+        serve(self.listener, router, self.limits, metrics, stop)
             .await
             .map_err(|error| format!("the listener failed: {error}"))
     }

@@ -15,6 +15,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use brownout_core::model::{Asn, ChannelId, Evidence, Geography};
 use brownout_store::embedded::{Admin, Clock, Retention, Rolling};
+use brownout_store::port::StoreError;
 use brownout_web::{Challenge, Hooks, Mode, SiteOptions, SiteParts, WebState};
 
 use crate::config::{self, Config, ForwardedHeader, ProofOfWork};
@@ -247,7 +248,8 @@ fn site_options(
     let asked = intake.clone();
     let banner = match (degraded, &mode) {
         (Some(why), _) => Some(format!(
-            "This observatory takes no reports in at the moment: {why}. What was known is shown."
+            "This observatory takes no reports in at the moment: {}. What was known is shown.",
+            public_reason(why)
         )),
         (None, Mode::History) => {
             Some("This is imported history. It ends at the time that the pages give.".to_owned())
@@ -257,8 +259,9 @@ fn site_options(
     SiteOptions {
         base_path: base_path.to_owned(),
         title: config.site.title.clone(),
-        // A virtual clock stands still between batches, which is no reason to warn.
+        contact: config.site.contact.clone(),
         comments: config.intake.comments,
+        // A virtual clock stands still between batches, which is no reason to warn.
         stale_after_seconds: if mode == Mode::Live { 120 } else { 86_400 },
         mode,
         banner,
@@ -268,6 +271,13 @@ fn site_options(
         }),
         ..SiteOptions::default()
     }
+}
+
+/// Why nothing is taken in, for everybody: where the folder is stays in the program's own log.
+fn public_reason(why: &str) -> &'static str {
+    // All that is known of the failure is how it was worded.
+    let full = StoreError::Full(String::new()).to_string();
+    if why.starts_with(&full) { "its storage is full" } else { "its storage cannot be written" }
 }
 
 fn hooks(
@@ -291,3 +301,19 @@ fn hooks(
 
 /// A cell for what is known later.
 type Later<T> = Arc<OnceLock<T>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_learns_no_path() {
+        for (error, told) in [
+            (StoreError::Full("/srv/b: no space".to_owned()), "its storage is full"),
+            (StoreError::ReadOnly("/srv/b: read-only".to_owned()), "its storage cannot be written"),
+            (StoreError::Io("/srv/b: denied".to_owned()), "its storage cannot be written"),
+        ] {
+            assert_eq!(public_reason(&error.to_string()), told);
+        }
+    }
+}

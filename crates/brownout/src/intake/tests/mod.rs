@@ -259,6 +259,16 @@ fn reasons_are_one_to_one_with_their_names() {
     assert!(Reason::ALL.iter().all(|reason| (400..=599).contains(&reason.status())));
 }
 
+#[tokio::test]
+async fn a_wrong_method_is_told_and_counted() {
+    let stand = stand(IntakeSettings::default());
+    for path in ["/api/v1/reports", "/api/v1/reports/batch", "/s/x/report"] {
+        let ask = Ask { method: Method::DELETE, path, ..report("") };
+        let answer = stand.refused(ask, 405, Reason::MethodNotAllowed).await;
+        assert_eq!(answer.headers["allow"], "POST", "{path}");
+    }
+}
+
 #[test]
 fn the_description_names_every_route() {
     let text = openapi().to_json().unwrap();
