@@ -361,7 +361,15 @@ fn a_clock_set_back_an_hour_stops_nothing() {
     let program = start(&plan);
     assert!(ahead(&program) > 3500.0 && program.said().contains("behind the log"), "{}", program.said());
     acknowledged(&program, 400..412);
-    until("they are counted", || program.metric("brownout_sources_15_minutes", "") >= 48.0);
+    let begun = Instant::now();
+    let counted = || program.metric("brownout_sources_15_minutes", "") >= 48.0;
+    until("they are counted", || {
+        let is_so = counted();
+        if !is_so && begun.elapsed() > Duration::from_secs(90) {
+            println!("{}\n{}", get(program.address, "/metrics").expect("figures").text(), program.said());
+        }
+        is_so
+    });
     program.stop().expect("it stops");
 
     let mut last = None;
