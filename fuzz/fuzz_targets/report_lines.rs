@@ -13,18 +13,7 @@ use brownout_core::report::PartnerKey;
 use libfuzzer_sys::fuzz_target;
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let service = Service {
-        id: ServiceId(1),
-        slug: "x".into(),
-        name: "X".into(),
-        category: Category::Social,
-        home: None,
-        targets: vec![],
-        networks: vec![],
-        depends_on: vec![],
-        status_page: None,
-        users: None,
-    };
+    let service = Service::new(ServiceId(1), "x", "X", Category::Social);
     let catalogue = Catalogue::new(vec![service]).expect("one good service");
     World::new(catalogue.into(), Geography::default().into(), &Policy::default())
 });

@@ -43,18 +43,7 @@ struct World {
 }
 
 fn service(id: u32, slug: &str) -> Service {
-    Service {
-        id: ServiceId(id),
-        slug: slug.to_owned(),
-        name: slug.to_uppercase(),
-        category: Category::Social,
-        home: None,
-        targets: vec![],
-        networks: vec![],
-        depends_on: vec![],
-        status_page: None,
-        users: None,
-    }
+    Service::new(ServiceId(id), slug, slug.to_uppercase(), Category::Social)
 }
 
 impl World {

@@ -70,17 +70,8 @@ fn body() -> String {
 
 fn world() -> Result<World, Box<dyn std::error::Error>> {
     let services = (0..200)
-        .map(|id| Service {
-            id: ServiceId(id),
-            slug: format!("service-{id}"),
-            name: format!("Service {id}"),
-            category: Category::Social,
-            home: None,
-            targets: vec![],
-            networks: vec![],
-            depends_on: vec![],
-            status_page: None,
-            users: None,
+        .map(|id| {
+            Service::new(ServiceId(id), format!("service-{id}"), format!("Service {id}"), Category::Social)
         })
         .collect();
     let country = |code: &str| -> Result<Country, Box<dyn std::error::Error>> {

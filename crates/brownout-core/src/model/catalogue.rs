@@ -88,6 +88,24 @@ pub struct Service {
     pub users: Option<u64>,
 }
 
+impl Service {
+    /// A service of which no more is known than what it is called and what it is for.
+    pub fn new(id: ServiceId, slug: impl Into<String>, name: impl Into<String>, category: Category) -> Self {
+        Service {
+            id,
+            slug: slug.into(),
+            name: name.into(),
+            category,
+            home: None,
+            targets: Vec::new(),
+            networks: Vec::new(),
+            depends_on: Vec::new(),
+            status_page: None,
+            users: None,
+        }
+    }
+}
+
 /// An immutable list of services, found by number or slug.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Service>", into = "Vec<Service>")]

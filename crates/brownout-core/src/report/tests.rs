@@ -50,19 +50,7 @@ fn places() -> Places {
 }
 
 fn catalogue() -> Catalogue {
-    Catalogue::new(vec![Service {
-        id: ServiceId(3),
-        slug: "x".into(),
-        name: "X".into(),
-        category: Category::Social,
-        home: None,
-        targets: vec![],
-        networks: vec![],
-        depends_on: vec![],
-        status_page: None,
-        users: None,
-    }])
-    .unwrap()
+    Catalogue::new(vec![Service::new(ServiceId(3), "x", "X", Category::Social)]).unwrap()
 }
 
 fn code(text: &str) -> Option<CountryCode> {

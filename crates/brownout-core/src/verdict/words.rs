@@ -352,18 +352,7 @@ mod tests {
     use crate::verdict::{Facts, Part, judge};
 
     fn names() -> (Catalogue, Geography) {
-        let service = Service {
-            id: ServiceId(0),
-            slug: "x".to_owned(),
-            name: "X".to_owned(),
-            category: Category::Social,
-            home: None,
-            targets: vec![],
-            networks: vec![],
-            depends_on: vec![],
-            status_page: None,
-            users: None,
-        };
+        let service = Service::new(ServiceId(0), "x", "X", Category::Social);
         (Catalogue::new(vec![service]).expect("a catalogue"), geography())
     }
 

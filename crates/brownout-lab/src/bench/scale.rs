@@ -120,18 +120,7 @@ fn in_engine(settings: &Settings, paper: &mut Paper) -> io::Result<()> {
 
 fn service(id: u32) -> Service {
     let slug = format!("bench-{id}");
-    Service {
-        id: ServiceId(id),
-        name: slug.clone(),
-        slug,
-        category: Category::Social,
-        home: None,
-        targets: vec![],
-        networks: vec![],
-        depends_on: vec![],
-        status_page: None,
-        users: None,
-    }
+    Service::new(ServiceId(id), slug.clone(), slug, Category::Social)
 }
 
 /// The place of a service by its number: services differ in where they are used.

@@ -240,17 +240,8 @@ impl Scenario {
     pub fn catalogue_entries(&self, first: ServiceId) -> Vec<Service> {
         let numbered = self.services.iter().zip(first.0..);
         numbered
-            .map(|(line, number)| Service {
-                id: ServiceId(number),
-                slug: line.slug.clone(),
-                name: line.name.clone(),
-                category: line.category,
-                home: None,
-                targets: Vec::new(),
-                networks: Vec::new(),
-                depends_on: Vec::new(),
-                status_page: None,
-                users: None,
+            .map(|(line, number)| {
+                Service::new(ServiceId(number), line.slug.clone(), line.name.clone(), line.category)
             })
             .collect()
     }

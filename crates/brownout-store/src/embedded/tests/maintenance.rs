@@ -9,18 +9,7 @@ use crate::embedded::{EmbeddedStore, Options, Retention, cat, stats, verify};
 use crate::port::{Checkpoint, Checkpoints, EvidenceLog, StoreError};
 
 fn catalogue() -> Catalogue {
-    let service = |id: u32, slug: &str| Service {
-        id: ServiceId(id),
-        slug: slug.to_owned(),
-        name: slug.to_owned(),
-        category: Category::Social,
-        home: None,
-        targets: Vec::new(),
-        networks: Vec::new(),
-        depends_on: Vec::new(),
-        status_page: None,
-        users: None,
-    };
+    let service = |id: u32, slug: &str| Service::new(ServiceId(id), slug, slug, Category::Social);
     Catalogue::new(vec![service(0, "zulu"), service(1, "yankee"), service(2, "x")]).expect("a catalogue")
 }
 

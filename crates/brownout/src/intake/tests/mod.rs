@@ -86,18 +86,7 @@ fn loose() -> IntakeSettings {
 }
 
 fn world() -> World {
-    let service = |id, slug: &str, name: &str| Service {
-        id: ServiceId(id),
-        slug: slug.into(),
-        name: name.into(),
-        category: Category::Social,
-        home: None,
-        targets: vec![],
-        networks: vec![],
-        depends_on: vec![],
-        status_page: None,
-        users: None,
-    };
+    let service = |id, slug: &str, name: &str| Service::new(ServiceId(id), slug, name, Category::Social);
     let services = vec![service(1, "x", "X (Twitter)"), service(2, "whatsapp", "WhatsApp")];
     let country = |code: &str| Country {
         code: code.parse().unwrap(),
