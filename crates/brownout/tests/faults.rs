@@ -321,6 +321,19 @@ fn faketime() -> Option<PathBuf> {
     found.into_iter().find(|path| path.exists())
 }
 
+/// Waits until as many sources are shown; tells what there is when it has waited for long.
+fn counted(program: &Program, sources: f64) {
+    let begun = Instant::now();
+    until("they are counted", || {
+        let is_so = program.metric("brownout_sources_15_minutes", "") >= sources;
+        if !is_so && begun.elapsed() > Duration::from_secs(98) {
+            let figures = get(program.address, "/metrics").map(|answer| answer.text());
+            println!("{figures:?}\n{}", program.said());
+        }
+        is_so
+    });
+}
+
 #[test]
 fn a_clock_set_back_an_hour_stops_nothing() {
     let Some(library) = faketime() else {
@@ -346,7 +359,7 @@ fn a_clock_set_back_an_hour_stops_nothing() {
     assert_eq!(program.metric("brownout_clock_set_back_total", ""), 1.0);
     acknowledged(&program, 100..112);
     // New sources are counted, at once and not an hour later, and the next look is taken.
-    until("they are counted", || program.metric("brownout_sources_15_minutes", "") >= 24.0);
+    counted(&program, 24.0);
     assert_eq!(program.metric("brownout_reports_late_total", ""), 0.0);
     let shown = program.metric("brownout_snapshot_timestamp_seconds", "");
     until("time moves on", || program.metric("brownout_snapshot_timestamp_seconds", "") > shown);
@@ -361,15 +374,7 @@ fn a_clock_set_back_an_hour_stops_nothing() {
     let program = start(&plan);
     assert!(ahead(&program) > 3500.0 && program.said().contains("behind the log"), "{}", program.said());
     acknowledged(&program, 400..412);
-    let begun = Instant::now();
-    let counted = || program.metric("brownout_sources_15_minutes", "") >= 48.0;
-    until("they are counted", || {
-        let is_so = counted();
-        if !is_so && begun.elapsed() > Duration::from_secs(90) {
-            println!("{}\n{}", get(program.address, "/metrics").expect("figures").text(), program.said());
-        }
-        is_so
-    });
+    counted(&program, 48.0);
     program.stop().expect("it stops");
 
     let mut last = None;

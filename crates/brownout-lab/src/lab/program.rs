@@ -168,9 +168,11 @@ impl Program {
     }
 
     /// The sum of a metric over its labels, of those whose labels contain `label`; 0 when there is
-    /// none.
+    /// none, and not a number when nobody answers.
     pub fn metric(&self, name: &str, label: &str) -> f64 {
-        let text = http::get(self.address, "/metrics").map(|answer| answer.text()).unwrap_or_default();
+        let Ok(text) = http::get(self.address, "/metrics").map(|answer| answer.text()) else {
+            return f64::NAN;
+        };
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let values = lines.filter_map(|line| {
             let (key, value) = line.rsplit_once(' ')?;

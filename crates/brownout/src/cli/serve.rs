@@ -118,7 +118,7 @@ pub(super) async fn open(plan: Plan, shared: &Shared) -> Result<Observatory, Fai
     let observatory =
         tokio::task::block_in_place(|| Observatory::open(plan, shared)).map_err(Failure::new)?;
     if let Some(why) = &observatory.instance.degraded {
-        tracing::error!(why, "the data folder cannot be written; pages are served, nothing is taken in");
+        tracing::error!(%why, "the data folder cannot be written; pages are served, nothing is taken in");
     }
     Ok(observatory)
 }

@@ -111,7 +111,7 @@ pub struct Instance {
     /// What storage did; `None` on a folder that cannot be written.
     pub storage: Option<Arc<brownout_store::counters::Counters>>,
     /// Why nothing can be taken in, when the folder cannot be written.
-    pub degraded: Option<String>,
+    pub degraded: Option<StoreError>,
     sink: Arc<HostSink>,
     /// Tells the keeping thread not to try again what fails.
     stopping: Arc<AtomicBool>,
@@ -129,7 +129,7 @@ impl Instance {
         match EmbeddedStore::open(&setup.folder, options, wall_clock()).and_then(recover::recover) {
             Ok(parts) => Self::start(parts, setup),
             Err(error @ (StoreError::ReadOnly(_) | StoreError::Full(_))) => {
-                Self::open_degraded(&setup.folder, setup.clock, &error)
+                Self::open_degraded(&setup.folder, setup.clock, error)
             }
             Err(error) => Err(error),
         }
@@ -201,13 +201,13 @@ impl Instance {
         })
     }
 
-    fn open_degraded(folder: &Path, clock: Clock, why: &StoreError) -> Result<Self, StoreError> {
+    fn open_degraded(folder: &Path, clock: Clock, why: StoreError) -> Result<Self, StoreError> {
         let store = EmbeddedStore::open_read_only(folder)?;
         let mut engine = recover::read_only(&store)?;
         let snapshot = engine.snapshot();
         let counters = Arc::new(HostCounters::default());
         let time = time_of(clock, Some(engine.now()), &counters);
-        let refusal = match why {
+        let refusal = match &why {
             StoreError::Full(_) => Refusal::StorageFull,
             _ => Refusal::ReadOnly,
         };
@@ -221,7 +221,7 @@ impl Instance {
             service_numbers: engine.service_numbers(),
             counters: counters.clone(),
             storage: None,
-            degraded: Some(why.to_string()),
+            degraded: Some(why),
             sink: HostSink::closed(Arc::new(time), counters, refusal),
             stopping: Arc::default(),
             threads: Vec::new(),

@@ -4,10 +4,14 @@
 //! either: reports would pile up in one minute and detection would wait until the clock is there
 //! again. So a live folder's time runs on by the monotonic clock from where it was, a tenth slower
 //! than the machine's until the two have met, or at once when the machine's is set forward again.
+//!
+//! The machine's clock is only read at a look, together with the monotonic one. Between two looks
+//! time goes by the monotonic clock: whoever added what the machine's clock says just after it was
+//! set forward to a lead that nobody had corrected yet would be ahead by both, for good.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brownout_core::model::UtcTime;
 
@@ -30,25 +34,35 @@ pub(crate) struct Time {
     looked: Option<Mutex<Look>>,
 }
 
-/// What the clocks said at the last look.
+/// What the clocks said at the last look, and the folder's time then.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: Instant,
     wall: i64,
+    folder: i64,
+}
+
+/// The monotonic and the machine's clock, read together: a thread that had to wait in between would
+/// take its wait for a step of the machine's.
+fn both_clocks() -> (Instant, i64) {
+    const APART_MAX: Duration = Duration::from_millis(50);
+    const TRIES: usize = 100;
+    let read = || (Instant::now(), wall_clock().millis());
+    (0..TRIES).map(|_| read()).find(|(at, _)| at.elapsed() < APART_MAX).unwrap_or_else(read)
 }
 
 impl Time {
     /// The machine's time, but not before `last`. The second is how far the machine's clock is
     /// behind that, in milliseconds, when it was set back.
     pub(super) fn live(last: Option<UtcTime>) -> (Self, Option<i64>) {
-        let wall = wall_clock().millis();
+        let (at, wall) = both_clocks();
         let last = last.map_or(i64::MIN, UtcTime::millis);
         let behind = last.saturating_sub(wall).max(0);
         let behind = if behind >= STEP_MILLIS_MIN { behind } else { 0 };
         let time = Time {
             latest: AtomicI64::new(last),
             ahead: AtomicI64::new(behind),
-            looked: Some(Mutex::new(Look { at: Instant::now(), wall })),
+            looked: Some(Mutex::new(Look { at, wall, folder: wall.saturating_add(behind) })),
         };
         (time, (behind > 0).then_some(behind))
     }
@@ -59,14 +73,12 @@ impl Time {
     }
 
     pub(crate) fn now(&self) -> UtcTime {
-        let latest = self.latest.load(Ordering::Acquire);
-        if self.is_virtual() {
-            return UtcTime::from_millis(latest);
-        }
-        let now = wall_clock().millis().saturating_add(self.ahead.load(Ordering::Acquire));
-        if now <= latest {
-            return UtcTime::from_millis(latest);
-        }
+        let Some(looked) = &self.looked else {
+            return UtcTime::from_millis(self.latest.load(Ordering::Acquire));
+        };
+        let look = *looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = i64::try_from(look.at.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let now = look.folder.saturating_add(since);
         UtcTime::from_millis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
     }
 
@@ -91,15 +103,15 @@ impl Time {
     /// back.
     pub(super) fn look(&self) -> Option<i64> {
         let mut looked = self.looked.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, wall) = (Instant::now(), wall_clock().millis());
+        let (at, wall) = both_clocks();
         let elapsed = i64::try_from(at.duration_since(looked.at).as_millis()).unwrap_or(i64::MAX);
         let step = wall.saturating_sub(looked.wall).saturating_sub(elapsed);
         if elapsed < STEP_MILLIS_MIN && step.abs() < STEP_MILLIS_MIN {
             return None;
         }
-        *looked = Look { at, wall };
-        let ahead = self.ahead.load(Ordering::Acquire);
-        self.ahead.store(follow(ahead, step, elapsed), Ordering::Release);
+        let ahead = follow(self.ahead.load(Ordering::Acquire), step, elapsed);
+        *looked = Look { at, wall, folder: wall.saturating_add(ahead) };
+        self.ahead.store(ahead, Ordering::Release);
         (step.abs() >= STEP_MILLIS_MIN).then_some(step)
     }
 }
@@ -134,6 +146,20 @@ mod tests {
         assert_eq!(follow(ahead, HOUR, 0), 0);
         assert_eq!(follow(0, HOUR, 1000), 0, "a clock set forward is followed at once");
         assert_eq!(follow(0, -999, 1000), 0, "a small step is waited out");
+    }
+
+    #[test]
+    fn a_clock_set_forward_between_two_looks_does_not_run_away() {
+        let (time, _) = Time::live(None);
+        // As after a look while the machine's clock was an hour behind; it was set right since.
+        let folder = wall_clock().millis();
+        time.ahead.store(HOUR, Ordering::Release);
+        let looked = time.looked.as_ref().expect("it is live");
+        *looked.lock().expect("free") = Look { at: Instant::now(), wall: folder - HOUR, folder };
+        let is_now = |time: &Time| (0..5000).contains(&(time.now().millis() - folder));
+        assert!(is_now(&time), "before the next look");
+        assert!((HOUR - 5000..HOUR + 5000).contains(&time.look().expect("a step")));
+        assert!(is_now(&time) && time.ahead_millis() == 0, "and after it");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Health {
             site: observatory.site.clone(),
             counters: observatory.instance.counters.clone(),
             storage: observatory.instance.storage.clone(),
-            degraded: observatory.instance.degraded.as_deref().map(super::public_reason),
+            degraded: observatory.instance.degraded.as_ref().map(super::public_reason),
         });
         let proxies = super::settings(config).proxies;
         Health { registry, settings: config.metrics.clone(), proxies, watched: watched.collect() }

@@ -124,7 +124,7 @@ impl Observatory {
             snapshot: instance.snapshot.clone(),
             geography: shared.geography.clone(),
             history: instance.history.clone(),
-            options: site_options(&plan.base_path, plan.mode, &intake, config, instance.degraded.as_deref()),
+            options: site_options(&plan.base_path, plan.mode, &intake, config, instance.degraded.as_ref()),
             hooks: hooks(&instance, shared, proxies, views),
             updates: instance.updates.clone(),
             more_api: Some(intake::openapi()),
@@ -183,7 +183,7 @@ pub fn settings(config: &Config) -> IntakeSettings {
 fn salts(folder: &Path, instance: &Instance, config: &Config) -> Result<SaltBox, String> {
     let overlap = config.policy.repeat_minutes + config.policy.lateness_minutes;
     let now = crate::host::wall_clock();
-    let folder = match instance.degraded {
+    let folder = match &instance.degraded {
         None => folder.join("secrets"),
         Some(_) => std::env::temp_dir().join(format!("brownout-salts-{}", std::process::id())),
     };
@@ -243,7 +243,7 @@ fn site_options(
     mode: Mode,
     intake: &Arc<Intake>,
     config: &Config,
-    degraded: Option<&str>,
+    degraded: Option<&StoreError>,
 ) -> SiteOptions {
     let asked = intake.clone();
     let banner = match (degraded, &mode) {
@@ -274,10 +274,11 @@ fn site_options(
 }
 
 /// Why nothing is taken in, for everybody: where the folder is stays in the program's own log.
-fn public_reason(why: &str) -> &'static str {
-    // All that is known of the failure is how it was worded.
-    let full = StoreError::Full(String::new()).to_string();
-    if why.starts_with(&full) { "its storage is full" } else { "its storage cannot be written" }
+fn public_reason(why: &StoreError) -> &'static str {
+    match why {
+        StoreError::Full(_) => "its storage is full",
+        _ => "its storage cannot be written",
+    }
 }
 
 fn hooks(
@@ -313,7 +314,7 @@ mod tests {
             (StoreError::ReadOnly("/srv/b: read-only".to_owned()), "its storage cannot be written"),
             (StoreError::Io("/srv/b: denied".to_owned()), "its storage cannot be written"),
         ] {
-            assert_eq!(public_reason(&error.to_string()), told);
+            assert_eq!(public_reason(&error), told);
         }
     }
 }
