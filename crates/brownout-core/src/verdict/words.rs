@@ -257,7 +257,7 @@ pub fn would_change(verdict: &Verdict) -> &'static str {
         State::Confirmed => {
             "Measurements from several countries would tell where the fault lies; half an hour within the usual band would end it."
         }
-        State::Ended => "A new departure from usual would open it again as a new incident.",
+        State::Ended => "Another rise soon after goes on with it; a later one is a new incident.",
     }
 }
 
