@@ -105,7 +105,7 @@ impl World {
                         city: brownout_core::model::CityId::new((source % 7) as u32 + 1),
                     },
                     network: None,
-                    source: SourceKeys { generation: 1, source, subnet: source / 3, previous_source: None },
+                    source: SourceKeys { generation: 1, source, subnet: source / 3, previous: None },
                     weight: Weight::FULL,
                 }),
             );
@@ -216,7 +216,7 @@ fn a_late_report_is_counted_and_charted_and_never_detected_on() {
             occurred_at: now.plus_seconds(-3600),
             place: Place::default(),
             network: None,
-            source: SourceKeys { generation: 1, source, subnet: source, previous_source: None },
+            source: SourceKeys { generation: 1, source, subnet: source, previous: None },
             weight: Weight::FULL,
         };
         world.append(now, Evidence::Report(late));

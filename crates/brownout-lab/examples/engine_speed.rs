@@ -83,12 +83,7 @@ fn report(line: &[u8], catalogue: &Catalogue) -> Result<Evidence, Failure> {
             city: CityId::new(number("city")),
         },
         network: Asn::new(number("asn")),
-        source: SourceKeys {
-            generation: 1,
-            source: key("source"),
-            subnet: key("subnet"),
-            previous_source: None,
-        },
+        source: SourceKeys { generation: 1, source: key("source"), subnet: key("subnet"), previous: None },
         weight: Weight::FULL,
     }))
 }

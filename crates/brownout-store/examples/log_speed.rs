@@ -108,7 +108,7 @@ fn report(number: u64, now: UtcTime) -> Report {
             city: CityId::new(number as u32 % 100 + 1),
         },
         network: Asn::new(17_557 + number as u32 % 50),
-        source: SourceKeys { generation: 1, source: mixed, subnet: mixed >> 8, previous_source: None },
+        source: SourceKeys { generation: 1, source: mixed, subnet: mixed >> 8, previous: None },
         weight: Weight::FULL,
     }
 }

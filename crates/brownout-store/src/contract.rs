@@ -198,7 +198,7 @@ fn batch(start: u64, count: u64) -> Vec<Evidence> {
             occurred_at: time(number as i64),
             place: Place { country, region: None, city: None },
             network: Asn::new(17_557),
-            source: SourceKeys { generation: 1, source: number, subnet: number / 4, previous_source: None },
+            source: SourceKeys { generation: 1, source: number, subnet: number / 4, previous: None },
             weight: Weight::FULL,
         }),
     };

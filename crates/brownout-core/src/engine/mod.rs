@@ -13,6 +13,7 @@ mod routes;
 mod shard;
 mod sources;
 mod subject;
+mod subnets;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "4";
+pub const ENGINE_VERSION: &str = "5";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;

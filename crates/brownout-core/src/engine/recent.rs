@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sources::SubnetSketch;
+use super::subnets::{Subnet, SubnetSketch};
 use crate::model::{CountryCode, Minute, UtcTime};
 use crate::series::{Learned, MinuteRing, Profile, Windows};
 
@@ -16,7 +16,7 @@ pub(crate) struct Count {
     /// Of that minute.
     pub(crate) hour: u32,
     pub(crate) hundredths: u32,
-    pub(crate) subnet: u64,
+    pub(crate) subnet: Subnet,
     pub(crate) home: Option<CountryCode>,
 }
 

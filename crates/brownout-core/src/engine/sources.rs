@@ -16,27 +16,32 @@ pub(crate) enum Standing {
     OverSubnetCap,
 }
 
-/// Sources and subnets of the last window of one service.
+/// Sources of the last window of one service.
 ///
-/// Two generations of tables are kept and the older one is dropped when the younger has lasted a
-/// window, so forgetting costs nothing per source.
+/// One table holds them, each with the time of its last report, and those of one subnet lie
+/// together: so a report reads one place of memory, whatever is asked of its source and its subnet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SourceWindow {
     window_seconds: u32,
-    /// When each generation began, in seconds since 1970.
+    /// The newest time of a report, in seconds since 1970.
+    newest_seconds: u32,
+    /// What stamps are counted from, in seconds since 1970.
+    base_seconds: u32,
+    /// When sources were last forgotten because there was no room.
+    swept_seconds: u32,
+    /// When the running slice of a window and the one before began.
     began_seconds: [u32; 2],
-    /// When each source last reported, see [`SourceWindow::base`].
-    sources: [KeyTable; 2],
-    /// How many sources each subnet has contributed.
-    subnets: [KeyTable; 2],
-    /// How many subnets are in both.
+    /// Subnets with a report in each.
+    subnets: [u32; 2],
+    /// How many of them are in both.
     subnets_again: u32,
+    table: Table,
 }
 
 impl SourceWindow {
-    /// Most sources held per generation; beyond it new sources are counted without being
-    /// remembered (a repeat may then count twice), which a surge of millions would outweigh.
-    const SOURCES_MAX: usize = 4_000_000;
+    /// A stamp may lag this much behind the newest beyond the window: the most that a policy lets
+    /// reports be late.
+    const LATE_SECONDS: u32 = 30 * 60;
 
     pub(crate) fn new(window_minutes: u32) -> Self {
         SourceWindow { window_seconds: window_minutes * 60, ..Self::default() }
@@ -45,73 +50,110 @@ impl SourceWindow {
     /// Looks at a source at the time of its report and remembers it. A source whose last report
     /// is less than a window away is a repeat, and each repeat extends the window.
     pub(crate) fn admit(&mut self, keys: &SourceKeys, at: UtcTime, subnet_sources_max: u32) -> Standing {
-        let seconds = u32::try_from(at.seconds()).unwrap_or(0);
-        self.rotate(seconds);
-        let known = self.last(keys.source).or_else(|| keys.previous_source.and_then(|key| self.last(key)));
-        if let Some(last) = known.filter(|last| last.abs_diff(seconds) < self.window_seconds) {
-            self.remember(keys.source, seconds.max(last));
-            return Standing::Repeat;
+        let now = self.turn(u32::try_from(at.seconds()).unwrap_or(0));
+        let slot = slot_of(keys.source, keys.subnet);
+        let mut found = self.table.find(slot, now, self.window_seconds);
+        let mut last = found.last;
+        // After a rotation of salts a source is known by the key that it had. It moves to the one
+        // that it has, so that its subnet has it once.
+        if let Some(previous) = keys.previous {
+            let slot = slot_of(previous.source, previous.subnet);
+            let before = self.table.find(slot, now, self.window_seconds);
+            found.sources += before.sources;
+            found.newest = found.newest.max(before.newest);
+            if before.last > 0 {
+                last = last.max(before.last);
+                self.table.slots[before.at] &= !STAMP;
+            }
         }
-        let [now, older] = &mut self.subnets;
-        let (before, in_subnet) = (older.get(keys.subnet), now.get(keys.subnet));
-        if u32::from(before) + u32::from(in_subnet) >= subnet_sources_max {
+        if last == 0 && found.sources >= subnet_sources_max {
             return Standing::OverSubnetCap;
         }
-        self.subnets_again += u32::from(before > 0 && in_subnet == 0);
-        now.put(keys.subnet, in_subnet.saturating_add(1));
-        self.remember(keys.source, seconds);
-        Standing::New
+        self.note_subnet(found.newest, now);
+        self.remember(slot | u64::from(now.max(last)), found.at);
+        if last > 0 { Standing::Repeat } else { Standing::New }
     }
 
-    /// Reads the places that [`SourceWindow::admit`] will read, so that they are at hand then. What
+    /// Reads the place that [`SourceWindow::admit`] will read, so that it is at hand then. What
     /// comes back means nothing; it only has to be used.
     pub(crate) fn fetch(&self, keys: &SourceKeys) -> u64 {
-        let sources = self.sources.iter().map(|table| table.first_slot(keys.source));
-        sources.chain(self.subnets.iter().map(|table| table.first_slot(keys.subnet))).sum()
-    }
-
-    /// What the stamps of a generation are counted from: early enough for every report that may
-    /// still come, so that a stamp is never 0; what is older yet counts as that old.
-    fn base(&self, generation: usize) -> u32 {
-        self.began_seconds[generation].saturating_sub(2 * self.window_seconds)
-    }
-
-    /// When a source last reported.
-    fn last(&self, key: u64) -> Option<u32> {
-        (0..2).find_map(|generation| {
-            let stamp = self.sources[generation].get(key);
-            (stamp > 0).then(|| self.base(generation) + u32::from(stamp))
-        })
-    }
-
-    fn remember(&mut self, key: u64, seconds: u32) {
-        if self.sources[0].len < Self::SOURCES_MAX {
-            let stamp = u16::try_from(seconds.saturating_sub(self.base(0))).unwrap_or(u16::MAX);
-            self.sources[0].put(key, stamp.max(1));
+        match self.table.slots.len() {
+            0 => 0,
+            places => self.table.slots[place(slot_of(keys.source, keys.subnet), places)],
         }
     }
 
-    fn rotate(&mut self, seconds: u32) {
-        let age = seconds.saturating_sub(self.began_seconds[0]);
-        if age < self.window_seconds {
+    /// Comes to the time of a report and gives its stamp. What is older than stamps reach counts as
+    /// that old.
+    fn turn(&mut self, seconds: u32) -> u16 {
+        self.newest_seconds = self.newest_seconds.max(seconds);
+        let age = self.newest_seconds - self.began_seconds[0];
+        if age >= self.window_seconds {
+            let older = if age < 2 * self.window_seconds { self.subnets[0] } else { 0 };
+            self.subnets = [0, older];
+            self.subnets_again = 0;
+            self.began_seconds = [self.newest_seconds, self.began_seconds[0]];
+        }
+        if self.newest_seconds - self.base_seconds > u32::from(u16::MAX) {
+            self.sweep();
+        }
+        self.stamp(seconds)
+    }
+
+    fn stamp(&self, seconds: u32) -> u16 {
+        u16::try_from(seconds.saturating_sub(self.base_seconds)).unwrap_or(u16::MAX).max(1)
+    }
+
+    /// Counts the subnet of a report whose sources were last heard of at a stamp, 0 for never.
+    fn note_subnet(&mut self, newest: u16, now: u16) {
+        let [running, before] = self.began_seconds.map(|began| began.saturating_sub(self.base_seconds));
+        let (newest, now) = (u32::from(newest), u32::from(now));
+        if newest < running && now >= running {
+            self.subnets[0] += 1;
+            self.subnets_again += u32::from(newest > 0 && newest >= before && self.subnets[1] > 0);
+        }
+    }
+
+    fn remember(&mut self, slot: u64, at: usize) {
+        if self.table.slots.get(at).is_some_and(|there| *there != 0) {
+            self.table.slots[at] = slot;
             return;
         }
-        self.sources.swap(0, 1);
-        self.subnets.swap(0, 1);
-        self.sources[0].clear();
-        self.subnets[0].clear();
-        if age >= 2 * self.window_seconds {
-            self.sources[1].clear();
-            self.subnets[1].clear();
+        if self.table.has_room() {
+            self.table.put_at(at, slot);
+            return;
         }
-        self.subnets_again = 0;
-        self.began_seconds = [seconds, self.began_seconds[0]];
+        // When there are more sources than can be held, looking again for old ones at every report
+        // would cost more than it brings.
+        let pause_seconds = self.window_seconds / 8;
+        if self.table.is_largest() && self.newest_seconds - self.swept_seconds < pause_seconds {
+            return;
+        }
+        let stamp = (slot & STAMP) as u32 + self.base_seconds;
+        self.sweep();
+        if self.table.has_room() {
+            self.table.put(slot & !STAMP | u64::from(self.stamp(stamp)));
+        }
     }
 
-    /// Distinct subnets of counted sources in the running window and the one before.
+    /// Forgets sources that no report can meet any more, and makes room.
+    fn sweep(&mut self) {
+        let reach = self.window_seconds + Self::LATE_SECONDS;
+        let oldest = self.newest_seconds.saturating_sub(reach).saturating_sub(self.base_seconds);
+        let base = self.newest_seconds.saturating_sub(self.window_seconds + reach);
+        let onward = base - self.base_seconds;
+        self.table.keep(|stamp| {
+            let kept = u32::from(stamp) > oldest;
+            // What is kept is younger than the new base, which is older than the oldest.
+            kept.then(|| u16::try_from(u32::from(stamp).saturating_sub(onward)).unwrap_or(u16::MAX))
+        });
+        self.base_seconds = base;
+        self.swept_seconds = self.newest_seconds;
+    }
+
+    /// Distinct subnets with reports in the running slice of a window and the one before.
     pub(crate) fn subnets(&self) -> u32 {
-        let [now, older] = &self.subnets;
-        u32::try_from(now.len + older.len).unwrap_or(u32::MAX) - self.subnets_again
+        self.subnets[0] + self.subnets[1] - self.subnets_again
     }
 
     /// Gives memory back when the service has been calm for long.
@@ -120,175 +162,160 @@ impl SourceWindow {
     }
 }
 
-/// A table from keyed hashes to numbers from 1 to 65,535 that is only added to or cleared. A report
-/// asks four of these, so a place is eight bytes and a key is one step away.
+/// Of a subnet's key 30 bits are kept, of a source's 18, then 16 bits of stamp in seconds, 0 for a
+/// source that has moved to another key.
 ///
-/// Of a key 48 bits are kept: of four million sources one in seventy thousand million pairs is
-/// confused. Keys are keyed hashes, so nobody outside can choose them to collide.
+/// The place is told by the first bits of the subnet, so two sources are only confused within one
+/// subnet: one new source in sixteen thousand where sixteen are known. Two subnets are confused when
+/// their places are near each other and the other bits the same: at a hundred thousand sources one
+/// in a thousand, which matters only when both are at their bound. Keys are keyed hashes, so nobody
+/// outside can choose them to collide.
+fn slot_of(source: u64, subnet: u64) -> u64 {
+    // The high bits of a product with an odd number depend on all bits.
+    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+    (subnet.wrapping_mul(ODD) & SUBNET) | (source.wrapping_mul(ODD) >> 30 & !SUBNET & !STAMP)
+}
+
+const SUBNET: u64 = u64::MAX << 34;
+const STAMP: u64 = u16::MAX as u64;
+
+/// A slot's own place, told by its highest bits, so that a table in order is in order of its slots.
+fn place(slot: u64, places: usize) -> usize {
+    (slot >> (u64::BITS - places.trailing_zeros())) as usize
+}
+
+/// What the neighbourhood of a slot's own place says.
+struct Found {
+    /// Where the source is, or the free place where it would be.
+    at: usize,
+    /// Stamp of its last report if that is within the window, else 0.
+    last: u16,
+    /// Sources of the subnet within the window.
+    sources: u32,
+    /// The newest stamp of the subnet, 0 for none.
+    newest: u16,
+}
+
+/// Slots in the first free place from their own on; 0 is free. Slots are added or all swept.
 #[derive(Clone, Debug, Default)]
-struct KeyTable {
-    /// A power of two of places, at most three quarters of them taken: the key's bits, then 16 bits
-    /// of number; 0 is free. A key lies in the first free place from its own on, and its own is told
-    /// by its highest bits, so that growing walks over both tables from front to back.
+struct Table {
+    /// A power of two of places, at most three quarters of them taken.
     slots: Vec<u64>,
     len: usize,
 }
 
-impl KeyTable {
-    const SLOTS_MIN: usize = 8;
-    const NUMBER_BITS: u32 = 16;
-    const NUMBER: u64 = (1 << Self::NUMBER_BITS) - 1;
+impl Table {
+    const PLACES_MIN: usize = 8;
+    /// Six million sources of one service within a window; more are counted without being
+    /// remembered (a repeat may then count twice), which a surge of that size would outweigh.
+    const PLACES_MAX: usize = 1 << 23;
 
-    /// The number of a key, 0 if it has none.
-    fn get(&self, key: u64) -> u16 {
+    fn find(&self, slot: u64, now: u16, window_seconds: u32) -> Found {
+        let mut found = Found { at: 0, last: 0, sources: 0, newest: 0 };
         if self.slots.is_empty() {
-            return 0;
+            return found;
         }
-        (self.slots[self.find(Self::tag(key))] & Self::NUMBER) as u16
-    }
-
-    /// What lies in a key's own place, without its number, so that some can be added up.
-    fn first_slot(&self, key: u64) -> u64 {
-        match self.slots.len() {
-            0 => 0,
-            places => self.slots[Self::place(Self::tag(key), places)] >> Self::NUMBER_BITS,
-        }
-    }
-
-    /// A key's own place, told by its highest bits.
-    fn place(slot: u64, places: usize) -> usize {
-        (slot >> (u64::BITS - places.trailing_zeros())) as usize
-    }
-
-    /// Gives a key a number, which is not 0.
-    fn put(&mut self, key: u64, number: u16) {
-        self.put_slot(Self::tag(key) | u64::from(number));
-    }
-
-    fn put_slot(&mut self, slot: u64) {
-        if self.slots.is_empty() {
-            self.make_room(1);
-        }
-        let mut at = self.find(slot);
-        if self.slots[at] == 0 {
-            if (self.len + 1) * 4 > self.slots.len() * 3 {
-                self.make_room(self.len + 1);
-                at = self.find(slot);
-            }
-            self.len += 1;
-        }
-        self.slots[at] = slot;
-    }
-
-    /// What is kept of a key. The high bits of a product with an odd number depend on all bits.
-    fn tag(key: u64) -> u64 {
-        key.wrapping_mul(0x9E37_79B9_7F4A_7C15) & !Self::NUMBER
-    }
-
-    /// Where the key of a slot is, or the free place where it would be.
-    fn find(&self, slot: u64) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = Self::place(slot, self.slots.len());
+        let mut at = place(slot, self.slots.len());
+        let mut same = None;
         loop {
             let there = self.slots[at & mask];
-            if there == 0 || (there ^ slot) <= Self::NUMBER {
-                return at & mask;
+            if there == 0 {
+                break;
+            }
+            if (there ^ slot) & SUBNET == 0 {
+                let stamp = (there & STAMP) as u16;
+                let is_recent = stamp > 0 && u32::from(stamp.abs_diff(now)) < window_seconds;
+                found.sources += u32::from(is_recent);
+                found.newest = found.newest.max(stamp);
+                if (there ^ slot) <= STAMP {
+                    same = Some(at & mask);
+                    found.last = if is_recent { stamp } else { 0 };
+                }
             }
             at += 1;
         }
+        found.at = same.unwrap_or(at & mask);
+        found
     }
 
-    /// Makes room for as many keys as that.
-    fn make_room(&mut self, keys: usize) {
-        let places = (keys * 4).div_ceil(3).next_power_of_two().max(Self::SLOTS_MIN);
-        let old = std::mem::replace(&mut self.slots, vec![0; places]);
-        for slot in old.into_iter().filter(|slot| *slot != 0) {
-            let at = self.find(slot);
-            self.slots[at] = slot;
-        }
+    fn has_room(&self) -> bool {
+        (self.len + 1) * 4 <= self.slots.len() * 3
     }
 
-    /// Forgets everything but keeps the room of a table that was well filled.
-    fn clear(&mut self) {
-        if self.len * 8 < self.slots.len() {
-            self.slots = Vec::new();
+    fn is_largest(&self) -> bool {
+        self.slots.len() == Self::PLACES_MAX
+    }
+
+    /// Puts a slot into a free place.
+    fn put_at(&mut self, at: usize, slot: u64) {
+        self.slots[at] = slot;
+        self.len += 1;
+    }
+
+    /// Puts a slot that is not there yet; there must be room.
+    fn put(&mut self, slot: u64) {
+        let mask = self.slots.len() - 1;
+        let mut at = place(slot, self.slots.len());
+        while self.slots[at & mask] != 0 {
+            at += 1;
         }
-        self.slots.fill(0);
-        self.len = 0;
+        self.put_at(at & mask, slot);
+    }
+
+    /// Keeps the slots whose stamp `keep` renews, in a table of which at most half is taken.
+    fn keep(&mut self, keep: impl Fn(u16) -> Option<u16>) {
+        let kept = self.slots.iter().filter_map(|slot| {
+            let stamp = (slot & STAMP) as u16;
+            (stamp > 0).then(|| keep(stamp)).flatten().map(|stamp| slot & !STAMP | u64::from(stamp))
+        });
+        let places = (kept.clone().count() * 2).next_power_of_two();
+        let mut table = Table::with_places(places.clamp(Self::PLACES_MIN, Self::PLACES_MAX));
+        kept.for_each(|slot| table.put(slot));
+        *self = table;
+    }
+
+    fn with_places(places: usize) -> Self {
+        Table { slots: vec![0; places], len: 0 }
     }
 }
 
-/// Stored by key, so that the same content has the same bytes.
-impl Serialize for KeyTable {
+/// Stored by key, so that the same content has the same bytes, and with its number of places, so
+/// that what is read does at the same time what the one that was written does.
+impl Serialize for Table {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut slots: Vec<u64> = self.slots.iter().copied().filter(|slot| *slot != 0).collect();
         slots.sort_unstable();
-        slots.serialize(serializer)
+        (self.slots.len(), slots).serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for KeyTable {
+impl<'de> Deserialize<'de> for Table {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let slots = Vec::<u64>::deserialize(deserializer)?;
-        if slots.iter().any(|slot| slot & Self::NUMBER == 0) {
-            return Err(D::Error::custom("a key without a number"));
+        let (places, slots) = <(usize, Vec<u64>)>::deserialize(deserializer)?;
+        let sound = if places == 0 {
+            slots.is_empty()
+        } else {
+            places.is_power_of_two() && places <= Table::PLACES_MAX && slots.len() * 4 <= places * 3
+        };
+        if !sound || slots.contains(&0) {
+            return Err(D::Error::custom("not a table of sources"));
         }
-        // They come in order: in a table that had yet to grow, all would crowd at its front.
-        let mut table = KeyTable::default();
-        table.make_room(slots.len());
-        slots.into_iter().for_each(|slot| table.put_slot(slot));
+        let mut table = Table::with_places(places);
+        slots.into_iter().for_each(|slot| table.put(slot));
         Ok(table)
-    }
-}
-
-/// A rough count of distinct subnets in 128 bits: linear counting (Whang et al. 1990) over the
-/// running window and the one before. It saturates at about 260, far above any floor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SubnetSketch {
-    bits: [u64; 2],
-    hour: u32,
-}
-
-impl SubnetSketch {
-    /// An empty one whose newest hour is `hour`.
-    pub(crate) fn new(hour: u32) -> Self {
-        SubnetSketch { bits: [0, 0], hour }
-    }
-
-    pub(crate) fn add(&mut self, subnet: u64, hour: u32) {
-        self.turn(hour);
-        self.bits[0] |= 1 << (subnet % 64);
-    }
-
-    /// Adds in the hour of the last addition.
-    pub(crate) fn add_to_newest(&mut self, subnet: u64) {
-        self.bits[0] |= 1 << (subnet % 64);
-    }
-
-    fn turn(&mut self, hour: u32) {
-        match hour.saturating_sub(self.hour) {
-            0 => {}
-            1 => self.bits = [0, self.bits[0]],
-            _ => self.bits = [0, 0],
-        }
-        self.hour = self.hour.max(hour);
-    }
-
-    /// Estimated number of distinct subnets.
-    pub(crate) fn estimate(&self, hour: u32) -> u32 {
-        let mut now = *self;
-        now.turn(hour);
-        let empty = (now.bits[0] | now.bits[1]).count_zeros();
-        if empty == 0 { 266 } else { libm::round(64.0 * libm::log(64.0 / f64::from(empty))) as u32 }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+    use crate::model::PreviousKeys;
 
     fn keys(source: u64, subnet: u64) -> SourceKeys {
-        SourceKeys { generation: 1, source, subnet, previous_source: None }
+        SourceKeys { generation: 1, source, subnet, previous: None }
     }
 
     fn at(seconds: i64) -> UtcTime {
@@ -305,12 +332,23 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_of_salts_does_not_make_a_new_source() {
+    fn a_rotation_of_salts_makes_neither_a_new_source_nor_room_in_its_subnet() {
         let mut window = SourceWindow::new(60);
-        assert_eq!(window.admit(&keys(1, 1), at(0), 3), Standing::New);
-        let rotated = SourceKeys { generation: 2, source: 99, subnet: 2, previous_source: Some(1) };
-        assert_eq!(window.admit(&rotated, at(60), 3), Standing::Repeat);
-        assert_eq!(window.admit(&keys(99, 2), at(120), 3), Standing::Repeat);
+        for source in 1..=3 {
+            assert_eq!(window.admit(&keys(source, 1), at(0), 3), Standing::New);
+        }
+        let rotated = |source: u64| SourceKeys {
+            generation: 2,
+            source: 1000 + source,
+            subnet: 1001,
+            previous: Some(PreviousKeys { source, subnet: 1 }),
+        };
+        assert_eq!(window.admit(&rotated(1), at(60), 3), Standing::Repeat);
+        assert_eq!(window.admit(&keys(1001, 1001), at(120), 3), Standing::Repeat);
+        // The subnet has had its three, two of them under the key before.
+        assert_eq!(window.admit(&rotated(4), at(130), 3), Standing::OverSubnetCap);
+        assert_eq!(window.admit(&rotated(2), at(140), 3), Standing::Repeat);
+        assert_eq!(window.admit(&rotated(4), at(150), 4), Standing::New);
     }
 
     #[test]
@@ -328,40 +366,68 @@ mod tests {
         assert_eq!(window.subnets(), 1);
     }
 
-    #[test]
-    fn a_table_of_keys_holds_what_was_put_in() {
-        let mut table = KeyTable::default();
-        let mut plain = std::collections::BTreeMap::new();
-        for number in 0..30_000u64 {
-            // Neighbours, multiples of a power of two and hashes, some of them again.
-            let key = match number % 3 {
-                0 => number / 2,
-                1 => number << 40,
-                _ => blake(number / 5),
-            };
-            table.put(key, number as u16 | 1);
-            plain.insert(key, number as u16 | 1);
+    /// The same by maps that forget nothing, of what the table keeps of keys.
+    #[derive(Default)]
+    struct Plain {
+        last: BTreeMap<u64, i64>,
+        by_subnet: BTreeMap<u64, BTreeSet<u64>>,
+    }
+
+    impl Plain {
+        fn admit(&mut self, slot: u64, seconds: i64, cap: usize) -> Standing {
+            let is_recent = |last: &i64| (last - seconds).abs() < 3600;
+            if let Some(last) = self.last.get_mut(&slot).filter(|last| is_recent(last)) {
+                *last = seconds.max(*last);
+                return Standing::Repeat;
+            }
+            let there = self.by_subnet.entry(slot & SUBNET).or_default();
+            if there.iter().filter(|slot| is_recent(&self.last[slot])).count() >= cap {
+                return Standing::OverSubnetCap;
+            }
+            there.insert(slot);
+            self.last.insert(slot, seconds);
+            Standing::New
         }
-        assert_eq!(table.len, plain.len());
-        assert!(plain.iter().all(|(key, value)| table.get(*key) == *value));
-        assert_eq!(table.get(u64::MAX), 0);
-        let bytes = postcard::to_allocvec(&table).expect("bytes");
-        let again: KeyTable = postcard::from_bytes(&bytes).expect("a table");
-        assert_eq!(postcard::to_allocvec(&again).expect("bytes"), bytes);
-        assert!(plain.iter().all(|(key, value)| again.get(*key) == *value));
-        table.clear();
-        assert_eq!((table.len, table.get(0), table.get(blake(1))), (0, 0, 0));
     }
 
     #[test]
-    fn the_sketch_is_near_the_truth_where_it_matters() {
-        let mut sketch = SubnetSketch::new(5);
-        for subnet in 0..10u64 {
-            sketch.add(blake(subnet), 5);
+    fn a_window_says_what_maps_that_forget_nothing_say() {
+        let (mut window, mut plain) = (SourceWindow::new(60), Plain::default());
+        let mut counted = BTreeMap::new();
+        let mut seconds = 0;
+        for number in 0..60_000u64 {
+            let hash = blake(number);
+            // A flood, calm, a pause of a day, a flood; some of it late.
+            seconds += match number {
+                30_000 => 90_000,
+                20_000..30_000 => (hash >> 60) as i64,
+                _ => i64::from(hash >> 63 == 0),
+            };
+            let then = seconds - if hash.is_multiple_of(7) { (hash >> 32) as i64 % 900 } else { 0 };
+            let (source, subnet) = (blake(hash % 9_000), blake(hash % 9_000 % 700));
+            let standing = window.admit(&keys(source, subnet), at(then), 5);
+            assert_eq!(standing, plain.admit(slot_of(source, subnet), then, 5), "report {number}");
+            *counted.entry(format!("{standing:?}")).or_insert(0) += 1;
+            if number.is_multiple_of(7_001) {
+                // What was written and read goes on as if it had not been.
+                let bytes = postcard::to_allocvec(&window).expect("bytes");
+                window = postcard::from_bytes(&bytes).expect("a window");
+                assert_eq!(postcard::to_allocvec(&window).expect("bytes"), bytes);
+            }
         }
-        assert!((8..=12).contains(&sketch.estimate(5)), "{}", sketch.estimate(5));
-        assert!(sketch.estimate(6) >= 8);
-        assert_eq!(sketch.estimate(7), 0);
+        assert!(counted.values().all(|times| *times > 3_000), "{counted:?}");
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        let stored = |places: usize, slots: Vec<u64>| {
+            let bytes = postcard::to_allocvec(&(places, slots)).expect("bytes");
+            postcard::from_bytes::<Table>(&bytes)
+        };
+        assert!(stored(8, vec![1, 2]).is_ok());
+        assert!(stored(0, vec![]).is_ok());
+        let wrong = [(0, vec![1]), (7, vec![1]), (8, vec![1; 7]), (8, vec![0]), (1 << 40, vec![])];
+        assert!(wrong.into_iter().all(|(places, slots)| stored(places, slots).is_err()));
     }
 
     fn blake(value: u64) -> u64 {

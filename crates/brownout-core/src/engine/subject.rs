@@ -11,6 +11,7 @@ use super::gaps::Gaps;
 use super::recent::{Count, Recent, Series};
 use super::routes::Routes;
 use super::sources::{SourceWindow, Standing};
+use super::subnets::Subnet;
 use crate::effect::RollUp;
 use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
 use crate::series::{
@@ -68,7 +69,7 @@ pub(crate) struct Subject {
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
     #[serde(skip)]
     routes: Routes,
-    candidates: IndexMap<Facet, Vec<(Minute, u32, u64)>, FxBuildHasher>,
+    candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
     /// Indices of series that have recent counts.
     active: Vec<u32>,
     /// Indices of series that got counts since the last look.
@@ -144,7 +145,7 @@ impl Subject {
             minute,
             hour: minute.hour(),
             hundredths,
-            subnet: report.source.subnet,
+            subnet: Subnet::new(report.source.generation, report.source.subnet),
             home: report.place.country,
         };
         self.day.add(minute, hundredths);

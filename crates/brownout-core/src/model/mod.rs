@@ -18,6 +18,6 @@ pub use ids::{ChannelId, IncidentId, IncidentIdError, Seq, ServiceId};
 pub use place::{Asn, CityId, CountryCode, Place, PlaceError, RegionCode};
 pub use policy::{Policy, PolicyError};
 pub use problem::ProblemKind;
-pub use report::{Report, SourceKeys, Weight};
+pub use report::{PreviousKeys, Report, SourceKeys, Weight};
 pub use scope::{Facet, Scope, SeriesKey};
 pub use time::{Minute, TimeError, UtcTime};

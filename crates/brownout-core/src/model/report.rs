@@ -17,8 +17,17 @@ pub struct SourceKeys {
     pub source: u64,
     /// Key of the source's subnet.
     pub subnet: u64,
-    /// The source's key under the generation before, while rotations overlap.
-    pub previous_source: Option<u64>,
+    /// The same two under the generation before, while rotations overlap.
+    pub previous: Option<PreviousKeys>,
+}
+
+/// The keys that a reporter had under the generation before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PreviousKeys {
+    /// Key of the single source.
+    pub source: u64,
+    /// Key of the source's subnet.
+    pub subnet: u64,
 }
 
 /// How much one report counts, in hundredths: 100 is a full report, 0 is counted nowhere.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use siphasher::sip::SipHasher24;
 
-use crate::model::{ChannelId, ServiceId, SourceKeys};
+use crate::model::{ChannelId, PreviousKeys, ServiceId, SourceKeys};
 
 /// A secret under which addresses are hashed, for one generation.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,12 +117,15 @@ pub fn source_keys(
     address: IpAddr,
     slot: u8,
 ) -> SourceKeys {
-    let source = Prefix::source(address);
+    let (source, subnet) = (Prefix::source(address), Prefix::subnet(address));
     SourceKeys {
         generation: salt.generation,
         source: key(salt, service, b's', source, slot),
-        subnet: key(salt, service, b'n', Prefix::subnet(address), 0),
-        previous_source: previous.map(|salt| key(salt, service, b's', source, slot)),
+        subnet: key(salt, service, b'n', subnet, 0),
+        previous: previous.map(|salt| PreviousKeys {
+            source: key(salt, service, b's', source, slot),
+            subnet: key(salt, service, b'n', subnet, 0),
+        }),
     }
 }
 
@@ -186,13 +189,12 @@ pub fn partner_keys(
         hasher.write(name);
         hasher.finish()
     };
-    let own = named(&key.current, b's', source);
-    SourceKeys {
-        generation: key.generation,
-        source: own,
+    let keys = |hasher: &SipHasher24| {
+        let own = named(hasher, b's', source);
         // A fixed permutation keeps the two kinds of key apart at no cost.
-        subnet: subnet
-            .map_or(own.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15, |name| named(&key.current, b'n', name)),
-        previous_source: key.previous.as_ref().map(|hasher| named(hasher, b's', source)),
-    }
+        let alone = own.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15;
+        PreviousKeys { source: own, subnet: subnet.map_or(alone, |name| named(hasher, b'n', name)) }
+    };
+    let PreviousKeys { source, subnet } = keys(&key.current);
+    SourceKeys { generation: key.generation, source, subnet, previous: key.previous.as_ref().map(keys) }
 }

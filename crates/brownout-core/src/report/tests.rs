@@ -77,8 +77,8 @@ fn keys_depend_on_salt_service_and_prefix_only() {
     let here = address("192.0.2.77");
     let before = source_keys(&old, None, ServiceId(3), here, 0);
     let overlap = source_keys(&new, Some(&old), ServiceId(3), address("::ffff:192.0.2.77"), 0);
-    assert_eq!(overlap.previous_source, Some(before.source));
-    assert_eq!((overlap.generation, before.previous_source), (2, None));
+    assert_eq!(overlap.previous.map(|it| (it.source, it.subnet)), Some((before.source, before.subnet)));
+    assert_eq!((overlap.generation, before.previous), (2, None));
     assert_ne!(overlap.source, before.source);
     assert_ne!(source_keys(&old, None, ServiceId(4), here, 0).source, before.source);
     let neighbour = source_keys(&old, None, ServiceId(3), address("192.0.2.78"), 0);
@@ -108,7 +108,7 @@ fn partner_keys_are_apart_by_channel_and_follow_the_salt() {
     assert_eq!(alone.source, first.source);
     assert_ne!(alone.subnet, alone.source);
     let later = partner_keys(&PartnerKey::live(&new, Some(&old), ChannelId(16)), ServiceId(3), b"abc", None);
-    assert_eq!(later.previous_source, Some(first.source));
+    assert_eq!(later.previous.map(|it| (it.source, it.subnet)), Some((alone.source, alone.subnet)));
     // Scenarios have to give the same log on every machine.
     let fixed = partner_keys(&PartnerKey::fixed(ChannelId(16)), ServiceId(3), b"abc", None);
     assert_eq!((fixed.generation, fixed.source), (0, 5_967_779_219_525_408_475));

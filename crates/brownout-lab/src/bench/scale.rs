@@ -141,12 +141,7 @@ fn report(service: ServiceId, places: &[City], place: usize, number: u64, at: Ut
         occurred_at: at,
         place: Place { country: Some(city.country), region: city.region, city: Some(city.id) },
         network: Asn::new(network_of(service, place)),
-        source: SourceKeys {
-            generation: 1,
-            source: mix(number),
-            subnet: mix(!number),
-            previous_source: None,
-        },
+        source: SourceKeys { generation: 1, source: mix(number), subnet: mix(!number), previous: None },
         weight: Weight::FULL,
     })
 }

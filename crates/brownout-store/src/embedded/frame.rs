@@ -175,7 +175,7 @@ impl EncodedBatch {
 
     /// Adds a report, without an [`Evidence`] around it.
     pub fn push_report(&mut self, report: &Report) {
-        self.bytes.extend_from_slice(&wire::encode_report(report));
+        wire::encode_report(report, &mut self.bytes);
         self.count += 1;
     }
 

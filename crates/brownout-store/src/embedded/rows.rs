@@ -1,8 +1,8 @@
 //! Between records and the rows of a sealed segment.
 
 use brownout_core::model::{
-    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, ProblemKind, Report, Seq, ServiceId,
-    SourceKeys, UtcTime, Weight,
+    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, PreviousKeys, ProblemKind, Report, Seq,
+    ServiceId, SourceKeys, UtcTime, Weight,
 };
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
@@ -92,6 +92,7 @@ pub(crate) struct Columns {
     source_key: Column<Int64Type>,
     subnet_key: Column<Int64Type>,
     previous_source_key: Column<Int64Type>,
+    previous_subnet_key: Column<Int64Type>,
     weight: Column<Int32Type>,
     views: Column<Int64Type>,
     payload: Column<ByteArrayType>,
@@ -117,6 +118,7 @@ impl Columns {
             source_key: Column::read(group, rows, "source_key")?,
             subnet_key: Column::read(group, rows, "subnet_key")?,
             previous_source_key: Column::read(group, rows, "previous_source_key")?,
+            previous_subnet_key: Column::read(group, rows, "previous_subnet_key")?,
             weight: Column::read(group, rows, "weight")?,
             views: Column::read(group, rows, "views")?,
             payload: Column::read(group, rows, "payload")?,
@@ -153,7 +155,8 @@ impl Columns {
         let network = self.asn.cell(row).and_then(|number| Asn::new(*number as u32));
         let (channel, occurred_at) = (self.channel.cell(row), self.occurred_at.cell(row));
         let (generation, source) = (self.source_generation.cell(row), self.source_key.cell(row));
-        let (subnet, previous) = (self.subnet_key.cell(row), self.previous_source_key.cell(row));
+        let subnet = self.subnet_key.cell(row);
+        let previous = (self.previous_source_key.cell(row), self.previous_subnet_key.cell(row));
         let (weight, payload) = (self.weight.cell(row), self.payload.cell(row));
         if let Some(problem) = problem {
             let report = || {
@@ -168,7 +171,12 @@ impl Columns {
                         generation: u32::try_from(*generation?).ok()?,
                         source: *source? as u64,
                         subnet: *subnet? as u64,
-                        previous_source: previous.map(|key| *key as u64),
+                        previous: match previous {
+                            (Some(source), Some(subnet)) => {
+                                Some(PreviousKeys { source: *source as u64, subnet: *subnet as u64 })
+                            }
+                            _ => None,
+                        },
                     },
                     weight: Weight::from_percent(u8::try_from(*weight?).ok()?),
                 })

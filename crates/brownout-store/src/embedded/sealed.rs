@@ -48,6 +48,7 @@ const SCHEMA: &str = "message brownout {
     optional int64 source_key (INTEGER(64,false));
     optional int64 subnet_key (INTEGER(64,false));
     optional int64 previous_source_key (INTEGER(64,false));
+    optional int64 previous_subnet_key (INTEGER(64,false));
     optional int32 weight (INTEGER(32,false));
     optional int64 views (INTEGER(64,false));
     optional binary payload (STRING);
@@ -161,7 +162,7 @@ fn properties(summary: &Summary) -> Result<WriterProperties, ParquetError> {
             .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
     }
     // Keyed hashes hardly repeat: a dictionary of them is larger than they are.
-    for name in ["source_key", "subnet_key", "previous_source_key"] {
+    for name in ["source_key", "subnet_key", "previous_source_key", "previous_subnet_key"] {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(name), false);
     }
     Ok(properties.build())
@@ -209,8 +210,9 @@ fn write_group<'a>(
     )?;
     optional::<Int64Type>(group, each.clone().map(|row| row.report().map(|it| it.source.source as i64)))?;
     optional::<Int64Type>(group, each.clone().map(|row| row.report().map(|it| it.source.subnet as i64)))?;
-    let previous = |row: &Row| row.report()?.source.previous_source.map(|it| it as i64);
-    optional::<Int64Type>(group, each.clone().map(previous))?;
+    let previous = |row: &Row| row.report()?.source.previous;
+    optional::<Int64Type>(group, each.clone().map(|row| previous(row).map(|it| it.source as i64)))?;
+    optional::<Int64Type>(group, each.clone().map(|row| previous(row).map(|it| it.subnet as i64)))?;
     optional::<Int32Type>(
         group,
         each.clone().map(|row| row.report().map(|it| i32::from(it.weight.percent()))),

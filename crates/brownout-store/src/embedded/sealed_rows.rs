@@ -7,10 +7,12 @@ use brownout_core::model::{Evidence, Seq, UtcTime};
 use super::reader::BatchHead;
 use super::rows::Row;
 use super::sealed::Summary;
-use super::wire::{self, REPORT_BYTES};
+use super::wire;
 
 /// The most records that are handed out at once.
 const BATCH_ROWS: usize = 4096;
+/// Room for nearly every record; a line of the processor's cache.
+const CELL_BYTES: usize = 64;
 /// The most positions that a sealed segment may span: more than frames of one segment can hold.
 const POSITIONS_MAX: u64 = 1 << 27;
 
@@ -21,7 +23,7 @@ const POSITIONS_MAX: u64 = 1 << 27;
 #[derive(Debug)]
 pub(crate) struct SealedRows {
     first: Seq,
-    /// A cell of [`REPORT_BYTES`] per position, from `offset` on; one that begins with 0 is empty.
+    /// A cell of [`CELL_BYTES`] per position, from `offset` on; one that begins with 0 is empty.
     cells: Vec<u8>,
     /// Where cells lie on lines of the processor's cache.
     offset: usize,
@@ -37,8 +39,8 @@ impl SealedRows {
     pub(super) fn with_room(stated: &Summary) -> Option<Self> {
         let positions = stated.last.0.checked_sub(stated.first.0)?.checked_add(1)?;
         let positions = usize::try_from(positions).ok().filter(|_| positions <= POSITIONS_MAX)?;
-        let cells = vec![0; (positions + 1) * REPORT_BYTES];
-        let offset = cells.as_ptr().align_offset(REPORT_BYTES).min(REPORT_BYTES);
+        let cells = vec![0; (positions + 1) * CELL_BYTES];
+        let offset = cells.as_ptr().align_offset(CELL_BYTES).min(CELL_BYTES);
         Some(SealedRows {
             first: stated.first,
             cells,
@@ -57,17 +59,17 @@ impl SealedRows {
         };
         let Some(received_at) = self.received_at.get_mut(at) else { return };
         *received_at = row.received_at.millis();
-        let from = self.offset + at * REPORT_BYTES;
+        let from = self.offset + at * CELL_BYTES;
         match self.cells.get_mut(from..from + bytes.len()) {
-            Some(cell) if bytes.len() <= REPORT_BYTES => cell.copy_from_slice(bytes),
+            Some(cell) if bytes.len() <= CELL_BYTES => cell.copy_from_slice(bytes),
             _ => drop(self.long.insert(at, bytes.to_vec())),
         }
     }
 
     /// The bytes of the record at a position, if there is one.
     fn bytes(&self, at: usize) -> Option<&[u8]> {
-        let from = self.offset + at * REPORT_BYTES;
-        let cell = self.cells.get(from..from + REPORT_BYTES).filter(|cell| cell[0] != 0);
+        let from = self.offset + at * CELL_BYTES;
+        let cell = self.cells.get(from..from + CELL_BYTES).filter(|cell| cell[0] != 0);
         cell.or_else(|| self.long.get(&at).map(Vec::as_slice))
     }
 

@@ -5,27 +5,30 @@
 //!
 //! | tag | record | bytes |
 //! |---|---|---|
-//! | 1 | report | 64 |
+//! | 1 | report | 52 |
 //! | 2 | tick | 1 |
 //! | 3 | page views | 11 |
 //! | 4 | anything else | 5 + JSON |
+//! | 5 | report with the keys of the generation before | 68 |
 
 use std::fmt;
 
 use brownout_core::model::{
-    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, ProblemKind, RegionCode, Report,
-    ServiceId, SourceKeys, UtcTime, Weight,
+    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, PreviousKeys, ProblemKind, RegionCode,
+    Report, ServiceId, SourceKeys, UtcTime, Weight,
 };
 
 const TAG_REPORT: u8 = 1;
 const TAG_TICK: u8 = 2;
 const TAG_PAGE_VIEWS: u8 = 3;
 const TAG_JSON: u8 = 4;
+const TAG_REPORT_PREVIOUS: u8 = 5;
 
-/// Bytes of one report.
-pub const REPORT_BYTES: usize = 64;
+/// Bytes of one report, as nearly all are.
+pub const REPORT_BYTES: usize = 52;
+/// Bytes of the keys of the generation before.
+const PREVIOUS_BYTES: usize = 16;
 const PAGE_VIEWS_BYTES: usize = 11;
-const HAS_PREVIOUS_SOURCE: u8 = 1;
 
 /// Why bytes are not a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl std::error::Error for WireError {}
 /// Appends one record. Fails only for a rare kind that cannot be written as JSON.
 pub fn encode(evidence: &Evidence, out: &mut Vec<u8>) -> Result<(), WireError> {
     match evidence {
-        Evidence::Report(report) => out.extend_from_slice(&encode_report(report)),
+        Evidence::Report(report) => encode_report(report, out),
         Evidence::Tick => out.push(TAG_TICK),
         Evidence::PageViews(views) => {
             let mut bytes = [0; PAGE_VIEWS_BYTES];
@@ -64,28 +67,30 @@ pub fn encode(evidence: &Evidence, out: &mut Vec<u8>) -> Result<(), WireError> {
     Ok(())
 }
 
-/// One report as bytes.
-pub fn encode_report(report: &Report) -> [u8; REPORT_BYTES] {
+/// Appends one report.
+pub fn encode_report(report: &Report, out: &mut Vec<u8>) {
     let mut bytes = [0; REPORT_BYTES];
-    bytes[0] = TAG_REPORT;
+    bytes[0] = if report.source.previous.is_some() { TAG_REPORT_PREVIOUS } else { TAG_REPORT };
     bytes[1] = report.kind as u8;
     bytes[2..4].copy_from_slice(&report.channel.0.to_le_bytes());
     bytes[4..8].copy_from_slice(&report.service.0.to_le_bytes());
     bytes[8..16].copy_from_slice(&report.occurred_at.millis().to_le_bytes());
     bytes[16..24].copy_from_slice(&report.source.source.to_le_bytes());
     bytes[24..32].copy_from_slice(&report.source.subnet.to_le_bytes());
-    bytes[32..40].copy_from_slice(&report.source.previous_source.unwrap_or(0).to_le_bytes());
-    bytes[40..44].copy_from_slice(&report.source.generation.to_le_bytes());
-    bytes[44..48].copy_from_slice(&report.place.city.map_or(0, |city| city.0.get()).to_le_bytes());
-    bytes[48..52].copy_from_slice(&report.network.map_or(0, |asn| asn.0.get()).to_le_bytes());
-    bytes[52..54].copy_from_slice(&report.place.country.map_or([0; 2], CountryCode::bytes));
+    bytes[32..36].copy_from_slice(&report.source.generation.to_le_bytes());
+    bytes[36..40].copy_from_slice(&report.place.city.map_or(0, |city| city.0.get()).to_le_bytes());
+    bytes[40..44].copy_from_slice(&report.network.map_or(0, |asn| asn.0.get()).to_le_bytes());
+    bytes[44..46].copy_from_slice(&report.place.country.map_or([0; 2], CountryCode::bytes));
     if let Some(region) = report.place.region {
-        bytes[54..56].copy_from_slice(&region.country().bytes());
-        bytes[56..59].copy_from_slice(&region.part());
+        bytes[46..48].copy_from_slice(&region.country().bytes());
+        bytes[48..51].copy_from_slice(&region.part());
     }
-    bytes[59] = report.weight.percent();
-    bytes[60] = if report.source.previous_source.is_some() { HAS_PREVIOUS_SOURCE } else { 0 };
-    bytes
+    bytes[51] = report.weight.percent();
+    out.extend_from_slice(&bytes);
+    if let Some(previous) = report.source.previous {
+        out.extend_from_slice(&previous.source.to_le_bytes());
+        out.extend_from_slice(&previous.subnet.to_le_bytes());
+    }
 }
 
 /// Reads `count` records that fill `payload` exactly and appends them to `out`.
@@ -125,6 +130,14 @@ fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
             let (report, rest) = bytes.split_first_chunk::<REPORT_BYTES>().ok_or(SHORT)?;
             Ok((Evidence::Report(decode_report(report)?), rest))
         }
+        TAG_REPORT_PREVIOUS => {
+            let (report, rest) = bytes.split_first_chunk::<REPORT_BYTES>().ok_or(SHORT)?;
+            let (previous, rest) = rest.split_first_chunk::<PREVIOUS_BYTES>().ok_or(SHORT)?;
+            let mut report = decode_report(report)?;
+            report.source.previous =
+                Some(PreviousKeys { source: u64_at(previous, 0), subnet: u64_at(previous, 8) });
+            Ok((Evidence::Report(report), rest))
+        }
         TAG_TICK => Ok((Evidence::Tick, &bytes[1..])),
         TAG_PAGE_VIEWS => {
             let (views, rest) = bytes.split_first_chunk::<PAGE_VIEWS_BYTES>().ok_or(SHORT)?;
@@ -147,32 +160,31 @@ fn decode_one(bytes: &[u8]) -> Result<(Evidence, &[u8]), WireError> {
 
 #[inline]
 fn decode_report(bytes: &[u8; REPORT_BYTES]) -> Result<Report, WireError> {
-    let region = match country([bytes[54], bytes[55]])? {
+    let region = match country([bytes[46], bytes[47]])? {
         Some(country) => {
-            let part = [bytes[56], bytes[57], bytes[58]];
+            let part = [bytes[48], bytes[49], bytes[50]];
             Some(RegionCode::from_padded(country, part).ok_or(WireError("not a region code"))?)
         }
         None => None,
     };
-    let has_previous = bytes[60] & HAS_PREVIOUS_SOURCE != 0;
     Ok(Report {
         service: ServiceId(u32_at(bytes, 4)),
         kind: ProblemKind::from_number(bytes[1]).ok_or(WireError("unknown kind of problem"))?,
         channel: ChannelId(u16::from_le_bytes([bytes[2], bytes[3]])),
         occurred_at: UtcTime::from_millis(u64_at(bytes, 8) as i64),
         place: Place {
-            country: country([bytes[52], bytes[53]])?,
+            country: country([bytes[44], bytes[45]])?,
             region,
-            city: CityId::new(u32_at(bytes, 44)),
+            city: CityId::new(u32_at(bytes, 36)),
         },
-        network: Asn::new(u32_at(bytes, 48)),
+        network: Asn::new(u32_at(bytes, 40)),
         source: SourceKeys {
-            generation: u32_at(bytes, 40),
+            generation: u32_at(bytes, 32),
             source: u64_at(bytes, 16),
             subnet: u64_at(bytes, 24),
-            previous_source: has_previous.then(|| u64_at(bytes, 32)),
+            previous: None,
         },
-        weight: Weight::from_percent(bytes[59]),
+        weight: Weight::from_percent(bytes[51]),
     })
 }
 

@@ -270,7 +270,7 @@ impl Intake {
         let first = keys(0);
         // While rotations overlap the older key finds the slots that were given under it.
         let (slot, overflow) = self.agents.slot(
-            first.previous_source.unwrap_or(first.source),
+            first.previous.map_or(first.source, |previous| previous.source),
             client.agent,
             self.uptime_seconds(),
         );

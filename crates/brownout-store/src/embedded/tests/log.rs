@@ -196,10 +196,14 @@ proptest! {
 
     #[test]
     fn any_report_bytes_that_decode_encode_to_the_same_report(mut bytes in proptest::array::uniform32(any::<u8>())) {
-        let mut whole = [0; 64];
-        bytes[0] = 1;
+        let is_rotated = bytes[0] % 2 == 0;
+        let mut whole = vec![0; if is_rotated { 68 } else { 52 }];
+        bytes[0] = if is_rotated { 5 } else { 1 };
         bytes[1] %= 11;
         whole[..32].copy_from_slice(&bytes);
+        if is_rotated {
+            whole[52..].copy_from_slice(&bytes[..16]);
+        }
         let mut out = Vec::new();
         wire::decode(&whole, 1, &mut out).expect("a report");
         let mut again = Vec::new();

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use brownout_core::model::{
-    Asn, ChannelId, CityId, CountryCode, Evidence, OperatorAction, PageViews, Place, ProblemKind, Record,
-    RegionCode, Report, Seq, ServiceId, SourceKeys, UtcTime, Weight,
+    Asn, ChannelId, CityId, CountryCode, Evidence, OperatorAction, PageViews, Place, PreviousKeys,
+    ProblemKind, Record, RegionCode, Report, Seq, ServiceId, SourceKeys, UtcTime, Weight,
 };
 use brownout_core::model::{IncidentId, Minute};
 
@@ -35,7 +35,7 @@ pub(super) fn report(number: u64) -> Report {
             generation: number as u32,
             source: number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
             subnet: !number,
-            previous_source: number.is_multiple_of(2).then_some(number),
+            previous: number.is_multiple_of(2).then_some(PreviousKeys { source: number, subnet: number / 4 }),
         },
         weight: Weight::from_percent((number % 101) as u8),
     }

@@ -142,8 +142,8 @@ async fn during_a_rotation_both_keys_are_written() {
     stand.intake.housekeep(stand.sink.now().plus_seconds(86_400 + 75 * 60)).unwrap();
     stand.ask(report(r#"{"service":"x","kind":"login"}"#)).await;
     let keys: Vec<_> = stand.sink.reports().iter().map(|report| report.source).collect();
-    assert_eq!(keys[1].previous_source, Some(keys[0].source));
+    assert_eq!(keys[1].previous.map(|previous| previous.source), Some(keys[0].source));
     assert!(keys[1].generation > keys[0].generation);
-    assert_eq!((keys[2].source, keys[2].previous_source), (keys[1].source, None));
+    assert_eq!((keys[2].source, keys[2].previous), (keys[1].source, None));
     assert_eq!(stand.intake.metrics().salt_rotations.get(), 1);
 }
