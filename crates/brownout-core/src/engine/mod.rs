@@ -14,6 +14,7 @@ mod shard;
 mod sources;
 mod subject;
 mod subnets;
+mod usual;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -359,7 +360,8 @@ impl EngineState {
                 shard.roll_up(Minute(step * 5), &mut derived.roll_ups);
             }
         }
-        derived.roll_ups.sort_unstable_by_key(|row| (row.start, row.key.service, row.key.facet.packed()));
+        // Each shard's are in order already.
+        derived.roll_ups.sort_by_key(|row| (row.start, row.key.service, row.key.facet.packed()));
         let services: Vec<ServiceId> = self.correlator.open_services().collect();
         for service in services {
             let shard = self.shard_of(service);

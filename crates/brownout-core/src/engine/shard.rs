@@ -91,8 +91,12 @@ impl Shard {
     }
 
     pub(crate) fn roll_up(&mut self, start: Minute, into: &mut Vec<RollUp>) {
-        for subject in self.subjects.values_mut() {
-            subject.roll_up(start, into);
+        // By service, as they are stored.
+        let unsettled = self.subjects.iter().enumerate().filter(|(_, (_, subject))| subject.is_unsettled());
+        let mut order: Vec<(ServiceId, usize)> = unsettled.map(|(index, (id, _))| (*id, index)).collect();
+        order.sort_unstable();
+        for (_, index) in order {
+            self.subjects[index].roll_up(start, into);
         }
     }
 }

@@ -12,21 +12,13 @@ use super::recent::{Count, Recent, Series};
 use super::routes::Routes;
 use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
+use super::usual::Means;
 use crate::effect::RollUp;
 use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
 use crate::series::{
-    Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset,
-    read, whole,
+    Budget, DayRing, Learned, LearningRates, MinuteRing, Reading, is_elevated, onset, read, whole,
 };
 use crate::snapshot::Onset;
-
-/// Sources per hour that a service is given before anything is known of it. With the prior's wide
-/// shape (see `LEVEL_SHAPE`) any level from none to some thousands is possible then, and after an
-/// hour or two of counting, even of nothing, the figure hardly matters.
-const PRIOR_PER_HOUR: f64 = 400.0;
-
-/// Share of its service that a place or network is given before anything is known of it.
-const PRIOR_SHARE: f64 = 0.1;
 
 /// Most series of one service; what is beyond is counted in its parents only.
 const SERIES_MAX: usize = 20_000;
@@ -315,41 +307,6 @@ impl Subject {
         (budget(policy.possible_per_service_year), budget(policy.detected_per_service_decade / 10.0))
     }
 
-    /// What is usual for the `minutes` up to `at`.
-    pub(crate) fn usual(&self, facet: Facet, series: &Series, at: UtcTime, minutes: f64) -> Expected {
-        let prior = self.prior(facet);
-        let level = series.learned.level(prior.mean);
-        let size = series.learned.noise_size(prior.size, level);
-        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
-        let profile = self.profile(series);
-        let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
-        let doubt = profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
-        series.learned.expected(level * factor * minutes / 60.0, size, doubt)
-    }
-
-    /// Level per hour and noise size that are assumed where a series has taught nothing: for the
-    /// service the category's, for its parts a share of the service's.
-    fn prior(&self, facet: Facet) -> Expected {
-        let unknown = Expected { mean: PRIOR_PER_HOUR, size: Learned::noise_size_default() };
-        match self.series.get_index(0) {
-            Some((_, whole)) if facet != Facet::All => {
-                let level = whole.learned.level(unknown.mean);
-                // The noise of parts averages out in the whole, so the whole's may only make it larger.
-                let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
-                Expected { mean: level * PRIOR_SHARE, size }
-            }
-            _ => unknown,
-        }
-    }
-
-    /// A series' own weekly shape, its country's, or that of the service as a whole.
-    fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
-        let of_home = || series.home.and_then(|home| self.series.get(&Facet::Country(home)));
-        let of_whole = || self.series.get_index(0).map(|(_, whole)| whole);
-        let own = series.profile.as_deref();
-        own.or_else(|| of_home()?.profile.as_deref()).or_else(|| of_whole()?.profile.as_deref())
-    }
-
     /// Whether the service as a whole still goes by the prior.
     pub(crate) fn is_learning(&self) -> bool {
         self.series.get_index(0).is_none_or(|(_, whole)| whole.learned.is_learning())
@@ -479,11 +436,14 @@ impl Subject {
         }
     }
 
-    /// Counts of the five minutes that begin with `start`, for the history; nothing can come to them
-    /// any more.
+    /// Counts of the five minutes that begin with `start`, for the history, by facet; nothing can
+    /// come to them any more.
     pub(crate) fn roll_up(&mut self, start: Minute, into: &mut Vec<RollUp>) {
         let next = start.plus(5);
+        let from = into.len();
         let mut unsettled = std::mem::take(&mut self.unsettled);
+        let mut means = Means::new(self, next.start(), 5.0);
+        let mut settled = Vec::new();
         unsettled.retain(|index| {
             let Some((facet, series)) = self.series.get_index(*index as usize) else { return false };
             let Some(recent) = &series.recent else { return false };
@@ -493,18 +453,26 @@ impl Subject {
                     key: SeriesKey { service: self.service, facet: *facet },
                     start,
                     hundredths: u32::try_from(sum).unwrap_or(u32::MAX),
-                    expected: self.usual(*facet, series, next.start(), 5.0).mean as f32,
+                    expected: means.mean(*facet, series) as f32,
                 });
             }
-            if recent.last >= next {
-                return true;
+            if recent.last < next {
+                settled.push(*index);
             }
-            if let Some(recent) = self.series[*index as usize].recent.as_mut() {
-                recent.unsettled = false;
-            }
-            false
+            recent.last >= next
         });
         self.unsettled = unsettled;
+        for index in settled {
+            if let Some(recent) = self.series[index as usize].recent.as_mut() {
+                recent.unsettled = false;
+            }
+        }
+        into[from..].sort_unstable_by_key(|row| row.key.facet.packed());
+    }
+
+    /// Whether a series has counts that may not have become history yet.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.unsettled.is_empty()
     }
 
     /// Series with recent counts, in no order that means anything.

@@ -2,7 +2,7 @@
 
 use libm::{exp, log};
 
-use super::negative_binomial::{Expected, glr, ln_tail};
+use super::negative_binomial::{Expected, glr, is_rarer, ln_tail};
 use super::ring::MinuteRing;
 use crate::model::{Minute, UtcTime};
 use crate::snapshot::Onset;
@@ -207,7 +207,7 @@ fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {
     let usual = usual();
     // Chernoff's bound, ln P <= -G, tells the clear cases with much less work.
     let bound = -glr(f64::from(observed), usual);
-    bound < 0.0 && (bound < ELEVATED_LN_P || ln_tail(observed, usual) < ELEVATED_LN_P)
+    bound < 0.0 && (bound < ELEVATED_LN_P || is_rarer(observed, usual, ELEVATED_LN_P))
 }
 
 /// When a rise that is seen now began: the start that makes what followed the most telling, and

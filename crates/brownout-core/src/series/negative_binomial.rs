@@ -38,7 +38,36 @@ pub fn ln_tail(x: u32, expected: Expected) -> f64 {
     }
 }
 
-/// ln of z^a (1-z)^b / (a B(a, b)).
+/// Whether P(X >= x) is less than a probability, given by its logarithm, for x above the mean.
+///
+/// The tail is P(X = x) (1 + r + r r' + ..) with ratios r of neighbours. Adding up stops as soon as
+/// the sum, or the sum with a geometric bound of its rest, decides; that takes a step or two.
+pub fn is_rarer(x: u32, expected: Expected, ln_probability: f64) -> bool {
+    const STEPS_MAX: u32 = 64;
+    let mean = expected.mean.max(MEAN_MIN);
+    let size = expected.size;
+    let z = mean / (mean + size);
+    // How often the first term fits into the probability.
+    let fits = exp(ln_probability - ln_beta_front(f64::from(x), size, z));
+    let ratio = |i: f64| (i + size) / (i + 1.0) * z;
+    let (mut sum, mut term) = (0.0, 1.0);
+    for step in 0..STEPS_MAX {
+        sum += term;
+        if sum >= fits {
+            return false;
+        }
+        let i = f64::from(x) + f64::from(step);
+        term *= ratio(i);
+        // From here on ratios go towards z, from above or from below.
+        let largest = ratio(i + 1.0).max(z);
+        if largest < 1.0 && sum + term / (1.0 - largest) < fits {
+            return true;
+        }
+    }
+    ln_tail(x, expected) < ln_probability
+}
+
+/// ln of z^a (1-z)^b / (a B(a, b)), which is ln P(X = a) for size b.
 fn ln_beta_front(a: f64, b: f64, z: f64) -> f64 {
     lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(z) + b * log1p(-z) - log(a)
 }
@@ -171,6 +200,17 @@ mod tests {
             let expected = Expected { mean, size };
             let bound = -glr(f64::from(x), expected);
             prop_assert!(ln_tail(x, expected) <= bound + 1e-9 * bound.abs() + 1e-9);
+        }
+
+        #[test]
+        fn rarer_is_what_the_tail_says(
+            mean in 0.001..1e4f64, size in 0.05..1e4f64, above in 1.0..4.0f64, ln_p in -12.0..-0.7f64,
+        ) {
+            let expected = Expected { mean, size };
+            let x = (mean * above) as u32 + 1;
+            let tail = ln_tail(x, expected);
+            prop_assume!((tail - ln_p).abs() > 1e-6);
+            prop_assert_eq!(is_rarer(x, expected, ln_p), tail < ln_p);
         }
 
         #[test]

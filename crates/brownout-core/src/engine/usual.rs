@@ -1,0 +1,98 @@
+//! What is usual for a series: its level, its weekly shape and their doubt.
+
+use super::recent::Series;
+use super::subject::Subject;
+use crate::model::{CountryCode, Facet, UtcTime};
+use crate::series::{Expected, Learned, Profile};
+
+/// Sources per hour that a service is given before anything is known of it. With the prior's wide
+/// shape (see `LEVEL_SHAPE`) any level from none to some thousands is possible then, and after an
+/// hour or two of counting, even of nothing, the figure hardly matters.
+const PRIOR_PER_HOUR: f64 = 400.0;
+
+/// Share of its service that a place or network is given before anything is known of it.
+const PRIOR_SHARE: f64 = 0.1;
+
+impl Subject {
+    /// What is usual for the `minutes` up to `at`.
+    pub(crate) fn usual(&self, facet: Facet, series: &Series, at: UtcTime, minutes: f64) -> Expected {
+        let prior = self.prior(facet);
+        let level = series.learned.level(prior.mean);
+        let size = series.learned.noise_size(prior.size, level);
+        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
+        let profile = self.profile(series);
+        let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
+        let doubt = profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
+        series.learned.expected(level * factor * minutes / 60.0, size, doubt)
+    }
+
+    /// Level per hour and noise size that are assumed where a series has taught nothing: for the
+    /// service the category's, for its parts a share of the service's.
+    pub(super) fn prior(&self, facet: Facet) -> Expected {
+        let unknown = Expected { mean: PRIOR_PER_HOUR, size: Learned::noise_size_default() };
+        match self.series.get_index(0) {
+            Some((_, whole)) if facet != Facet::All => {
+                let level = whole.learned.level(unknown.mean);
+                // The noise of parts averages out in the whole, so the whole's may only make it larger.
+                let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
+                Expected { mean: level * PRIOR_SHARE, size }
+            }
+            _ => unknown,
+        }
+    }
+
+    /// A series' own weekly shape, its country's, or that of the service as a whole.
+    pub(super) fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
+        let of_home = || series.home.and_then(|home| self.series.get(&Facet::Country(home)));
+        let of_whole = || self.series.get_index(0).map(|(_, whole)| whole);
+        let own = series.profile.as_deref();
+        own.or_else(|| of_home()?.profile.as_deref()).or_else(|| of_whole()?.profile.as_deref())
+    }
+}
+
+/// What is usual on average for one interval, for one series after the other: what they share is
+/// looked up once.
+pub(crate) struct Means<'a> {
+    subject: &'a Subject,
+    /// Level of the service as a whole.
+    level: f64,
+    middle: UtcTime,
+    hours: f64,
+    /// Factor of the service's own shape.
+    whole: f64,
+    /// Factors of countries' shapes.
+    countries: Vec<(CountryCode, f64)>,
+}
+
+impl<'a> Means<'a> {
+    pub(crate) fn new(subject: &'a Subject, at: UtcTime, minutes: f64) -> Self {
+        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
+        let series = subject.series.get_index(0).map(|(_, whole)| whole);
+        let level = series.map_or(PRIOR_PER_HOUR, |whole| whole.learned.level(PRIOR_PER_HOUR));
+        let profile = series.and_then(|whole| whole.profile.as_deref());
+        let whole = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
+        Means { subject, level, middle, hours: minutes / 60.0, whole, countries: Vec::new() }
+    }
+
+    pub(crate) fn mean(&mut self, facet: Facet, series: &Series) -> f64 {
+        let factor = match (&series.profile, series.home) {
+            (Some(own), _) => f64::from(own.at(self.middle)),
+            (None, Some(home)) => self.of_country(home),
+            (None, None) => self.whole,
+        };
+        let level =
+            if facet == Facet::All { self.level } else { series.learned.level(self.level * PRIOR_SHARE) };
+        level * factor * self.hours
+    }
+
+    fn of_country(&mut self, country: CountryCode) -> f64 {
+        if let Some((_, factor)) = self.countries.iter().find(|(known, _)| *known == country) {
+            return *factor;
+        }
+        let series = self.subject.series.get(&Facet::Country(country));
+        let profile = series.and_then(|series| series.profile.as_deref());
+        let factor = profile.map_or(self.whole, |profile| f64::from(profile.at(self.middle)));
+        self.countries.push((country, factor));
+        factor
+    }
+}
