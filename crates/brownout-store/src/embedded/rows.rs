@@ -1,11 +1,11 @@
 //! Between records and the rows of a sealed segment.
 
 use brownout_core::model::{
-    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, PreviousKeys, ProblemKind, Report, Seq,
-    ServiceId, SourceKeys, UtcTime, Weight,
+    Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, PreviousKeys, ProblemKind, RegionCode,
+    Report, Seq, ServiceId, SourceKeys, UtcTime, Weight,
 };
 use parquet::column::reader::get_typed_column_reader;
-use parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::RowGroupReader;
 
@@ -78,50 +78,55 @@ pub(crate) fn kind_of(evidence: &Evidence) -> &'static str {
 /// the last. The slug is not among them, nor the kind: the number and what is there say the same.
 pub(crate) struct Columns {
     rows: usize,
-    seq: Column<Int64Type>,
-    received_at: Column<Int64Type>,
-    service_id: Column<Int32Type>,
-    problem: Column<ByteArrayType>,
-    channel: Column<Int32Type>,
-    occurred_at: Column<Int64Type>,
-    country: Column<ByteArrayType>,
-    region: Column<ByteArrayType>,
-    city: Column<Int32Type>,
-    asn: Column<Int32Type>,
-    source_generation: Column<Int64Type>,
-    source_key: Column<Int64Type>,
-    subnet_key: Column<Int64Type>,
-    previous_source_key: Column<Int64Type>,
-    previous_subnet_key: Column<Int64Type>,
-    weight: Column<Int32Type>,
-    views: Column<Int64Type>,
-    payload: Column<ByteArrayType>,
+    seq: Column<i64>,
+    received_at: Column<i64>,
+    service_id: Column<i32>,
+    problem: Column<ProblemKind>,
+    channel: Column<i32>,
+    occurred_at: Column<i64>,
+    country: Column<CountryCode>,
+    region: Column<RegionCode>,
+    city: Column<i32>,
+    asn: Column<i32>,
+    source_generation: Column<i64>,
+    source_key: Column<i64>,
+    subnet_key: Column<i64>,
+    previous_source_key: Column<i64>,
+    previous_subnet_key: Column<i64>,
+    weight: Column<i32>,
+    views: Column<i64>,
+    payload: Column<ByteArray>,
 }
 
 impl Columns {
     pub(crate) fn read(group: &dyn RowGroupReader) -> Result<Self, ParquetError> {
         let rows = usize::try_from(group.metadata().num_rows())
             .map_err(|_| ParquetError::General("a negative number of rows".to_owned()))?;
+        let long = |name| Column::read::<Int64Type>(group, rows, name);
+        let short = |name| Column::read::<Int32Type>(group, rows, name);
+        let problem = |text: &str| ProblemKind::from_slug(text);
+        let country = |text: &str| text.parse().ok();
+        let region = |text: &str| text.parse().ok();
         Ok(Columns {
             rows,
-            seq: Column::read(group, rows, "seq")?,
-            received_at: Column::read(group, rows, "received_at")?,
-            service_id: Column::read(group, rows, "service_id")?,
-            problem: Column::read(group, rows, "problem")?,
-            channel: Column::read(group, rows, "channel")?,
-            occurred_at: Column::read(group, rows, "occurred_at")?,
-            country: Column::read(group, rows, "country")?,
-            region: Column::read(group, rows, "region")?,
-            city: Column::read(group, rows, "city")?,
-            asn: Column::read(group, rows, "asn")?,
-            source_generation: Column::read(group, rows, "source_generation")?,
-            source_key: Column::read(group, rows, "source_key")?,
-            subnet_key: Column::read(group, rows, "subnet_key")?,
-            previous_source_key: Column::read(group, rows, "previous_source_key")?,
-            previous_subnet_key: Column::read(group, rows, "previous_subnet_key")?,
-            weight: Column::read(group, rows, "weight")?,
-            views: Column::read(group, rows, "views")?,
-            payload: Column::read(group, rows, "payload")?,
+            seq: long("seq")?,
+            received_at: long("received_at")?,
+            service_id: short("service_id")?,
+            problem: Column::read_names(group, rows, "problem", problem)?,
+            channel: short("channel")?,
+            occurred_at: long("occurred_at")?,
+            country: Column::read_names(group, rows, "country", country)?,
+            region: Column::read_names(group, rows, "region", region)?,
+            city: short("city")?,
+            asn: short("asn")?,
+            source_generation: long("source_generation")?,
+            source_key: long("source_key")?,
+            subnet_key: long("subnet_key")?,
+            previous_source_key: long("previous_source_key")?,
+            previous_subnet_key: long("previous_subnet_key")?,
+            weight: short("weight")?,
+            views: long("views")?,
+            payload: Column::read::<ByteArrayType>(group, rows, "payload")?,
         })
     }
 
@@ -141,16 +146,7 @@ impl Columns {
         // Every column is asked at every row, so that all of them go on by one.
         let (problem, views) = (self.problem.cell(row), self.views.cell(row));
         let service = self.service_id.cell(row).map(|id| ServiceId(*id as u32));
-        let country = match self.country.cell(row).map(|letters| <[u8; 2]>::try_from(letters.data())) {
-            None => None,
-            Some(letters) => Some(letters.ok().and_then(CountryCode::new).ok_or("a country is not one")?),
-        };
-        let region = match self.region.cell(row) {
-            None => None,
-            Some(text) => {
-                Some(text.as_utf8().ok().and_then(|text| text.parse().ok()).ok_or("a region is not one")?)
-            }
-        };
+        let (country, region) = (self.country.cell(row).copied(), self.region.cell(row).copied());
         let city = self.city.cell(row).and_then(|id| CityId::new(*id as u32));
         let network = self.asn.cell(row).and_then(|number| Asn::new(*number as u32));
         let (channel, occurred_at) = (self.channel.cell(row), self.occurred_at.cell(row));
@@ -158,11 +154,11 @@ impl Columns {
         let subnet = self.subnet_key.cell(row);
         let previous = (self.previous_source_key.cell(row), self.previous_subnet_key.cell(row));
         let (weight, payload) = (self.weight.cell(row), self.payload.cell(row));
-        if let Some(problem) = problem {
+        if let Some(&kind) = problem {
             let report = || {
                 Some(Report {
                     service: service?,
-                    kind: ProblemKind::from_slug(problem.as_utf8().ok()?)?,
+                    kind,
                     channel: ChannelId(u16::try_from(*channel?).ok()?),
                     occurred_at: UtcTime::from_millis(*occurred_at?),
                     place: Place { country, region, city },
@@ -196,16 +192,20 @@ impl Columns {
 }
 
 /// The cells of one column, read from the first row to the last.
-struct Column<T: DataType> {
+struct Column<V> {
     /// Those that are there.
-    values: Vec<T::T>,
+    values: Vec<V>,
     /// Per row, whether there is one; empty where none may lack.
     levels: Vec<i16>,
     next: usize,
 }
 
-impl<T: DataType> Column<T> {
-    fn read(group: &dyn RowGroupReader, rows: usize, name: &str) -> Result<Self, ParquetError> {
+impl<V> Column<V> {
+    fn read<T: DataType<T = V>>(
+        group: &dyn RowGroupReader,
+        rows: usize,
+        name: &str,
+    ) -> Result<Self, ParquetError> {
         let metadata = group.metadata();
         let index = metadata
             .columns()
@@ -214,7 +214,8 @@ impl<T: DataType> Column<T> {
             .ok_or_else(|| ParquetError::General(format!("no column {name}")))?;
         let may_lack = metadata.column(index).column_descr().max_def_level() > 0;
         let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
-        let (mut values, mut levels) = (Vec::new(), Vec::new());
+        let mut values = Vec::with_capacity(rows);
+        let mut levels = Vec::with_capacity(if may_lack { rows } else { 0 });
         let mut read = 0;
         while read < rows {
             let (records, _, _) =
@@ -236,7 +237,7 @@ impl<T: DataType> Column<T> {
 
     /// The cell of the next row, which is `row`.
     #[inline]
-    fn cell(&mut self, row: usize) -> Option<&T::T> {
+    fn cell(&mut self, row: usize) -> Option<&V> {
         if self.levels.is_empty() {
             return self.values.get(row);
         }
@@ -245,5 +246,46 @@ impl<T: DataType> Column<T> {
         }
         self.next += 1;
         self.values.get(self.next - 1)
+    }
+}
+
+impl<V: Copy> Column<V> {
+    /// Reads a column of names, of which there are few.
+    fn read_names(
+        group: &dyn RowGroupReader,
+        rows: usize,
+        name: &str,
+        parse: impl Fn(&str) -> Option<V>,
+    ) -> Result<Self, ParquetError> {
+        let texts = Column::<ByteArray>::read::<ByteArrayType>(group, rows, name)?;
+        let mut known = Known::new();
+        let value = |text: &ByteArray| known.value(text.data(), &parse);
+        let values: Option<Vec<V>> = texts.values.iter().map(value).collect();
+        let values = values.ok_or_else(|| ParquetError::General(format!("column {name}: no such name")))?;
+        Ok(Column { values, levels: texts.levels, next: 0 })
+    }
+}
+
+/// What names mean that were met lately, by where they lie: those of a dictionary lie in one place
+/// each, so most need not even be compared.
+struct Known<V>(Vec<Option<(*const [u8], V)>>);
+
+impl<V: Copy> Known<V> {
+    const PLACES: usize = 256;
+
+    fn new() -> Self {
+        Known(vec![None; Self::PLACES])
+    }
+
+    fn value(&mut self, name: &[u8], parse: impl Fn(&str) -> Option<V>) -> Option<V> {
+        let place = &mut self.0[name.as_ptr().addr() / 2 % Self::PLACES];
+        if let Some((there, value)) = place
+            && std::ptr::eq(*there, name)
+        {
+            return Some(*value);
+        }
+        let value = parse(std::str::from_utf8(name).ok()?)?;
+        *place = Some((std::ptr::from_ref(name), value));
+        Some(value)
     }
 }

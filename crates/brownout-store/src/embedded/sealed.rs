@@ -256,8 +256,9 @@ pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
     let stated = summary(path)?;
     let mut rows = SealedRows::with_room(&stated)
         .ok_or_else(|| StoreError::Corrupt(format!("{}: it states too many records", path.display())))?;
-    walk(path, |row, bytes| rows.put(row, bytes))?;
-    Ok(rows)
+    let mut fits = Some(());
+    walk(path, |row, bytes| fits = fits.and(rows.put(row, bytes)))?;
+    fits.map(|()| rows).ok_or_else(|| StoreError::Corrupt(format!("{}: it is too long", path.display())))
 }
 
 /// Reads and checks a sealed file without holding more than a part of it.

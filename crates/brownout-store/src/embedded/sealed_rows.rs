@@ -1,7 +1,5 @@
 //! The records of a sealed segment, brought back into the order of the log.
 
-use std::collections::BTreeMap;
-
 use brownout_core::model::{Evidence, Seq, UtcTime};
 
 use super::reader::BatchHead;
@@ -11,26 +9,25 @@ use super::wire;
 
 /// The most records that are handed out at once.
 const BATCH_ROWS: usize = 4096;
-/// Room for nearly every record; a line of the processor's cache.
-const CELL_BYTES: usize = 64;
 /// The most positions that a sealed segment may span: more than frames of one segment can hold.
 const POSITIONS_MAX: u64 = 1 << 27;
+/// How many records are fetched from memory together, where one after the other each would wait.
+const FETCHED_AHEAD: usize = 32;
+/// Bytes of a time.
+const TIME_BYTES: usize = 8;
 
 /// The records of a sealed segment in `seq` order.
 ///
-/// They come sorted by key. Each is put at its own place, in the form that it has in a frame: that
-/// is faster than sorting them, and smaller than they are in memory.
+/// They come sorted by key. They are kept in the order in which they come, in the form that they
+/// have in a frame, and only where they lie is put in order: that is faster than sorting them, and
+/// smaller than they are in memory.
 #[derive(Debug)]
 pub(crate) struct SealedRows {
     first: Seq,
-    /// A cell of [`CELL_BYTES`] per position, from `offset` on; one that begins with 0 is empty.
-    cells: Vec<u8>,
-    /// Where cells lie on lines of the processor's cache.
-    offset: usize,
-    /// In milliseconds, as numbers so that memory for them is only taken when it is written.
-    received_at: Vec<i64>,
-    /// Records that are longer than a cell, by position.
-    long: BTreeMap<usize, Vec<u8>>,
+    /// Of each record its time in milliseconds, then itself.
+    bytes: Vec<u8>,
+    /// Where the record of each position lies, plus one; 0 for none.
+    places: Vec<u32>,
     next: usize,
 }
 
@@ -39,54 +36,54 @@ impl SealedRows {
     pub(super) fn with_room(stated: &Summary) -> Option<Self> {
         let positions = stated.last.0.checked_sub(stated.first.0)?.checked_add(1)?;
         let positions = usize::try_from(positions).ok().filter(|_| positions <= POSITIONS_MAX)?;
-        let cells = vec![0; (positions + 1) * CELL_BYTES];
-        let offset = cells.as_ptr().align_offset(CELL_BYTES).min(CELL_BYTES);
-        Some(SealedRows {
-            first: stated.first,
-            cells,
-            offset,
-            received_at: vec![0; positions],
-            long: BTreeMap::new(),
-            next: 0,
-        })
+        // A file that states more than it has takes no memory for it, which is only mapped.
+        let records = usize::try_from(stated.count).ok()?.min(positions);
+        let bytes = Vec::with_capacity(records * (TIME_BYTES + wire::REPORT_BYTES));
+        Some(SealedRows { first: stated.first, bytes, places: vec![0; positions], next: 0 })
     }
 
-    /// Puts a record, encoded in `bytes`, at its place. One outside what was stated is left out; the
-    /// sum over all rows tells of it.
-    pub(super) fn put(&mut self, row: &Row, bytes: &[u8]) {
-        let Some(at) = row.seq.0.checked_sub(self.first.0).and_then(|at| usize::try_from(at).ok()) else {
-            return;
-        };
-        let Some(received_at) = self.received_at.get_mut(at) else { return };
-        *received_at = row.received_at.millis();
-        let from = self.offset + at * CELL_BYTES;
-        match self.cells.get_mut(from..from + bytes.len()) {
-            Some(cell) if bytes.len() <= CELL_BYTES => cell.copy_from_slice(bytes),
-            _ => drop(self.long.insert(at, bytes.to_vec())),
-        }
+    /// Puts a record, encoded in `bytes`, at its place. `None` when it has none there, or when there
+    /// are more bytes than a segment can have.
+    pub(super) fn put(&mut self, row: &Row, bytes: &[u8]) -> Option<()> {
+        let at = usize::try_from(row.seq.0.checked_sub(self.first.0)?).ok()?;
+        *self.places.get_mut(at)? = u32::try_from(self.bytes.len() + 1).ok()?;
+        self.bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
+        self.bytes.extend_from_slice(bytes);
+        Some(())
     }
 
-    /// The bytes of the record at a position, if there is one.
-    fn bytes(&self, at: usize) -> Option<&[u8]> {
-        let from = self.offset + at * CELL_BYTES;
-        let cell = self.cells.get(from..from + CELL_BYTES).filter(|cell| cell[0] != 0);
-        cell.or_else(|| self.long.get(&at).map(Vec::as_slice))
+    /// Time and bytes of the record at a position, and of those behind it; `None` for a gap.
+    fn record(&self, at: usize) -> Option<(i64, &[u8])> {
+        let place = self.places.get(at)?.checked_sub(1)?;
+        let (time, record) = self.bytes.get(place as usize..)?.split_first_chunk::<TIME_BYTES>()?;
+        Some((i64::from_le_bytes(*time), record))
+    }
+
+    /// Reads what the next records begin with, so that all of it is at hand then.
+    fn fetch(&self) {
+        let next = self.places.iter().skip(self.next).take(FETCHED_AHEAD);
+        let first = |place: &u32| self.bytes.get(*place as usize + TIME_BYTES).copied().unwrap_or(0);
+        std::hint::black_box(next.map(|place| u32::from(first(place))).sum::<u32>());
     }
 
     /// Fills `out` with records that have no gap between them and one time.
     pub(crate) fn next_batch(&mut self, out: &mut Vec<Evidence>) -> Option<BatchHead> {
         out.clear();
-        while self.next < self.received_at.len() && self.bytes(self.next).is_none() {
+        while self.places.get(self.next) == Some(&0) {
             self.next += 1;
         }
-        let received_at = *self.received_at.get(self.next)?;
+        let (received_at, _) = self.record(self.next)?;
         let first_seq = Seq(self.first.0 + self.next as u64);
         let head = BatchHead { first_seq, received_at: UtcTime::from_millis(received_at) };
-        while out.len() < BATCH_ROWS && self.received_at.get(self.next) == Some(&received_at) {
-            let evidence = self.bytes(self.next).and_then(|bytes| wire::decode_first(bytes).ok());
-            self.next += 1;
+        while out.len() < BATCH_ROWS {
+            if out.len().is_multiple_of(FETCHED_AHEAD) {
+                self.fetch();
+            }
             // An empty place is a gap, which the position of the next record tells.
-            let Some(evidence) = evidence else { break };
+            let record = self.record(self.next).filter(|(time, _)| *time == received_at);
+            let Some(evidence) = record.map(|(_, bytes)| wire::decode_first(bytes)) else { break };
+            self.next += 1;
+            let Ok(evidence) = evidence else { break };
             out.push(evidence);
         }
         Some(head)
