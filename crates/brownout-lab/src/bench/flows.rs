@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use brownout_core::model::{UtcTime, Weight};
@@ -260,61 +259,6 @@ fn settle(program: &Program) -> io::Result<()> {
         }
     }
     Err(io::ErrorKind::TimedOut.into())
-}
-
-/// Stored logs through series and detection.
-pub(super) fn replay(settings: &Settings, paper: &mut Paper) -> io::Result<()> {
-    let batches = settings.folder.join("batches");
-    if !batches.exists() {
-        self::batches(&Settings { rounds: 1, ..settings.clone() }, &mut Paper::new(settings)?)?;
-    }
-    let script = crate::find(&settings.scenario)
-        .and_then(|text| crate::Scenario::parse(text).ok())
-        .ok_or_else(|| io::Error::other("no such scenario"))?;
-    let home = settings.folder.join("scenario");
-    let mut command = Command::new(&settings.program);
-    command.args(["demo", "--speed", "1000000", "--scenario", &settings.scenario, "--data"]).arg(&home);
-    let program = Program::start(&mut command, "/healthz")?;
-    let end = format!("\"at\":\"{}", &script.end.to_string()[..16]);
-    // The player fills the log as fast as it goes.
-    for _ in 0..6000 {
-        if String::from_utf8_lossy(&client::get(program.address, "/readyz")?.body).contains(&end) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    program.stop()?;
-    let logs = [("of the batches above", batches), ("of a scenario", home.join("replay"))];
-    for (name, folder) in logs {
-        let mut rates = vec![];
-        let mut said = String::new();
-        for _ in 0..settings.rounds {
-            let output =
-                Command::new(&settings.program).args(["replay", "--digest-only"]).arg(&folder).output()?;
-            said = String::from_utf8_lossy(&output.stderr).into_owned();
-            // "N records in S s, R/s; digest D"
-            let rate = said.lines().find_map(|line| {
-                line.contains("; digest")
-                    .then(|| line.split("/s;").next()?.rsplit(' ').next()?.parse().ok())?
-            });
-            rates.push(rate.ok_or_else(|| io::Error::other(said.clone()))?);
-        }
-        let rate: f64 = median(rates.clone());
-        paper.bar(
-            &format!("replay of a log {name}, reports/s on one core"),
-            count(rate),
-            "2,000,000",
-            rate >= 2e6,
-        );
-        let records =
-            said.lines().find_map(|line| line.split_once(" records in")).map_or("?", |(count, _)| count);
-        paper.explain(format!(
-            "**Replay {name}**: `brownout replay`, one thread, {records} records from disk through series, \
-             detection and incidents. Rounds: {}.",
-            rounds(&rates)
-        ));
-    }
-    Ok(())
 }
 
 /// A service's page beside a handler that answers the same bytes.

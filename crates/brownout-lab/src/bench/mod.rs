@@ -8,6 +8,7 @@ mod client;
 mod flows;
 mod paper;
 mod program;
+mod replays;
 mod scale;
 mod trivial;
 
@@ -72,7 +73,7 @@ const PARTS: &[(&str, Part)] = &[
     ("start", scale::start),
     ("reports", flows::reports),
     ("batches", flows::batches),
-    ("replay", flows::replay),
+    ("replay", replays::replay),
     ("pages", flows::pages),
     ("series", scale::series),
 ];
