@@ -21,6 +21,8 @@ use crate::{
     render_report_form, render_report_refused, router,
 };
 
+mod readers;
+
 fn state(options: SiteOptions) -> WebState {
     site(snapshot(), options, 0)
 }

@@ -52,9 +52,11 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
         Facet::Country(code) => {
             names.geography.country(code).map_or_else(|| code.to_string(), |country| country.name.to_string())
         }
-        Facet::Region(code) => {
-            names.geography.region(code).map_or_else(|| code.to_string(), |region| region.name.to_string())
-        }
+        Facet::Region(code) => match names.geography.region(code) {
+            Some(region) if names.geography.is_named_like_a_city(region) => format!("{} region", region.name),
+            Some(region) => region.name.clone(),
+            None => code.to_string(),
+        },
         Facet::City(id) => {
             names.geography.city(id).map_or_else(|| format!("city {}", id.0), |city| city.name.to_string())
         }
@@ -414,6 +416,21 @@ mod tests {
         let verdict = judge(&facts(State::Calm, whole, &[]));
         let said = sentence(&verdict, Names { catalogue: &catalogue, geography: &geography });
         assert!(said.contains("at \u{2068}جاز کیش\u{2069}: 1 report"), "{said}");
+    }
+
+    #[test]
+    fn no_region_is_called_what_a_city_of_its_country_is_called() {
+        let (catalogue, geography) = (Catalogue::default(), Geography::embedded());
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let cities: std::collections::BTreeSet<_> =
+            geography.cities().map(|city| (city.country, place_name(Facet::City(city.id), names))).collect();
+        for region in geography.regions() {
+            let named = (region.code.country(), place_name(Facet::Region(region.code), names));
+            assert!(!cities.contains(&named), "{named:?}");
+        }
+        let islamabad = Facet::Region("PK-IS".parse().expect("a code"));
+        assert_eq!(place_name(islamabad, names), "Islamabad region");
+        assert_eq!(place_name(Facet::Region("PK-PB".parse().expect("a code")), names), "Punjab");
     }
 
     #[test]

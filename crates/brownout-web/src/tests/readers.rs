@@ -1,0 +1,45 @@
+//! What a reader is told, and whether it is true.
+
+use brownout_core::model::{City, CityId, Geography, Region};
+use brownout_core::snapshot::{PlaceView, State};
+
+use super::*;
+
+/// A site whose geography has a city and a region around it of one name, both with reports.
+fn islamabad() -> WebState {
+    let mut snapshot = snapshot();
+    let (id, code) = (CityId::new(1_176_615).expect("a number"), "PK-IS".parse().expect("a region"));
+    let place = |facet| PlaceView { facet, state: State::Calm, since: None, observed: 7, expected: 1.0 };
+    let x = Arc::make_mut(&mut snapshot.services[0]);
+    x.cities.push(place(Facet::City(id)));
+    x.regions.push(place(Facet::Region(code)));
+    let known = geography();
+    let mut regions: Vec<Region> = known.regions().cloned().collect();
+    regions.push(Region { code, name: "Islamabad".to_owned() });
+    let mut cities: Vec<City> = known.cities().cloned().collect();
+    cities.push(City { id, name: "Islamabad".to_owned(), ..cities[0].clone() });
+    let geography = Geography::new(known.countries().cloned().collect(), regions, cities, String::new());
+    let site = state(SiteOptions::default());
+    WebState::new(SiteParts {
+        snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(snapshot)),
+        geography: Arc::new(geography),
+        history: None,
+        options: SiteOptions::default(),
+        hooks: Hooks::with_clock(now),
+        updates: site.updates.clone(),
+        more_api: None,
+    })
+}
+
+#[tokio::test]
+async fn a_city_and_the_region_of_its_name_can_be_told_apart() {
+    let app = app(islamabad());
+    let page = text(&app, "/c/PK").await;
+    let part = |from: &str| page.split(from).nth(1).and_then(|rest| rest.split("</section>").next());
+    let regions = part(r#"<h2 id="regions">Regions"#).expect("a table of regions");
+    let cities = part(r#"<h2 id="cities">Cities"#).expect("a table of cities");
+    assert!(regions.contains("Islamabad region, PK") && !regions.contains("Lahore"), "{regions}");
+    assert!(cities.contains("Islamabad, PK") && cities.contains("Lahore"), "{cities}");
+    assert!(!cities.contains("region"), "{cities}");
+    assert_balanced(&page, "/c/PK");
+}
