@@ -3,6 +3,7 @@
 use crate::model::{Catalogue, Facet, Geography, UtcTime};
 use crate::snapshot::State;
 
+use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
 use super::{Confidence, Reason, Source, Verdict};
 
 /// Where names come from.
@@ -31,6 +32,27 @@ pub fn confidence_words(confidence: Confidence) -> &'static str {
         Confidence::Weak => "weak",
         Confidence::Moderate => "moderate",
         Confidence::Strong => "strong",
+    }
+}
+
+/// What a confidence means, in a sentence for readers.
+pub fn confidence_meaning(confidence: Confidence) -> String {
+    match confidence {
+        Confidence::Weak => "Everything that is neither moderate nor strong; “no problems detected”, \
+            “possible problems” and “ended” always are weak. One kind of evidence stands behind it, and \
+            not enough of that for more."
+            .to_owned(),
+        Confidence::Moderate => format!(
+            "Detected problems that rest on reports alone, but on many: {} sources in 15 minutes or {} in \
+             an hour, with reports above usual in {} countries or more, on a service whose usual level is \
+             known, and not held by an operator.",
+            grouped(MODERATE_SOURCES_MIN),
+            grouped(MODERATE_SOURCES_HOUR_MIN),
+            MANY_COUNTRIES_MIN
+        ),
+        Confidence::Strong => "Independent kinds of evidence agree and nothing contradicts. Reports alone \
+            never give it, so it is not given while nothing else is measured."
+            .to_owned(),
     }
 }
 
@@ -431,6 +453,35 @@ mod tests {
         let islamabad = Facet::Region("PK-IS".parse().expect("a code"));
         assert_eq!(place_name(islamabad, names), "Islamabad region");
         assert_eq!(place_name(Facet::Region("PK-PB".parse().expect("a code")), names), "Punjab");
+    }
+
+    #[test]
+    fn moderate_is_given_exactly_where_its_meaning_says() {
+        let countries = ["US", "PK", "GB"].map(|code| Facet::Country(code.parse().expect("a code")));
+        let parts = [&[Facet::All][..], &countries].concat();
+        let parts: Vec<Part> = parts.into_iter().map(|facet| part(facet, 400)).collect();
+        let whole = |observed| Part { observed, ..parts[0] };
+        let fine = facts(State::Confirmed, whole(MODERATE_SOURCES_MIN), &parts);
+        let given = |facts: &Facts<'_>| judge(facts).confidence;
+        assert_eq!(given(&fine), Confidence::Moderate);
+        let hour = MODERATE_SOURCES_HOUR_MIN;
+        let slow = Facts { sources_hour: hour, whole: whole(MODERATE_SOURCES_MIN - 1), ..fine.clone() };
+        assert_eq!(given(&slow), Confidence::Moderate);
+        for less in [
+            Facts { sources_hour: hour - 1, ..slow },
+            Facts { parts: &parts[..3], ..fine.clone() },
+            Facts { state: State::Possible, ..fine.clone() },
+            Facts { state: State::Calm, ..fine.clone() },
+            Facts { state: State::Ended, ..fine.clone() },
+            Facts { learning: true, ..fine.clone() },
+            Facts { held: Some("twice sent"), ..fine.clone() },
+        ] {
+            assert_eq!(given(&less), Confidence::Weak, "{less:?}");
+        }
+        let meaning = confidence_meaning(Confidence::Moderate);
+        for part in ["500 sources in 15 minutes", "1,000 in an hour", "in 3 countries", "operator"] {
+            assert!(meaning.contains(part), "{part}: {meaning}");
+        }
     }
 
     #[test]

@@ -200,7 +200,9 @@ pub(crate) struct Verdict {
     state: State,
     /// The judgement in one sentence of English.
     sentence: String,
-    /// `weak`, `moderate` or `strong`: what stands behind it, not a probability.
+    /// What stands behind it, not a probability: `moderate` is detected problems that rest on many
+    /// reports from several countries, `strong` is independent kinds of evidence that agree, and
+    /// `weak` is everything else. The page `/about` gives the figures.
     confidence: &'static str,
     /// The parts that are affected, worst first.
     extent: Vec<Scope>,

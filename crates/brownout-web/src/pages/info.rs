@@ -2,6 +2,7 @@
 
 use askama::Template;
 use brownout_core::snapshot::State;
+use brownout_core::verdict::{Confidence, confidence_meaning, confidence_words};
 
 use super::render;
 use crate::marks;
@@ -13,6 +14,8 @@ use crate::view::{Shell, View};
 struct About {
     shell: Shell,
     words: Vec<(String, &'static str)>,
+    /// Each confidence as pages call it, and what it means.
+    confidence: [(String, String); 3],
     data_licence: &'static str,
     contact: Option<Contact>,
 }
@@ -48,6 +51,8 @@ pub(crate) fn about(view: &View) -> Result<String, Failure> {
     render(&About {
         shell: view.shell(&format!("How {} works", view.site.options.title), ""),
         words: words.into_iter().map(|(state, text)| (marks::mark(state), text)).collect(),
+        confidence: [Confidence::Weak, Confidence::Moderate, Confidence::Strong]
+            .map(|one| (marks::capital(confidence_words(one)), confidence_meaning(one))),
         contact: Contact::new(&view.site.options.contact),
         data_licence: "CC BY 4.0, unless the operator says otherwise.",
     })

@@ -2,8 +2,10 @@
 
 use brownout_core::model::{City, CityId, Geography, Region};
 use brownout_core::snapshot::{PlaceView, State};
+use brownout_core::verdict::{Confidence, confidence_meaning, confidence_words};
 
 use super::*;
+use crate::marks;
 
 /// A site whose geography has a city and a region around it of one name, both with reports.
 fn islamabad() -> WebState {
@@ -42,4 +44,19 @@ async fn a_city_and_the_region_of_its_name_can_be_told_apart() {
     assert!(cities.contains("Islamabad, PK") && cities.contains("Lahore"), "{cities}");
     assert!(!cities.contains("region"), "{cities}");
     assert_balanced(&page, "/c/PK");
+}
+
+#[tokio::test]
+async fn every_confidence_that_pages_name_is_explained_as_it_is_given() {
+    let about = text(&plain(), "/about").await;
+    for one in [Confidence::Weak, Confidence::Moderate, Confidence::Strong] {
+        let meaning = confidence_meaning(one);
+        let word = marks::capital(confidence_words(one));
+        assert!(about.contains(&format!("<b>{word}</b>: {meaning}")), "{word}");
+    }
+    assert!(!about.contains("several that agree"), "two kinds of evidence are not needed for moderate");
+    // A page that names a confidence shows the way to what it means.
+    for path in ["/s/x", "/i/x-2025-03-10-0947"] {
+        assert!(text(&plain(), path).await.contains(r#"<a href="/about#confidence">"#), "{path}");
+    }
 }
