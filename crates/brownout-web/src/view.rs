@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use brownout_core::model::{ChannelId, CountryCode, Facet, IncidentId, Service, UtcTime};
+use brownout_core::report::Counting;
 use brownout_core::snapshot::{IncidentView, PlaceView, ScopeView, Snapshot, State};
 use brownout_core::verdict::{Names, place_name};
 
@@ -153,6 +154,11 @@ impl View {
         }
     }
 
+    /// How often a source counts.
+    pub(crate) fn counting(&self) -> Counting {
+        (self.site.hooks.counting)()
+    }
+
     /// What surrounds a page's own content. `subject` is the slug or name whose changes matter to it.
     pub(crate) fn shell(&self, title: &str, subject: &str) -> Shell {
         let options = &self.site.options;
@@ -186,6 +192,7 @@ impl View {
             notice: options.banner.clone(),
             stale: self.site.stale_seconds(&self.snapshot).map(duration),
             zone: self.zone.label().to_owned(),
+            silence: self.counting().silence(),
             as_of: format!(
                 "{}, {}",
                 self.zone.date(self.snapshot.at),
@@ -221,6 +228,8 @@ pub(crate) struct Shell {
     pub(crate) notice: Option<String>,
     pub(crate) stale: Option<String>,
     pub(crate) zone: String,
+    /// Time without a report after which a source counts again.
+    pub(crate) silence: String,
     /// A `<time>` element.
     pub(crate) as_of: String,
 }

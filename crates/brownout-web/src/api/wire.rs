@@ -103,11 +103,13 @@ pub(crate) struct Totals {
     sources_15_minutes: u64,
     /// Reports since the log began.
     reports: u64,
-    /// Of these, repeats of one source.
+    /// Of these, repeats: the same source within `repeat_minutes` of the policy (60 by default) of
+    /// its last report.
     repeats: u64,
     /// Of these, too late to be counted.
     late: u64,
-    /// Of these, beyond what one subnet may add.
+    /// Of these, beyond the sources that one subnet may add within the same time, `subnet_sources_max`
+    /// of the policy (16 by default).
     over_subnet_cap: u64,
 }
 

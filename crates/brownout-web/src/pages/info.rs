@@ -13,6 +13,7 @@ use crate::view::{Shell, View};
 #[template(path = "about.html")]
 struct About {
     shell: Shell,
+    subnet_sources_max: u32,
     words: Vec<(String, &'static str)>,
     /// Each confidence as pages call it, and what it means.
     confidence: [(String, String); 3],
@@ -50,6 +51,7 @@ pub(crate) fn about(view: &View) -> Result<String, Failure> {
     ];
     render(&About {
         shell: view.shell(&format!("How {} works", view.site.options.title), ""),
+        subnet_sources_max: view.counting().subnet_sources_max,
         words: words.into_iter().map(|(state, text)| (marks::mark(state), text)).collect(),
         confidence: [Confidence::Weak, Confidence::Moderate, Confidence::Strong]
             .map(|one| (marks::capital(confidence_words(one)), confidence_meaning(one))),

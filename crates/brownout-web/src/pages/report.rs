@@ -149,7 +149,10 @@ pub fn render_report_done(state: &WebState, service: &Service, in_full: bool) ->
     let observed = view.snapshot.service(&service.slug).map_or(0, |status| status.observed);
     let mut lines = vec![format!("Your report on {} is kept.", service.name)];
     lines.push(if in_full {
-        "It counts once per hour for each connection, and shows on the page within a minute.".to_owned()
+        format!(
+            "However often you report it, your connection counts once, and again only after {} without a report from it. It shows on the page within a minute.",
+            view.counting().silence()
+        )
     } else {
         "So many reports come in now that one without your browser’s short check counts less.".to_owned()
     });

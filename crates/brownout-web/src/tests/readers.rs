@@ -1,6 +1,7 @@
 //! What a reader is told, and whether it is true.
 
 use brownout_core::model::{City, CityId, Geography, Region};
+use brownout_core::report::Counting;
 use brownout_core::snapshot::{PlaceView, State};
 use brownout_core::verdict::{Confidence, confidence_meaning, confidence_words};
 
@@ -59,4 +60,30 @@ async fn every_confidence_that_pages_name_is_explained_as_it_is_given() {
     for path in ["/s/x", "/i/x-2025-03-10-0947"] {
         assert!(text(&plain(), path).await.contains(r#"<a href="/about#confidence">"#), "{path}");
     }
+}
+
+#[tokio::test]
+async fn how_often_a_source_counts_is_said_as_the_policy_has_it() {
+    let known = state(SiteOptions::default());
+    let mut hooks = Hooks::with_clock(now);
+    hooks.counting = Arc::new(|| Counting { repeat_minutes: 90, subnet_sources_max: 7 });
+    let site = WebState::new(SiteParts {
+        snapshot: Arc::clone(&known.snapshot),
+        geography: Arc::clone(&known.geography),
+        history: None,
+        options: SiteOptions::default(),
+        hooks,
+        updates: known.updates.clone(),
+        more_api: None,
+    });
+    let app = app(site);
+    for path in PAGES {
+        let page = text(&app, path).await;
+        assert!(page.contains("again only after 90 minutes without a report from it"), "{path}");
+        for untrue in ["per hour", "source and hour", "within an hour", "only a few"] {
+            assert!(!page.contains(untrue), "{path}: {untrue}");
+        }
+    }
+    let about = text(&app, "/about").await;
+    assert!(about.contains("At most 7 sources of one subnet"), "{about}");
 }

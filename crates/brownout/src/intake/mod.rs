@@ -37,7 +37,7 @@ use axum::routing::{get, post};
 use serde_json::json;
 
 use brownout_core::model::UtcTime;
-use brownout_core::report::Prefix;
+use brownout_core::report::{Counting, Prefix};
 
 use agents::Agents;
 use idempotency::Answers;
@@ -216,6 +216,11 @@ impl Intake {
     /// Checks reports against this from now on.
     pub fn set_world(&self, world: World) {
         self.world.store(Arc::new(world));
+    }
+
+    /// How often a source counts, by the policy in force.
+    pub fn counting(&self) -> Counting {
+        self.world.load().counting
     }
 
     /// The counters.

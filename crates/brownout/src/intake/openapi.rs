@@ -44,9 +44,10 @@ struct ReportAnswer {
     region: Option<String>,
     /// City in which it is counted, by GeoNames number.
     city: Option<u32>,
-    /// How much it counts.
+    /// How much it weighs, if its source counts.
     weight_percent: u8,
-    /// The same in words.
+    /// In words: its weight, and that a source counts again only after `repeat_minutes` of the policy
+    /// (60 by default) without a report from it.
     counted_note: String,
 }
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use brownout_core::model::{Catalogue, Geography, Policy, Weight};
-use brownout_core::report::Places;
+use brownout_core::report::{Counting, Places};
 
 /// Services that are compared with a misspelt one at most, so that inventing names stays cheap
 /// for us.
 const COMPARED_MAX: usize = 5_000;
 
-/// Catalogue, places and the one figure of the policy that intake needs.
+/// Catalogue, places and the figures of the policy that intake needs.
 #[derive(Clone, Debug)]
 pub struct World {
     /// Services that can be reported.
@@ -18,6 +18,8 @@ pub struct World {
     pub places: Places,
     /// Weight of a report without the proof of work that was asked for.
     pub weight_without_proof: Weight,
+    /// How often a source counts.
+    pub counting: Counting,
 }
 
 impl World {
@@ -27,6 +29,7 @@ impl World {
             catalogue,
             places: Places::new(geography),
             weight_without_proof: Weight::from_percent(policy.weight_without_proof_percent),
+            counting: Counting::from(policy),
         }
     }
 

@@ -12,6 +12,8 @@ async fn a_report_becomes_evidence_and_its_address_is_gone() {
     assert_eq!((&json["id"], &json["service"], &json["country"]), (&1.into(), &"x".into(), &"PK".into()));
     assert_eq!(json["received_at"], "2025-03-10T10:02:00Z");
     assert_eq!(json["weight_percent"], 100);
+    let note = json["counted_note"].as_str().unwrap();
+    assert!(note.contains("again only after an hour without a report"), "{note}");
     let [kept] = &stand.sink.reports()[..] else { panic!("one report") };
     assert_eq!((kept.service, kept.kind, kept.channel), (ServiceId(1), ProblemKind::Login, ChannelId::WEB));
     assert_eq!((kept.place.city, kept.network), (CityId::new(1172451), Asn::new(17557)));
