@@ -87,3 +87,19 @@ async fn how_often_a_source_counts_is_said_as_the_policy_has_it() {
     let about = text(&app, "/about").await;
     assert!(about.contains("At most 7 sources of one subnet"), "{about}");
 }
+
+#[tokio::test]
+async fn a_service_is_found_by_what_people_call_it() {
+    let app = plain();
+    for query in ["twitter", "Twitter", "TWEETS", "twit"] {
+        let page = text(&app, &format!("/?q={query}")).await;
+        assert!(page.contains(r#"href="/s/x""#) && !page.contains("No service of the"), "{query}");
+        assert!(!page.contains(r#"href="/s/netflix""#), "{query}");
+        let page = text(&app, &format!("/report?q={query}")).await;
+        assert!(page.contains(r#"href="/s/x/report""#) && !page.contains("No service of the"), "{query}");
+    }
+    // Netflix and Roblox have an x in their names; whoever writes x means X.
+    let page = text(&app, "/report?q=x").await;
+    let at = |slug: &str| page.find(&format!("/s/{slug}/report\"")).expect("a link");
+    assert!(at("x") < at("netflix") && at("x") < at("roblox"));
+}

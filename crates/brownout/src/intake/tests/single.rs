@@ -73,8 +73,15 @@ async fn every_refusal_of_a_report_has_its_reason() {
 #[tokio::test]
 async fn an_unknown_service_gets_a_suggestion() {
     let stand = stand(loose());
-    for (written, meant) in [("whatsap", Some("whatsapp")), ("WhatsApp", Some("whatsapp")), ("zzzzzz", None)]
-    {
+    for (written, meant) in [
+        ("whatsap", Some("whatsapp")),
+        ("WhatsApp", Some("whatsapp")),
+        ("Twitter", Some("x")),
+        ("twiter", Some("x")),
+        ("TW", Some("x")),
+        ("two", None),
+        ("zzzzzz", None),
+    ] {
         let text = format!(r#"{{"service":"{written}","kind":"login"}}"#);
         let answer = stand.refused(report(text), 422, Reason::UnknownService).await.json();
         assert_eq!(answer.get("did_you_mean").and_then(Value::as_str), meant, "{written}");
