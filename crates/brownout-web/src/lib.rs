@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod asked;
 mod assets;
 mod cache;
 mod chart;

@@ -21,6 +21,7 @@ use crate::{
     render_report_form, render_report_refused, router,
 };
 
+mod programs;
 mod readers;
 
 fn state(options: SiteOptions) -> WebState {

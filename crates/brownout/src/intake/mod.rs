@@ -31,6 +31,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, header};
 use axum::routing::{get, post};
@@ -348,9 +349,11 @@ async fn report_json(State(intake): State<Arc<Intake>>, request: Request) -> Res
 
 async fn report_form(
     State(intake): State<Arc<Intake>>,
-    Path(slug): Path<String>,
+    slug: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response<Body> {
+    // What is not even text is no service that there is.
+    let slug = slug.map_or_else(|_| String::new(), |Path(slug)| slug);
     let (head, body) = request.into_parts();
     let client = intake.client(&head.extensions, &head.headers);
     form::answer_form(&intake, &client, &slug, &head.headers, body).await

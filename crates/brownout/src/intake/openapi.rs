@@ -144,7 +144,10 @@ fn batch() {}
 #[utoipa::path(
     get,
     path = "/api/v1/reports/challenge",
-    responses((status = 200, description = "An ALTCHA challenge with the field `asked`"))
+    responses(
+        (status = 200, description = "An ALTCHA challenge with the field `asked`"),
+        (status = "4XX", description = "Refused; the reason says why", body = ProblemDocument, content_type = "application/problem+json"),
+    )
 )]
 #[allow(dead_code, reason = "only described")]
 fn challenge() {}

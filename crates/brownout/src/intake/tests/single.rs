@@ -261,6 +261,7 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
         (form(&format!("kind=&comment={}", "%F0%90%8D%88".repeat(500))), 422, &longest),
         (form("kind=a&kind=b"), 400, "x||malformed_form"),
         (Ask { path: "/s/nothing/report", ..form("kind=login") }, 422, "nothing||unknown_service"),
+        (Ask { path: "/s/%FF/report", ..form("kind=login") }, 422, "||unknown_service"),
     ] {
         let answer = stand.ask(ask).await;
         assert_eq!((answer.status.as_u16(), std::str::from_utf8(&answer.body).unwrap()), (status, page));
