@@ -152,6 +152,7 @@ pub(super) async fn answer_json(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     intake.slow_down(client)?;
+    super::body::require_plain(headers)?;
     super::body::require_type(headers, &["application/json"])?;
     let settings = &intake.settings;
     let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;

@@ -71,6 +71,26 @@ async fn every_refusal_of_a_report_has_its_reason() {
 }
 
 #[tokio::test]
+async fn a_packed_report_is_told_to_come_plain() {
+    let stand = stand(loose());
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(br#"{"service":"x","kind":"login"}"#).unwrap();
+    let packed = packer.finish().unwrap();
+    let ask = report(packed.clone()).header("content-encoding", "gzip");
+    let answer = stand.refused(ask, 415, Reason::UnsupportedMediaType).await;
+    assert_eq!(answer.headers["accept-encoding"], "identity");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("without Content-Encoding") && detail.contains("Only a batch"), "{detail}");
+    let packed_form = stand.ask(form("kind=login").header("content-encoding", "br")).await;
+    assert_eq!(packed_form.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let plain = report(r#"{"service":"x","kind":"login"}"#).header("content-encoding", "identity");
+    assert_eq!(stand.ask(plain).await.status, StatusCode::CREATED);
+    let batch = batch(packed).header("content-encoding", "br");
+    let answer = stand.refused(batch, 415, Reason::UnsupportedMediaType).await;
+    assert_eq!(answer.headers["accept-encoding"], "gzip, identity");
+}
+
+#[tokio::test]
 async fn an_unknown_service_gets_a_suggestion() {
     let stand = stand(loose());
     for (written, meant) in [
