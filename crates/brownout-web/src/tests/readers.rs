@@ -6,7 +6,7 @@ use brownout_core::snapshot::{PlaceView, State};
 use brownout_core::verdict::{Confidence, confidence_meaning, confidence_words};
 
 use super::*;
-use crate::marks;
+use crate::{FormField, marks};
 
 /// A site whose geography has a city and a region around it of one name, both with reports.
 fn islamabad() -> WebState {
@@ -102,4 +102,37 @@ async fn a_service_is_found_by_what_people_call_it() {
     let page = text(&app, "/report?q=x").await;
     let at = |slug: &str| page.find(&format!("/s/{slug}/report\"")).expect("a link");
     assert!(at("x") < at("netflix") && at("x") < at("roblox"));
+}
+
+#[test]
+fn what_is_missing_in_the_form_is_said_beside_it_and_the_rest_is_kept() {
+    let site = state(SiteOptions::default());
+    let service = snapshot().catalogue.find("x").cloned().expect("a service");
+    let again = |field| {
+        let problem = FormProblem {
+            message: "Please mend this.".to_owned(),
+            field,
+            kind: None,
+            country: Some("PK".to_owned()),
+            city: Some("Lahore".to_owned()),
+            comment: Some("since noon".to_owned()),
+        };
+        let page = render_report_form(&site, &service, Some(&problem), None);
+        assert_balanced(&page, "form");
+        assert_eq!(page.matches("Please mend this.").count(), 1, "{field:?}");
+        assert_eq!(page.matches(r#"id="problem""#).count(), 1, "{field:?}");
+        for kept in [r#"value="PK" selected"#, r#"value="Lahore""#, ">since noon</textarea>"] {
+            assert!(page.contains(kept), "{kept}");
+        }
+        page
+    };
+    let alert = r#"<p class="banner stale" role="alert" id="problem">Please mend this.</p>"#;
+    for (field, before) in [
+        (None, "</h1>\n"),
+        (Some(FormField::Kind), r#"<fieldset aria-describedby="problem"><legend>The problem</legend>"#),
+        (Some(FormField::Place), "which is not kept.</p>\n"),
+    ] {
+        assert!(again(field).contains(&format!("{before}{alert}")), "{field:?}");
+    }
+    assert!(again(Some(FormField::Comment)).contains(&format!(r#"{alert}<label for="comment">"#)));
 }

@@ -113,6 +113,9 @@ async fn take_form(
     let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
     *entered = serde_urlencoded::from_bytes(&body)
         .map_err(|_| Problem::new(Reason::MalformedForm, "The form could not be read."))?;
+    if entered.kind.trim().is_empty() {
+        return Err(Problem::new(Reason::KindMissing, "Please choose what is wrong, then send it again."));
+    }
     intake.take(client, &entered.request(slug), false).await
 }
 

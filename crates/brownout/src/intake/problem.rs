@@ -45,6 +45,8 @@ reasons! {
     BadSource, "bad_source", 422, "The source is empty or too long";
     /// The catalogue has no such service.
     UnknownService, "unknown_service", 422, "No such service in the catalogue";
+    /// The form came without a choice of what is wrong.
+    KindMissing, "kind_missing", 422, "What is wrong was not chosen";
     /// No such kind of problem.
     UnknownKind, "unknown_kind", 422, "No such kind of problem";
     /// The place does not exist or contradicts itself.

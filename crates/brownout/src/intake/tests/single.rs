@@ -271,9 +271,11 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
     );
     let [kept] = &stand.sink.reports()[..] else { panic!("one report") };
     assert_eq!(kept.place.country, Some("PK".parse().unwrap()), "a city nobody knows is let go");
-    let longest = format!("x|{}|unknown_kind", "\u{10348}".repeat(500));
+    let longest = format!("x|{}|kind_missing", "\u{10348}".repeat(500));
     for (ask, status, page) in [
-        (form("kind=&comment=%3Cb%3E"), 422, "x|<b>|unknown_kind"),
+        (form("kind=&comment=%3Cb%3E"), 422, "x|<b>|kind_missing"),
+        (form("comment=hi"), 422, "x|hi|kind_missing"),
+        (form("kind=nonsense"), 422, "x||unknown_kind"),
         (form("kind=login").header("content-type", "text/plain"), 415, "x||unsupported_media_type"),
         (form("kind=login").header("sec-fetch-site", "cross-site"), 403, "x||cross_site"),
         (form(&format!("kind={}", "x".repeat(17_000))), 413, "x||body_too_large"),
@@ -287,7 +289,7 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
         assert_eq!((answer.status.as_u16(), std::str::from_utf8(&answer.body).unwrap()), (status, page));
         assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     }
-    assert_eq!(stand.intake.metrics().refused(Reason::UnknownKind), 2);
+    assert_eq!(stand.intake.metrics().refused(Reason::KindMissing), 3);
 }
 
 #[tokio::test]
