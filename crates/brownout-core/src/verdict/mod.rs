@@ -11,8 +11,8 @@ mod words;
 pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{
-    Names, confidence_meaning, confidence_words, explain, grouped, headline, limits, place_name, sentence,
-    source_words, state_words, would_change,
+    Names, confidence_meaning, confidence_words, explain, explained, grouped, headline, limits, place_name,
+    sentence, source_words, state_words, would_change,
 };
 
 /// Where the fault lies, as far as can be told from outside.
@@ -157,4 +157,11 @@ pub struct Verdict {
     pub policy: String,
     /// Hash of all the above, hex.
     pub hash: String,
+}
+
+impl Verdict {
+    /// Whether what is usual was still a guess, so that no figure of it means anything to a reader.
+    pub fn is_learning(&self) -> bool {
+        self.reasons.contains(&Reason::StillLearning)
+    }
 }

@@ -194,13 +194,32 @@ fn figures(verdict: &Verdict) -> String {
         Some(Reason::ReportsAboveUsual { observed, expected, .. }) => (" there", observed, expected),
         _ => return String::new(),
     };
-    if verdict.reasons.contains(&Reason::StillLearning) {
+    if verdict.is_learning() {
         return format!(
             ": {}{there} in 15 minutes; what is usual is still being learned",
             reports(*observed)
         );
     }
     format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
+}
+
+/// All reasons of a verdict, in words. While what is usual is still being learned no figure is given
+/// for it, for a guess is no yardstick to hand to readers.
+pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
+    let explain_guess = |reason: &Reason| match reason {
+        Reason::ReportsAboveUsual { facet, observed, .. } => format!(
+            "{}: {} in 15 minutes, more than even the wide first guess at what is usual allows.",
+            capital(&place_name(*facet, names)),
+            reports(*observed)
+        ),
+        Reason::Easing { observed, .. } => {
+            format!("No part stands out just now; in all {} in 15 minutes.", reports(*observed))
+        }
+        other => explain(other, names),
+    };
+    let is_guess = verdict.is_learning();
+    let words = |reason| if is_guess { explain_guess(reason) } else { explain(reason, names) };
+    verdict.reasons.iter().map(words).collect()
 }
 
 /// One reason, in words.
@@ -481,6 +500,21 @@ mod tests {
         let meaning = confidence_meaning(Confidence::Moderate);
         for part in ["500 sources in 15 minutes", "1,000 in an hour", "in 3 countries", "operator"] {
             assert!(meaning.contains(part), "{part}: {meaning}");
+        }
+    }
+
+    #[test]
+    fn a_guess_at_what_is_usual_is_no_figure() {
+        let (catalogue, geography) = names();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let parts = [part(Facet::All, 12)];
+        let possible = facts(State::Possible, parts[0], &parts);
+        let easing = facts(State::Possible, parts[0], &[]);
+        for known in [possible, easing] {
+            let words = |facts: &Facts<'_>| explained(&judge(facts), names).join(" ");
+            assert!(words(&known).contains("about 25 are usual"), "{}", words(&known));
+            let guessed = words(&Facts { learning: true, ..known });
+            assert!(!guessed.contains("25") && guessed.contains("is not known yet"), "{guessed}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{render, unknown};
 use crate::marks;
 use crate::respond::Failure;
 use crate::view::{PlaceRow, Shell, View, rate_words};
-use crate::zone::{expected, thousands};
+use crate::zone::{expected_or_unknown, thousands};
 
 /// Rows of each table of places.
 const PLACES_MAX: usize = 40;
@@ -57,17 +57,17 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
     for (id, state) in status.map_or(&[][..], |status| &status.services) {
         let Some(service) = snapshot.catalogue.get(*id) else { continue };
         worst = worst.max(*state);
-        let here = snapshot
-            .services
-            .iter()
-            .find(|one| one.service == *id)
-            .and_then(|one| one.countries.iter().find(|place| place.facet == Facet::Country(country)));
+        let status = snapshot.services.iter().find(|one| one.service == *id);
+        let here =
+            status.and_then(|one| one.countries.iter().find(|place| place.facet == Facet::Country(country)));
+        let is_guess = status.is_none_or(|one| one.learning);
         rows.push(Row {
             name: service.name.clone(),
             href: view.service_link(service),
             mark: marks::mark(*state),
             observed: here.map_or_else(|| "0".to_owned(), |place| thousands(place.observed.into())),
-            expected: here.map_or_else(|| "unknown".to_owned(), |place| expected(place.expected)),
+            expected: here
+                .map_or_else(|| "unknown".to_owned(), |place| expected_or_unknown(place.expected, is_guess)),
             since: here.and_then(|place| place.since).map_or_else(String::new, |at| view.time(at)),
         });
     }
@@ -120,16 +120,18 @@ fn places(
     list: impl Fn(&ServiceView) -> &[PlaceView],
     is_inside: impl Fn(Facet) -> bool,
 ) -> Places {
-    let mut found: Vec<(&PlaceView, &str)> = Vec::new();
+    let mut found: Vec<(&PlaceView, bool, &str)> = Vec::new();
     for status in &view.snapshot.services {
         let Some(service) = view.snapshot.catalogue.get(status.service) else { continue };
         let inside = list(status).iter().filter(|place| is_inside(place.facet));
-        found.extend(inside.map(|place| (place, service.name.as_str())));
+        found.extend(inside.map(|place| (place, status.learning, service.name.as_str())));
     }
-    found.sort_by_key(|(place, _)| (std::cmp::Reverse(place.state), std::cmp::Reverse(place.observed)));
+    found.sort_by_key(|(place, ..)| (std::cmp::Reverse(place.state), std::cmp::Reverse(place.observed)));
     found.truncate(PLACES_MAX);
-    let mut rows: Vec<_> =
-        found.into_iter().map(|(place, service)| (view.place_row(place), service.to_owned())).collect();
+    let row = |(place, is_guess, service): (&PlaceView, bool, &str)| {
+        (view.place_row(place, is_guess), service.to_owned())
+    };
+    let mut rows: Vec<_> = found.into_iter().map(row).collect();
     let more = rows.split_off(PLACES_SHOWN.min(rows.len()));
     Places { id, title, rows, more }
 }

@@ -46,7 +46,7 @@ pub(crate) fn about(view: &View) -> Result<String, Failure> {
         (State::Ended, "Reports are back to their usual band."),
         (
             State::Insufficient,
-            "Nothing was collected, or the usual level is not known yet. This is not calm.",
+            "Nobody has reported it yet, nothing was collected, or it is not measured here. This is not calm.",
         ),
     ];
     render(&About {

@@ -72,3 +72,62 @@ fn the_description_lists_every_reason_and_where_it_may_come() {
         assert!(refusal.is_some_and(|kinds| kinds.get("application/problem+json").is_some()), "{path}");
     }
 }
+
+/// Everything under a name, wherever it stands.
+fn all<'a>(json: &'a serde_json::Value, name: &str, found: &mut Vec<&'a serde_json::Value>) {
+    match json {
+        serde_json::Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+            if key == name {
+                found.push(value);
+            }
+            all(value, name, found);
+        }),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| all(item, name, found)),
+        _ => {}
+    }
+}
+
+/// The made-up world, in which what is usual of X is still being learned.
+fn learning() -> WebState {
+    let mut snapshot = snapshot();
+    let incident = Arc::make_mut(&mut snapshot.incidents[0]);
+    let verdict = incident.verdicts.last_mut().expect("a verdict");
+    Arc::make_mut(verdict).reasons.push(brownout_core::verdict::Reason::StillLearning);
+    let verdict = Arc::clone(verdict);
+    let x = Arc::make_mut(&mut snapshot.services[0]);
+    x.learning = true;
+    x.verdict = verdict;
+    site(snapshot, SiteOptions::default(), 0)
+}
+
+#[tokio::test]
+async fn while_what_is_usual_is_learned_neither_pages_nor_programs_get_a_figure() {
+    let (known, learned) = (plain(), app(learning()));
+    for path in ["/api/v1/services/x", "/api/v1/incidents/x-2025-03-10-0947"] {
+        for name in ["expected", "p10", "median", "p90", "threshold"] {
+            let figures = async |app: &Router| {
+                let json: serde_json::Value = serde_json::from_str(&text(app, path).await).expect("JSON");
+                let mut found = Vec::new();
+                all(&json, name, &mut found);
+                (found.len(), found.iter().filter(|value| value.is_number()).count())
+            };
+            let (all, numbers) = figures(&known).await;
+            assert!(all > 0 && numbers == all, "{path}: {name}");
+            assert_eq!(figures(&learned).await, (all, 0), "{path}: {name}");
+        }
+    }
+    let services = text(&learned, "/api/v1/services").await;
+    assert!(services.contains(r#""slug":"x","name":"X","category":"social","state":"confirmed""#));
+    assert!(services.contains(r#""learning":true,"expected":null"#), "{services}");
+    for path in ["/s/x", "/i/x-2025-03-10-0947"] {
+        let page = text(&learned, path).await;
+        assert!(page.contains("still being learned"), "{path}");
+        for figure in [r#"class="band""#, "times usual", "about 12 are usual", "usual 12"] {
+            assert!(!page.contains(figure), "{path}: {figure}");
+        }
+    }
+    let world = text(&learned, "/").await;
+    assert!(world.contains("</b> reports in the last 15 min; what is usual is still being learned."));
+    let csv = text(&learned, "/i/x-2025-03-10-0947.csv").await;
+    assert!(csv.lines().skip(1).all(|line| line.ends_with(",,,")), "{csv}");
+}

@@ -105,7 +105,8 @@ struct ProblemDocument {
     retry_after_seconds: Option<u64>,
 }
 
-/// Report that a service fails. The answer comes when the report is durable.
+/// Report that a service fails. The answer comes when the report is durable. The body is not packed:
+/// any Content-Encoding but `identity` is refused with 415 and `Accept-Encoding`.
 #[utoipa::path(
     post,
     path = "/api/v1/reports",
