@@ -20,12 +20,17 @@ pub(crate) struct Marks<'a> {
     pub(crate) shade: Option<(Minute, Option<Minute>)>,
     /// Waves to be numbered at their peaks.
     pub(crate) waves: &'a [Wave],
+    /// What is usual is still a guess, which is not drawn.
+    pub(crate) is_guess: bool,
 }
 
-/// The highest value a chart must hold, rounded up to a number that reads well. Counts always fit;
-/// while what is usual is a guess its band may be far above them, and then it runs off the top.
-fn ceiling(chart: &Chart) -> f64 {
+/// The highest value a chart must hold, rounded up to a number that reads well. Counts always fit; a
+/// band that is far above them runs off the top.
+fn ceiling(chart: &Chart, is_guess: bool) -> f64 {
     let most = chart.bars.iter().fold(0.0f64, |most, bar| most.max(f64::from(bar.count.unwrap_or(0))));
+    if is_guess {
+        return nice(most);
+    }
     let room = most.max(20.0) * 1.5;
     nice(
         chart.bars.iter().fold(most, |top, bar| {
@@ -60,7 +65,7 @@ pub(crate) fn draw(chart: &Chart, marks: &Marks<'_>, zone: &Zone, title: &str) -
     if chart.bars.is_empty() || chart.step_minutes == 0 {
         return String::new();
     }
-    let top = ceiling(chart);
+    let top = ceiling(chart, marks.is_guess);
     let mut out = String::with_capacity(12_000);
     let _ = write!(
         out,
@@ -69,7 +74,7 @@ pub(crate) fn draw(chart: &Chart, marks: &Marks<'_>, zone: &Zone, title: &str) -
     );
     shade(&mut out, chart, marks);
     grid(&mut out, top);
-    plot(&mut out, chart, top);
+    plot(&mut out, chart, top, marks.is_guess);
     hatches(&mut out, chart);
     waves(&mut out, chart, marks);
     hours(&mut out, chart, zone);
@@ -112,14 +117,38 @@ fn grid(out: &mut String, top: f64) {
     }
 }
 
-fn plot(out: &mut String, chart: &Chart, top: f64) {
+fn plot(out: &mut String, chart: &Chart, top: f64, is_guess: bool) {
     let bars = &chart.bars;
-    let y = |value: f64| (PLOT - (value / top * PLOT).min(PLOT)).round() as i64;
     let _ = write!(
         out,
         r#"<svg x="0" y="0" width="100%" height="{PLOT_PX}" viewBox="0 0 {} 1000" preserveAspectRatio="none">"#,
         bars.len()
     );
+    if !is_guess {
+        out.push_str(&band(bars, top));
+    }
+    let mut columns = String::new();
+    for (index, bar) in bars.iter().enumerate() {
+        let Some(count) = bar.count.filter(|count| *count > 0) else { continue };
+        // A single report must be seen, however high the peak is.
+        let height = (f64::from(count) / top * PLOT).round().max(4.0) as i64;
+        let _ = write!(columns, "M{index}.1 1000v-{height}h.8v{height}z");
+    }
+    let _ = write!(out, r#"<path class="bars" d="{columns}"/>"#);
+    if !is_guess {
+        out.push_str(&lines(bars, top));
+    }
+    out.push_str("</svg>");
+}
+
+/// Where a value stands, from the top.
+fn level(value: f64, top: f64) -> i64 {
+    (PLOT - (value / top * PLOT).min(PLOT)).round() as i64
+}
+
+/// The band of what is usual.
+fn band(bars: &[Bar], top: f64) -> String {
+    let y = |value: f64| level(value, top);
     let mut band = String::new();
     for (index, bar) in bars.iter().enumerate() {
         step(
@@ -139,16 +168,12 @@ fn plot(out: &mut String, chart: &Chart, top: f64) {
             let _ = write!(band, "H{index}");
         }
     }
-    let _ = write!(out, r#"<path class="band" d="{band}z"/>"#);
+    format!(r#"<path class="band" d="{band}z"/>"#)
+}
 
-    let mut columns = String::new();
-    for (index, bar) in bars.iter().enumerate() {
-        let Some(count) = bar.count.filter(|count| *count > 0) else { continue };
-        // A single report must be seen, however high the peak is.
-        let height = (f64::from(count) / top * PLOT).round().max(4.0) as i64;
-        let _ = write!(columns, "M{index}.1 1000v-{height}h.8v{height}z");
-    }
-    let _ = write!(out, r#"<path class="bars" d="{columns}"/>"#);
+/// The median, and from where an interval alone would be a departure.
+fn lines(bars: &[Bar], top: f64) -> String {
+    let y = |value: f64| level(value, top);
     let line = |value: &dyn Fn(&Bar) -> f64| {
         let mut path = String::new();
         for (index, bar) in bars.iter().enumerate() {
@@ -157,11 +182,11 @@ fn plot(out: &mut String, chart: &Chart, top: f64) {
         let _ = write!(path, "H{}", bars.len());
         path
     };
-    let _ = write!(out, r#"<path class="median" d="{}"/>"#, line(&|bar| finite(bar.usual.median)));
+    let mut out = format!(r#"<path class="median" d="{}"/>"#, line(&|bar| finite(bar.usual.median)));
     if bars.iter().any(|bar| finite(bar.threshold) > 0.0) {
         let _ = write!(out, r#"<path class="threshold" d="{}"/>"#, line(&|bar| finite(bar.threshold)));
     }
-    out.push_str("</svg>");
+    out
 }
 
 /// Adds one step of a line; a level that goes on adds nothing.
@@ -300,18 +325,18 @@ pub(crate) struct Row {
     pub(crate) note: &'static str,
 }
 
-/// The chart's numbers, newest first.
-pub(crate) fn rows(chart: &Chart, zone: &Zone) -> Vec<Row> {
+/// The chart's numbers, newest first. What is usual is left out where it `is_guess`.
+pub(crate) fn rows(chart: &Chart, zone: &Zone, is_guess: bool) -> Vec<Row> {
     let last = chart.bars.len().saturating_sub(1);
     let row = |(index, bar): (usize, &Bar)| Row {
         time: zone.clock(bar_start(chart, index)),
         count: bar.count.map_or_else(|| "no data".to_owned(), |count| thousands(u64::from(count))),
-        usual: format!(
-            "{} ({}-{})",
-            expected(bar.usual.median),
-            expected(bar.usual.p10),
-            expected(bar.usual.p90)
-        ),
+        usual: if is_guess {
+            "unknown".to_owned()
+        } else {
+            let [p10, median, p90] = [bar.usual.p10, bar.usual.median, bar.usual.p90].map(expected);
+            format!("{median} ({p10}-{p90})")
+        },
         note: if index == last && chart.incomplete { "not over yet" } else { "" },
     };
     chart.bars.iter().enumerate().rev().map(row).collect()
@@ -373,6 +398,16 @@ mod tests {
         assert_eq!(drawn.matches(r#"class="unfinished""#).count(), 1);
         assert!(drawn.contains("M0.1 1000v") && drawn.contains("M4.1 1000v"));
         assert!(!drawn.contains("M1.1 1000v") && !drawn.contains("M3.1 1000v"));
+    }
+
+    #[test]
+    fn a_guess_at_what_is_usual_is_not_drawn() {
+        let chart = chart(&[Some(1), Some(2)]);
+        let draw = |is_guess| draw(&chart, &Marks { is_guess, ..Marks::default() }, &Zone::utc(), "t");
+        for part in [r#"class="band""#, r#"class="median""#, r#"class="threshold""#] {
+            assert!(draw(false).contains(part) && !draw(true).contains(part), "{part}");
+        }
+        assert_eq!(rows(&chart, &Zone::utc(), true)[0].usual, "unknown");
     }
 
     #[test]

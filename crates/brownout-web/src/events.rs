@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use brownout_core::model::ServiceId;
@@ -20,8 +20,9 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::parse_query;
 use crate::marks::class;
-use crate::respond::Failure;
+use crate::respond::{Failure, Problem};
 use crate::site::WebState;
 
 /// Seconds between signs of life while nothing changes.
@@ -156,26 +157,34 @@ impl Drop for Seat {
 /// before its stream was open must not be missed.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Begin {
-    since: Option<u64>,
+    since: Option<String>,
 }
 
-/// Changes as server-sent events: `delta` after each snapshot, with its serial as the event's id.
+impl Begin {
+    fn serial(&self) -> Result<Option<u64>, Failure> {
+        let serial = self.since.as_deref().map(|text| text.trim().parse()).transpose();
+        serial.map_err(|_| Failure::BadRequest("“since” is the serial of a snapshot, a number."))
+    }
+}
+
+/// Changes as server-sent events: `delta` after each snapshot, with its serial as the event's id. Where
+/// as many read as fit, one more is refused and may come back after `Retry-After`.
 #[utoipa::path(get, path = "/api/v1/events", tag = "status",
     params(("Last-Event-ID" = Option<u64>, Header, description = "Serial of the last delta that was read"),
            ("since" = Option<u64>, Query, description = "Serial of what the reader has; the header wins")),
     responses((status = 200, body = Delta, content_type = "text/event-stream"),
-              (status = 503, description = "As many readers as fit; come back after `Retry-After`")))]
-pub(crate) async fn stream(
-    State(site): State<WebState>,
-    Query(begin): Query<Begin>,
-    headers: HeaderMap,
-) -> Response {
+              Problem))]
+pub(crate) async fn stream(State(site): State<WebState>, uri: Uri, headers: HeaderMap) -> Response {
+    let since = match parse_query::<Begin>(&uri).and_then(|begin| begin.serial()) {
+        Ok(since) => since,
+        Err(failure) => return failure.for_program(),
+    };
     let Some(seat) = Seat::take(&site) else { return Failure::Busy.for_program() };
     let since = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok())
         .and_then(|text| text.trim().parse::<u64>().ok())
-        .or(begin.since);
+        .or(since);
     let mut updates = site.updates.clone();
     updates.mark_unchanged();
     let ending = site.ending.subscribe();

@@ -103,6 +103,7 @@ pub fn catalogue() -> Catalogue {
             _ => None,
         },
         users: (*slug == "x").then_some(600_000_000),
+        aliases: if *slug == "x" { vec!["twitter".to_owned(), "tweets".to_owned()] } else { Vec::new() },
     };
     Catalogue::new(list.iter().enumerate().map(service).collect()).unwrap_or_default()
 }

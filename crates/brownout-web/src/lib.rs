@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod asked;
 mod assets;
 mod cache;
 mod chart;
@@ -32,7 +33,9 @@ mod zone;
 
 pub use api::openapi;
 pub use cache::{CacheLimits, CacheStats};
-pub use pages::report::{FormProblem, render_report_done, render_report_form, render_report_refused};
+pub use pages::report::{
+    FormField, FormProblem, render_report_done, render_report_form, render_report_refused,
+};
 pub use respond::{PAGE_POLICY, html, problem};
 pub use router::{not_found, render_not_found, router};
 pub use site::{Challenge, Hooks, Mode, Site, SiteOptions, SiteParts, ViewedHook, WebState, WebStats};

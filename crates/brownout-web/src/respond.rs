@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::cache::{Encoding, Key, Ready, Version};
 use crate::site::WebState;
@@ -142,6 +142,8 @@ pub(crate) enum Failure {
     NotKept,
     /// As many readers of the stream as fit.
     Busy,
+    /// The address does not take the method.
+    WrongMethod,
     /// Our own fault.
     Internal,
 }
@@ -152,18 +154,20 @@ impl Failure {
             Failure::NotFound => StatusCode::NOT_FOUND,
             Failure::BadRequest(_) => StatusCode::BAD_REQUEST,
             Failure::History | Failure::NotKept | Failure::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Failure::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Failure::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// The stable name in problem details.
-    const fn slug(self) -> &'static str {
+    /// The stable name in problem details. [`Problem::reason`] lists them all.
+    pub(crate) const fn reason(self) -> &'static str {
         match self {
-            Failure::NotFound => "not-found",
-            Failure::BadRequest(_) => "bad-request",
-            Failure::History => "history-unavailable",
-            Failure::NotKept => "history-not-kept",
-            Failure::Busy => "too-many-readers",
+            Failure::NotFound => "not_found",
+            Failure::BadRequest(_) => "bad_request",
+            Failure::History => "history_unavailable",
+            Failure::NotKept => "history_not_kept",
+            Failure::Busy => "too_many_readers",
+            Failure::WrongMethod => "method_not_allowed",
             Failure::Internal => "internal",
         }
     }
@@ -174,6 +178,7 @@ impl Failure {
             Failure::BadRequest(_) => "This address cannot be read",
             Failure::History | Failure::NotKept => "The past cannot be shown now",
             Failure::Busy => "Too many readers",
+            Failure::WrongMethod => "The address does not take this method",
             Failure::Internal => "Something went wrong here",
         }
     }
@@ -187,13 +192,14 @@ impl Failure {
             }
             Failure::NotKept => "This observatory keeps no history beyond seven days.",
             Failure::Busy => "The stream has as many readers as it can serve. Try again in half a minute.",
+            Failure::WrongMethod => "The header Allow names the methods that are taken here.",
             Failure::Internal => "The fault is ours, not yours. Try again.",
         }
     }
 
     /// As problem details, for programs.
     pub(crate) fn for_program(self) -> Response {
-        let mut response = problem(self.status(), self.slug(), self.title(), self.detail());
+        let mut response = problem(self.status(), self.reason(), self.title(), self.detail());
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
         }
@@ -202,9 +208,14 @@ impl Failure {
 }
 
 /// Problem details of RFC 9457.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema, IntoResponses)]
+#[response(
+    status = "default",
+    description = "Refused or failed; the reason says why",
+    content_type = "application/problem+json"
+)]
 pub(crate) struct Problem<'a> {
-    /// Names the kind of problem; the same for every occurrence.
+    /// `urn:brownout:problem:` and the reason.
     #[serde(rename = "type")]
     kind: String,
     /// The kind in words.
@@ -213,12 +224,16 @@ pub(crate) struct Problem<'a> {
     status: u16,
     /// What happened here.
     detail: &'a str,
+    /// Names the kind of problem; the same for every occurrence: `not_found`, `bad_request`,
+    /// `method_not_allowed`, `history_unavailable`, `history_not_kept`, `too_many_readers` or
+    /// `internal`.
+    reason: &'a str,
 }
 
-/// Problem details of RFC 9457 as an answer. `slug` names the kind of problem, such as `not-found`.
-pub fn problem(status: StatusCode, slug: &str, title: &str, detail: &str) -> Response {
-    let body =
-        Problem { kind: format!("urn:brownout:problem:{slug}"), title, status: status.as_u16(), detail };
+/// Problem details of RFC 9457 as an answer. `reason` names the kind of problem, such as `not_found`.
+pub fn problem(status: StatusCode, reason: &str, title: &str, detail: &str) -> Response {
+    let kind = format!("urn:brownout:problem:{reason}");
+    let body = Problem { kind, title, status: status.as_u16(), detail, reason };
     let body = serde_json::to_string(&body).unwrap_or_else(|_| "{}".to_owned());
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -13,6 +13,7 @@ use brownout_core::snapshot::{IncidentView, Snapshot};
 use brownout_store::port::StoreError;
 use serde::Deserialize;
 
+use crate::asked::{Name, refuse};
 use crate::cache::{Key, Kind, Version};
 use crate::pages::{country, incident, info, report, service, world};
 use crate::respond::{Document, Failure, apart, cached, fresh, html, preflight};
@@ -38,7 +39,8 @@ pub fn router(state: WebState) -> Router {
         .route(&path("/about"), get(about_page))
         .route(&path("/report"), get(report_choose))
         .route(&path("/assets/{name}"), get(asset))
-        .route(&path("/robots.txt"), get(robots))
+        .route(&path("/robots.txt"), get(robots));
+    let interface = Router::new()
         .route(&api("/status"), get(api::status).options(preflight))
         .route(&api("/services"), get(api::services).options(preflight))
         .route(&api("/services/{slug}"), get(api::service).options(preflight))
@@ -47,7 +49,9 @@ pub fn router(state: WebState) -> Router {
         .route(&api("/incidents/{name}"), get(api::incident).options(preflight))
         .route(&api("/countries"), get(api::countries).options(preflight))
         .route(&api("/events"), get(events::stream).options(preflight))
-        .route(&api("/openapi.json"), get(api::document).options(preflight));
+        .route(&api("/openapi.json"), get(api::document).options(preflight))
+        .method_not_allowed_fallback(wrong_method);
+    router = router.merge(interface);
     if !base.is_empty() {
         let home = path("/");
         router = router.route(&base, get(move || async move { Redirect::permanent(&home) }));
@@ -68,11 +72,12 @@ pub fn render_not_found(site: &WebState) -> String {
 }
 
 async fn missing(State(site): State<WebState>, uri: Uri) -> Response {
-    if uri.path().contains("/api/") {
-        Failure::NotFound.for_program()
-    } else {
-        failed(&site, Failure::NotFound)
-    }
+    refuse(&site, &uri, Failure::NotFound)
+}
+
+/// The router adds the header `Allow` with the methods that the address knows.
+async fn wrong_method() -> Response {
+    Failure::WrongMethod.for_program()
 }
 
 /// What a reader may add to a page's address.
@@ -129,7 +134,8 @@ fn page(site: &WebState, outcome: Result<Response, Failure>) -> Response {
     outcome.unwrap_or_else(|failure| failed(site, failure))
 }
 
-fn failed(site: &WebState, failure: Failure) -> Response {
+/// The page that says what went wrong.
+pub(crate) fn failed(site: &WebState, failure: Failure) -> Response {
     let view = View { site: site.clone(), snapshot: site.snapshot.load_full(), zone: Zone::utc() };
     html(failure.status(), info::error(&view, failure))
 }
@@ -166,7 +172,7 @@ async fn searched(
     cached(site, key, version, Document::Page, headers, move || render(&view, &search)).await
 }
 
-async fn service_page(State(site): State<WebState>, Path(slug): Path<String>, parts: Parts) -> Response {
+async fn service_page(State(site): State<WebState>, Name(slug): Name, parts: Parts) -> Response {
     let outcome = service_answer(&site, &slug, &parts).await;
     page(&site, outcome)
 }
@@ -189,7 +195,7 @@ async fn service_answer(site: &WebState, slug: &str, parts: &Parts) -> Result<Re
 
 async fn report_form(
     State(site): State<WebState>,
-    Path(slug): Path<String>,
+    Name(slug): Name,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -224,7 +230,7 @@ async fn report_form_answer(
 }
 
 /// Where a browser is sent after a report was taken, so that loading again does not report again.
-async fn reported(State(site): State<WebState>, Path(slug): Path<String>, uri: Uri) -> Response {
+async fn reported(State(site): State<WebState>, Name(slug): Name, uri: Uri) -> Response {
     let snapshot = site.snapshot.load_full();
     let Some(service) = snapshot.catalogue.find(&slug) else { return failed(&site, Failure::NotFound) };
     let in_full = !uri.query().is_some_and(|query| query.split('&').any(|part| part == "weight=reduced"));
@@ -233,7 +239,7 @@ async fn reported(State(site): State<WebState>, Path(slug): Path<String>, uri: U
 
 async fn country_page(
     State(site): State<WebState>,
-    Path(code): Path<String>,
+    Name(code): Name,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -347,7 +353,7 @@ pub(crate) fn incident_entity(id: IncidentId) -> u64 {
 
 async fn incident_page(
     State(site): State<WebState>,
-    Path(name): Path<String>,
+    Name(name): Name,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
@@ -406,7 +412,7 @@ fn split_export(name: &str) -> (&str, Option<(Kind, Document)>) {
     (name, None)
 }
 
-async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+async fn asset(Name(name): Name, headers: HeaderMap) -> Response {
     assets::serve(&name, &headers)
 }
 

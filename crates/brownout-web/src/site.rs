@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use axum::http::request::Parts;
 use brownout_core::model::{Asn, Geography, ServiceId, UtcTime};
+use brownout_core::report::Counting;
 use brownout_core::snapshot::{ServiceView, Snapshot};
 use brownout_store::port::History;
 use tokio::sync::{Semaphore, watch};
@@ -112,6 +113,8 @@ pub type ViewedHook = Arc<dyn Fn(ServiceId, &Parts) + Send + Sync>;
 pub struct Hooks {
     /// The site's clock: the wall clock, or a scenario's virtual one.
     pub clock: Arc<dyn Fn() -> UtcTime + Send + Sync>,
+    /// How often a source counts, by the policy in force.
+    pub counting: Arc<dyn Fn() -> Counting + Send + Sync>,
     /// The name of a network.
     pub network_name: Arc<dyn Fn(Asn) -> Option<String> + Send + Sync>,
     /// Called for each view of a service's page, before it is answered. Must not block.
@@ -119,10 +122,11 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Hooks that know the time and nothing else.
+    /// Hooks that know the time, and of the policy only its defaults.
     pub fn with_clock(clock: impl Fn() -> UtcTime + Send + Sync + 'static) -> Self {
         Hooks {
             clock: Arc::new(clock),
+            counting: Arc::new(Counting::default),
             network_name: Arc::new(|_| None),
             service_viewed: Arc::new(|_, _| {}),
         }

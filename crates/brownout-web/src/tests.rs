@@ -21,6 +21,9 @@ use crate::{
     render_report_form, render_report_refused, router,
 };
 
+mod programs;
+mod readers;
+
 fn state(options: SiteOptions) -> WebState {
     site(snapshot(), options, 0)
 }
@@ -483,6 +486,7 @@ fn the_form_comes_back_with_what_was_entered_and_runs_nothing_of_it() {
     let service = snapshot().catalogue.find("hostile").cloned().expect("a service");
     let problem = FormProblem {
         message: HOSTILE.to_owned(),
+        field: None,
         kind: Some("login".to_owned()),
         country: Some("PK".to_owned()),
         city: Some(format!("\"{HOSTILE}")),

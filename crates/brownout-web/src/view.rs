@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use brownout_core::model::{ChannelId, CountryCode, Facet, IncidentId, Service, UtcTime};
+use brownout_core::report::Counting;
 use brownout_core::snapshot::{IncidentView, PlaceView, ScopeView, Snapshot, State};
 use brownout_core::verdict::{Names, place_name};
 
 use crate::assets::ASSETS;
 use crate::marks;
 use crate::site::{Mode, WebState};
-use crate::zone::{self, Zone, duration, expected, thousands, usual_words};
+use crate::zone::{self, Zone, duration, expected_or_unknown, thousands, usual_words};
 
 /// One reader's look at one snapshot.
 pub(crate) struct View {
@@ -76,13 +77,14 @@ impl View {
         duration(self.snapshot.at.millis_since(at) / 1000)
     }
 
-    pub(crate) fn place_row(&self, place: &PlaceView) -> PlaceRow {
+    /// A row of places; `is_guess` while what is usual of the service is still being learned.
+    pub(crate) fn place_row(&self, place: &PlaceView, is_guess: bool) -> PlaceRow {
         PlaceRow {
             name: self.facet_name(place.facet),
             href: self.facet_link(place.facet),
             mark: marks::mark(place.state),
             observed: thousands(u64::from(place.observed)),
-            expected: expected(place.expected),
+            expected: expected_or_unknown(place.expected, is_guess),
             since: place.since.map(|at| self.time(at)),
             rate: match place.facet {
                 Facet::Country(code) => self.rate(code, place.observed).map(rate_words),
@@ -124,13 +126,17 @@ impl View {
             lasted: duration(end.millis_since(incident.opened_at) / 1000),
             affected,
             observed: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.observed))),
-            usual: whole.map_or_else(String::new, |scope| usual_words(scope.expected)),
+            usual: match whole {
+                Some(_) if is_learning(incident) => "; what is usual is still being learned".to_owned(),
+                Some(scope) => format!(", where {}", usual_words(scope.expected)),
+                None => String::new(),
+            },
             peak: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.peak))),
             peak_at: whole.map_or_else(String::new, |scope| self.time(scope.peak_at.start())),
         })
     }
 
-    pub(crate) fn scope_row(&self, scope: &ScopeView) -> ScopeRow {
+    pub(crate) fn scope_row(&self, scope: &ScopeView, is_guess: bool) -> ScopeRow {
         ScopeRow {
             name: self.facet_name(scope.facet),
             href: self.facet_link(scope.facet),
@@ -138,7 +144,7 @@ impl View {
             since: self.time(scope.since),
             ended: scope.ended_at.map(|at| self.time(at)),
             observed: thousands(u64::from(scope.observed)),
-            expected: expected(scope.expected),
+            expected: expected_or_unknown(scope.expected, is_guess),
             peak: thousands(u64::from(scope.peak)),
             peak_at: self.time(scope.peak_at.start()),
         }
@@ -151,6 +157,11 @@ impl View {
             Some(base) => format!("{base}{path}"),
             None => self.link(path),
         }
+    }
+
+    /// How often a source counts.
+    pub(crate) fn counting(&self) -> Counting {
+        (self.site.hooks.counting)()
     }
 
     /// What surrounds a page's own content. `subject` is the slug or name whose changes matter to it.
@@ -186,6 +197,7 @@ impl View {
             notice: options.banner.clone(),
             stale: self.site.stale_seconds(&self.snapshot).map(duration),
             zone: self.zone.label().to_owned(),
+            silence: self.counting().silence(),
             as_of: format!(
                 "{}, {}",
                 self.zone.date(self.snapshot.at),
@@ -193,6 +205,11 @@ impl View {
             ),
         }
     }
+}
+
+/// Whether what is usual of the incident's service was still a guess when it was judged last.
+pub(crate) fn is_learning(incident: &IncidentView) -> bool {
+    incident.verdicts.last().is_some_and(|verdict| verdict.is_learning())
 }
 
 /// The address of a page, with the reader's zone.
@@ -221,6 +238,8 @@ pub(crate) struct Shell {
     pub(crate) notice: Option<String>,
     pub(crate) stale: Option<String>,
     pub(crate) zone: String,
+    /// Time without a report after which a source counts again.
+    pub(crate) silence: String,
     /// A `<time>` element.
     pub(crate) as_of: String,
 }
@@ -269,6 +288,7 @@ pub(crate) struct IncidentRow {
     pub(crate) lasted: String,
     pub(crate) affected: String,
     pub(crate) observed: String,
+    /// What follows the count: `, where about 25 are usual`.
     pub(crate) usual: String,
     pub(crate) peak: String,
     pub(crate) peak_at: String,

@@ -152,6 +152,11 @@ pub(crate) fn expected(number: f32) -> String {
     }
 }
 
+/// The same, or that it is not known, where it is only a guess.
+pub(crate) fn expected_or_unknown(number: f32, is_guess: bool) -> String {
+    if is_guess { "unknown".to_owned() } else { expected(number) }
+}
+
 /// `about 25 are usual`.
 pub(crate) fn usual_words(number: f32) -> String {
     if !number.is_finite() || number < 0.95 {

@@ -86,6 +86,10 @@ pub struct Service {
     pub status_page: Option<String>,
     /// Users worldwide, where a source gives them.
     pub users: Option<u64>,
+    /// Other words by which people look for it, such as `twitter` for X: 1 to 48 characters each, in
+    /// small letters. Logs from before there were aliases have none.
+    #[serde(default)]
+    pub aliases: Vec<String>,
 }
 
 impl Service {
@@ -102,7 +106,29 @@ impl Service {
             depends_on: Vec::new(),
             status_page: None,
             users: None,
+            aliases: Vec::new(),
         }
+    }
+
+    /// Whether a text, in small letters, may be an alias.
+    pub fn is_alias(text: &str) -> bool {
+        let plain = text.trim() == text && !text.contains(char::is_control) && text.to_lowercase() == text;
+        plain && (1..=48).contains(&text.chars().count())
+    }
+
+    /// Whether this is what it is called: its slug, its name or an alias. `text` is in small letters.
+    pub fn is_called(&self, text: &str) -> bool {
+        self.slug == text
+            || self.aliases.iter().any(|alias| alias == text)
+            || self.name.to_lowercase() == text
+    }
+
+    /// Whether a search for this finds it: `text`, in small letters, is a part of its slug, its name or
+    /// an alias.
+    pub fn is_found_by(&self, text: &str) -> bool {
+        self.slug.contains(text)
+            || self.aliases.iter().any(|alias| alias.contains(text))
+            || self.name.to_lowercase().contains(text)
     }
 }
 
@@ -118,7 +144,8 @@ impl Catalogue {
     /// The most services that one catalogue may have.
     pub const SERVICES_MAX: usize = 100_000;
 
-    /// Checks the list: slugs well formed and unique, numbers unique, dependencies known.
+    /// Checks the list: slugs well formed and unique, numbers unique, dependencies known, and no alias
+    /// that means another service.
     pub fn new(services: Vec<Service>) -> Result<Self, CatalogueError> {
         if services.len() > Self::SERVICES_MAX {
             return Err(CatalogueError::TooMany(services.len()));
@@ -150,7 +177,31 @@ impl Catalogue {
                 }
             }
         }
+        catalogue.check_aliases()?;
         Ok(catalogue)
+    }
+
+    fn check_aliases(&self) -> Result<(), CatalogueError> {
+        let mut owners: IndexMap<&str, &Service, FxBuildHasher> = IndexMap::default();
+        for service in self.services.values() {
+            for alias in &service.aliases {
+                let known = owners.insert(alias, service);
+                if !Service::is_alias(alias) || known.is_some_and(|known| known.id != service.id) {
+                    return Err(CatalogueError::Alias(alias.clone()));
+                }
+            }
+        }
+        if owners.is_empty() {
+            return Ok(());
+        }
+        for service in self.services.values() {
+            for name in [&service.slug, &service.name.to_lowercase()] {
+                if owners.get(name.as_str()).is_some_and(|owner| owner.id != service.id) {
+                    return Err(CatalogueError::Alias(name.clone()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The service with this slug.
@@ -212,6 +263,8 @@ pub enum CatalogueError {
     Name(String),
     /// A slug or number that stands twice.
     Duplicate(String),
+    /// An alias that is not one, or that means another service too.
+    Alias(String),
     /// A dependency on a service that is not in the list, or on itself.
     Dependency {
         /// The service that names it.
@@ -232,6 +285,9 @@ impl fmt::Display for CatalogueError {
             }
             CatalogueError::Name(slug) => write!(f, "the name of {slug:?} is empty or over 80 characters"),
             CatalogueError::Duplicate(slug) => write!(f, "{slug:?} stands twice in the catalogue"),
+            CatalogueError::Alias(alias) => {
+                write!(f, "the alias {alias:?} is not in small letters, or means another service too")
+            }
             CatalogueError::Dependency { service, depends_on } => {
                 write!(
                     f,
@@ -243,3 +299,30 @@ impl fmt::Display for CatalogueError {
 }
 
 impl std::error::Error for CatalogueError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(id: u32, slug: &str, aliases: &[&str]) -> Service {
+        let name = slug.to_uppercase();
+        let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        Service { aliases, ..Service::new(ServiceId(id), slug, name, Category::Social) }
+    }
+
+    #[test]
+    fn an_alias_belongs_to_one_service() {
+        let two = |a: &[&str], b: &[&str]| {
+            Catalogue::new(vec![service(1, "x", a), service(2, "reddit", b)]).map(|catalogue| catalogue.len())
+        };
+        assert_eq!(two(&["twitter", "x"], &[]), Ok(2));
+        for (a, b) in
+            [(&["reddit"][..], &[][..]), (&["q"], &["q"]), (&["Q"], &[]), (&[""], &[]), (&[" q"], &[])]
+        {
+            assert!(matches!(two(a, b), Err(CatalogueError::Alias(_))), "{a:?} {b:?}");
+        }
+        let x = service(1, "x", &["twitter"]);
+        assert!(x.is_called("twitter") && x.is_called("x") && !x.is_called("twit"));
+        assert!(x.is_found_by("twit") && !x.is_found_by("twist"));
+    }
+}

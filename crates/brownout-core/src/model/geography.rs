@@ -186,6 +186,15 @@ impl Geography {
         self.regions.get(&code)
     }
 
+    /// Whether a city of the region's country has its name, so that the name alone does not tell which
+    /// of the two is meant.
+    pub fn is_named_like_a_city(&self, region: &Region) -> bool {
+        let country = region.code.country();
+        let key = fold::fold(&region.name);
+        let mut cities = self.names.find(country, &key).filter_map(|index| self.cities.get_index(index));
+        cities.any(|(_, city)| fold::fold(&city.name) == key)
+    }
+
     /// The city with this number.
     pub fn city(&self, id: CityId) -> Option<&City> {
         self.cities.get(&id)

@@ -32,8 +32,8 @@ pub struct Policy {
     pub quiet_minutes: u32,
     /// A departure within this many minutes after an incident ended is another wave of it.
     pub same_incident_minutes: u32,
-    /// A source that reports the same service again within this many minutes of its last report
-    /// is a repeat and is not counted.
+    /// A source that reports the same service again within this many minutes of its last report,
+    /// which may be a repeat itself, is a repeat and is not counted.
     pub repeat_minutes: u32,
     /// Most sources of one subnet that are counted for one service within `repeat_minutes`.
     pub subnet_sources_max: u32,

@@ -3,10 +3,12 @@
 //! Nothing here reads a socket or a clock. Duplicates are the engine's business: intake only
 //! makes the keys by which the engine knows a source again.
 
+mod counting;
 mod place;
 mod reject;
 mod source;
 
+pub use counting::Counting;
 pub use place::{CityName, Places, StatedPlace};
 pub use reject::RejectReason;
 pub use source::{PartnerKey, Prefix, Salt, partner_keys, plain_address, source_keys};

@@ -12,9 +12,11 @@ const ONE_NETWORK_PERCENT: u32 = 80;
 /// Fewer subnets than this share of the sources is a reason for doubt, in percent.
 const FEW_SUBNETS_PERCENT: u32 = 20;
 /// Countries above usual from which "many" is said.
-const MANY_COUNTRIES_MIN: u32 = 3;
-/// Sources and countries from which reports alone give moderate confidence that something is wrong.
-const MODERATE_SOURCES_MIN: u32 = 500;
+pub(super) const MANY_COUNTRIES_MIN: u32 = 3;
+/// Sources of 15 minutes from which reports alone, from that many countries, give moderate confidence
+/// that something is wrong; of an hour, twice as many.
+pub(super) const MODERATE_SOURCES_MIN: u32 = 500;
+pub(super) const MODERATE_SOURCES_HOUR_MIN: u32 = 2 * MODERATE_SOURCES_MIN;
 
 /// One affected part and its figures.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +93,8 @@ pub fn judge(facts: &Facts<'_>) -> Verdict {
 /// Reports are one group of evidence, so they never give more than moderate confidence, and that
 /// only when many people in several countries agree on a service whose usual is known.
 fn confidence(facts: &Facts<'_>, countries: usize) -> Confidence {
-    let many = facts.whole.observed >= MODERATE_SOURCES_MIN || facts.sources_hour >= 2 * MODERATE_SOURCES_MIN;
+    let many =
+        facts.whole.observed >= MODERATE_SOURCES_MIN || facts.sources_hour >= MODERATE_SOURCES_HOUR_MIN;
     if facts.state == State::Confirmed
         && many
         && countries >= MANY_COUNTRIES_MIN as usize

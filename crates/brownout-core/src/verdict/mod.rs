@@ -11,8 +11,8 @@ mod words;
 pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{
-    Names, confidence_words, explain, grouped, headline, limits, place_name, sentence, source_words,
-    state_words, would_change,
+    Names, confidence_meaning, confidence_words, explain, explained, grouped, headline, limits, place_name,
+    sentence, source_words, state_words, would_change,
 };
 
 /// Where the fault lies, as far as can be told from outside.
@@ -26,15 +26,16 @@ pub enum Locus {
 }
 
 /// How much stands behind a judgement: coverage and independent groups of evidence. Never a
-/// probability.
+/// probability. [`confidence_meaning`] says it to readers, with the figures in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// One group of evidence, or little of it.
+    /// One group of evidence, and not enough of it for more; also every judgement that finds nothing.
     Weak,
-    /// Several groups agree.
+    /// One group of evidence, from many people in several countries, on a service whose usual is
+    /// known and which no operator holds.
     Moderate,
-    /// Independent groups agree and nothing contradicts.
+    /// Independent groups of evidence agree and nothing contradicts. Reports alone never give it.
     Strong,
 }
 
@@ -156,4 +157,11 @@ pub struct Verdict {
     pub policy: String,
     /// Hash of all the above, hex.
     pub hash: String,
+}
+
+impl Verdict {
+    /// Whether what is usual was still a guess, so that no figure of it means anything to a reader.
+    pub fn is_learning(&self) -> bool {
+        self.reasons.contains(&Reason::StillLearning)
+    }
 }

@@ -3,6 +3,7 @@
 use crate::model::{Catalogue, Facet, Geography, UtcTime};
 use crate::snapshot::State;
 
+use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
 use super::{Confidence, Reason, Source, Verdict};
 
 /// Where names come from.
@@ -34,6 +35,27 @@ pub fn confidence_words(confidence: Confidence) -> &'static str {
     }
 }
 
+/// What a confidence means, in a sentence for readers.
+pub fn confidence_meaning(confidence: Confidence) -> String {
+    match confidence {
+        Confidence::Weak => "Everything that is neither moderate nor strong; “no problems detected”, \
+            “possible problems” and “ended” always are weak. One kind of evidence stands behind it, and \
+            not enough of that for more."
+            .to_owned(),
+        Confidence::Moderate => format!(
+            "Detected problems that rest on reports alone, but on many: {} sources in 15 minutes or {} in \
+             an hour, with reports above usual in {} countries or more, on a service whose usual level is \
+             known, and not held by an operator.",
+            grouped(MODERATE_SOURCES_MIN),
+            grouped(MODERATE_SOURCES_HOUR_MIN),
+            MANY_COUNTRIES_MIN
+        ),
+        Confidence::Strong => "Independent kinds of evidence agree and nothing contradicts. Reports alone \
+            never give it, so it is not given while nothing else is measured."
+            .to_owned(),
+    }
+}
+
 /// A kind of evidence, in words.
 pub fn source_words(source: Source) -> &'static str {
     match source {
@@ -52,9 +74,11 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
         Facet::Country(code) => {
             names.geography.country(code).map_or_else(|| code.to_string(), |country| country.name.to_string())
         }
-        Facet::Region(code) => {
-            names.geography.region(code).map_or_else(|| code.to_string(), |region| region.name.to_string())
-        }
+        Facet::Region(code) => match names.geography.region(code) {
+            Some(region) if names.geography.is_named_like_a_city(region) => format!("{} region", region.name),
+            Some(region) => region.name.clone(),
+            None => code.to_string(),
+        },
         Facet::City(id) => {
             names.geography.city(id).map_or_else(|| format!("city {}", id.0), |city| city.name.to_string())
         }
@@ -170,13 +194,32 @@ fn figures(verdict: &Verdict) -> String {
         Some(Reason::ReportsAboveUsual { observed, expected, .. }) => (" there", observed, expected),
         _ => return String::new(),
     };
-    if verdict.reasons.contains(&Reason::StillLearning) {
+    if verdict.is_learning() {
         return format!(
             ": {}{there} in 15 minutes; what is usual is still being learned",
             reports(*observed)
         );
     }
     format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
+}
+
+/// All reasons of a verdict, in words. While what is usual is still being learned no figure is given
+/// for it, for a guess is no yardstick to hand to readers.
+pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
+    let explain_guess = |reason: &Reason| match reason {
+        Reason::ReportsAboveUsual { facet, observed, .. } => format!(
+            "{}: {} in 15 minutes, more than even the wide first guess at what is usual allows.",
+            capital(&place_name(*facet, names)),
+            reports(*observed)
+        ),
+        Reason::Easing { observed, .. } => {
+            format!("No part stands out just now; in all {} in 15 minutes.", reports(*observed))
+        }
+        other => explain(other, names),
+    };
+    let is_guess = verdict.is_learning();
+    let words = |reason| if is_guess { explain_guess(reason) } else { explain(reason, names) };
+    verdict.reasons.iter().map(words).collect()
 }
 
 /// One reason, in words.
@@ -414,6 +457,65 @@ mod tests {
         let verdict = judge(&facts(State::Calm, whole, &[]));
         let said = sentence(&verdict, Names { catalogue: &catalogue, geography: &geography });
         assert!(said.contains("at \u{2068}جاز کیش\u{2069}: 1 report"), "{said}");
+    }
+
+    #[test]
+    fn no_region_is_called_what_a_city_of_its_country_is_called() {
+        let (catalogue, geography) = (Catalogue::default(), Geography::embedded());
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let cities: std::collections::BTreeSet<_> =
+            geography.cities().map(|city| (city.country, place_name(Facet::City(city.id), names))).collect();
+        for region in geography.regions() {
+            let named = (region.code.country(), place_name(Facet::Region(region.code), names));
+            assert!(!cities.contains(&named), "{named:?}");
+        }
+        let islamabad = Facet::Region("PK-IS".parse().expect("a code"));
+        assert_eq!(place_name(islamabad, names), "Islamabad region");
+        assert_eq!(place_name(Facet::Region("PK-PB".parse().expect("a code")), names), "Punjab");
+    }
+
+    #[test]
+    fn moderate_is_given_exactly_where_its_meaning_says() {
+        let countries = ["US", "PK", "GB"].map(|code| Facet::Country(code.parse().expect("a code")));
+        let parts = [&[Facet::All][..], &countries].concat();
+        let parts: Vec<Part> = parts.into_iter().map(|facet| part(facet, 400)).collect();
+        let whole = |observed| Part { observed, ..parts[0] };
+        let fine = facts(State::Confirmed, whole(MODERATE_SOURCES_MIN), &parts);
+        let given = |facts: &Facts<'_>| judge(facts).confidence;
+        assert_eq!(given(&fine), Confidence::Moderate);
+        let hour = MODERATE_SOURCES_HOUR_MIN;
+        let slow = Facts { sources_hour: hour, whole: whole(MODERATE_SOURCES_MIN - 1), ..fine.clone() };
+        assert_eq!(given(&slow), Confidence::Moderate);
+        for less in [
+            Facts { sources_hour: hour - 1, ..slow },
+            Facts { parts: &parts[..3], ..fine.clone() },
+            Facts { state: State::Possible, ..fine.clone() },
+            Facts { state: State::Calm, ..fine.clone() },
+            Facts { state: State::Ended, ..fine.clone() },
+            Facts { learning: true, ..fine.clone() },
+            Facts { held: Some("twice sent"), ..fine.clone() },
+        ] {
+            assert_eq!(given(&less), Confidence::Weak, "{less:?}");
+        }
+        let meaning = confidence_meaning(Confidence::Moderate);
+        for part in ["500 sources in 15 minutes", "1,000 in an hour", "in 3 countries", "operator"] {
+            assert!(meaning.contains(part), "{part}: {meaning}");
+        }
+    }
+
+    #[test]
+    fn a_guess_at_what_is_usual_is_no_figure() {
+        let (catalogue, geography) = names();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let parts = [part(Facet::All, 12)];
+        let possible = facts(State::Possible, parts[0], &parts);
+        let easing = facts(State::Possible, parts[0], &[]);
+        for known in [possible, easing] {
+            let words = |facts: &Facts<'_>| explained(&judge(facts), names).join(" ");
+            assert!(words(&known).contains("about 25 are usual"), "{}", words(&known));
+            let guessed = words(&Facts { learning: true, ..known });
+            assert!(!guessed.contains("25") && guessed.contains("is not known yet"), "{guessed}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use brownout_core::model::{Asn, ChannelId, CityId, Facet, ProblemKind, SeriesKey, Service, UtcTime};
@@ -13,8 +13,9 @@ use brownout_core::snapshot::{IncidentView, State as Condition};
 use serde::{Deserialize, Serialize};
 use utoipa::OpenApi;
 
+use crate::asked::Name;
 use crate::cache::{Key, Kind};
-use crate::respond::{Document, Failure, cached, fresh};
+use crate::respond::{Document, Failure, Problem, cached, fresh};
 use crate::router::{find_incident, history, incident_entity, version, version_of};
 use crate::site::WebState;
 use crate::view::View;
@@ -26,7 +27,7 @@ use crate::zone::Zone;
     info(title = "Brownout", version = "1", description = "Is it down, where, since when, and how do we know?",
          license(name = "CC BY 4.0 (data)", identifier = "CC-BY-4.0")),
     paths(status, services, service, series, incidents, incident, countries, crate::events::stream),
-    components(schemas(crate::respond::Problem<'_>))
+    components(schemas(Problem<'_>))
 )]
 struct Description;
 
@@ -61,14 +62,14 @@ async fn whole(
 
 /// How things stand, over all services.
 #[utoipa::path(get, path = "/api/v1/status", tag = "status",
-    responses((status = 200, body = wire::Status), (status = 304, description = "As the given ETag says")))]
+    responses((status = 200, body = wire::Status), (status = 304, description = "As the given ETag says"), Problem))]
 pub(crate) async fn status(State(site): State<WebState>, headers: HeaderMap) -> Response {
     whole(site, Kind::ApiStatus, headers, |view| json(&wire::Status::new(view))).await
 }
 
 /// All services with their state.
 #[utoipa::path(get, path = "/api/v1/services", tag = "services",
-    responses((status = 200, body = wire::Services), (status = 304, description = "As the given ETag says")))]
+    responses((status = 200, body = wire::Services), (status = 304, description = "As the given ETag says"), Problem))]
 pub(crate) async fn services(State(site): State<WebState>, headers: HeaderMap) -> Response {
     whole(site, Kind::ApiServices, headers, |view| json(&wire::Services::new(view))).await
 }
@@ -76,12 +77,8 @@ pub(crate) async fn services(State(site): State<WebState>, headers: HeaderMap) -
 /// One service with its judgement, chart and places.
 #[utoipa::path(get, path = "/api/v1/services/{slug}", tag = "services",
     params(("slug" = String, Path, description = "The service's public name")),
-    responses((status = 200, body = wire::ServiceDetail), (status = 404, body = inline(crate::respond::Problem<'_>))))]
-pub(crate) async fn service(
-    State(site): State<WebState>,
-    Path(slug): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+    responses((status = 200, body = wire::ServiceDetail), Problem))]
+pub(crate) async fn service(State(site): State<WebState>, Name(slug): Name, headers: HeaderMap) -> Response {
     let outcome = async {
         let view = view(&site);
         let id = view.snapshot.catalogue.find(&slug).ok_or(Failure::NotFound)?.id;
@@ -100,7 +97,7 @@ pub(crate) async fn service(
 
 /// Countries with reports in the last hour or an ongoing incident.
 #[utoipa::path(get, path = "/api/v1/countries", tag = "status",
-    responses((status = 200, body = wire::Countries)))]
+    responses((status = 200, body = wire::Countries), Problem))]
 pub(crate) async fn countries(State(site): State<WebState>, headers: HeaderMap) -> Response {
     whole(site, Kind::ApiCountries, headers, |view| json(&wire::Countries::new(view))).await
 }
@@ -108,12 +105,8 @@ pub(crate) async fn countries(State(site): State<WebState>, headers: HeaderMap) 
 /// One incident, also one that is long over.
 #[utoipa::path(get, path = "/api/v1/incidents/{name}", tag = "incidents",
     params(("name" = String, Path, description = "The incident's name, such as x-2025-03-10-0947")),
-    responses((status = 200, body = wire::IncidentDetail), (status = 404, body = inline(crate::respond::Problem<'_>))))]
-pub(crate) async fn incident(
-    State(site): State<WebState>,
-    Path(name): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+    responses((status = 200, body = wire::IncidentDetail), Problem))]
+pub(crate) async fn incident(State(site): State<WebState>, Name(name): Name, headers: HeaderMap) -> Response {
     let outcome = async {
         let view = view(&site);
         let (service, incident) = find_incident(&site, &view.snapshot, &name).await?;
@@ -154,9 +147,8 @@ pub(crate) struct SeriesQuery {
            ("facet" = Option<String>, Query, description = "all, country:PK, region:PK-PB, city:1172451, network:AS17557, kind:login or channel:0"),
            ("from" = Option<String>, Query, description = "RFC 3339; a day before `to` where not given"),
            ("to" = Option<String>, Query, description = "RFC 3339, at most 31 days after `from`; now where not given")),
-    responses((status = 200, body = wire::Series), (status = 400, body = inline(crate::respond::Problem<'_>)),
-              (status = 503, body = inline(crate::respond::Problem<'_>))))]
-pub(crate) async fn series(State(site): State<WebState>, Path(slug): Path<String>, uri: Uri) -> Response {
+    responses((status = 200, body = wire::Series), Problem))]
+pub(crate) async fn series(State(site): State<WebState>, Name(slug): Name, uri: Uri) -> Response {
     answer(series_answer(&site, &slug, &uri).await)
 }
 
@@ -178,7 +170,7 @@ async fn series_answer(site: &WebState, slug: &str, uri: &Uri) -> Result<Respons
     Ok(fresh(json(&series)?, Document::Json))
 }
 
-fn parse_query<T: Default + serde::de::DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
+pub(crate) fn parse_query<T: Default + serde::de::DeserializeOwned>(uri: &Uri) -> Result<T, Failure> {
     if uri.query().is_none() {
         return Ok(T::default());
     }
@@ -213,23 +205,27 @@ fn parse_facet(text: &str) -> Option<Facet> {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct IncidentsQuery {
     state: Option<String>,
-    limit: Option<usize>,
+    limit: Option<String>,
     before: Option<String>,
 }
 
 /// Incidents: those ongoing and of the last seven days, or older ones with `before`.
 #[utoipa::path(get, path = "/api/v1/incidents", tag = "incidents",
     params(("state" = Option<String>, Query, description = "ongoing, possible, confirmed or ended"),
-           ("limit" = Option<usize>, Query, description = "1 to 100; 50 where not given"),
+           ("limit" = Option<usize>, Query, description = "1 to 100, and what is beyond is taken for the nearest; 50 where not given"),
            ("before" = Option<String>, Query, description = "RFC 3339: only incidents opened before, latest first")),
-    responses((status = 200, body = wire::Incidents), (status = 400, body = inline(crate::respond::Problem<'_>))))]
+    responses((status = 200, body = wire::Incidents), Problem))]
 pub(crate) async fn incidents(State(site): State<WebState>, uri: Uri) -> Response {
     answer(incidents_answer(&site, &uri).await)
 }
 
 async fn incidents_answer(site: &WebState, uri: &Uri) -> Result<Response, Failure> {
     let query: IncidentsQuery = parse_query(uri)?;
-    let limit = query.limit.unwrap_or(50).clamp(1, INCIDENTS_MAX);
+    let limit = match query.limit.as_deref().map(str::parse::<usize>) {
+        None => 50,
+        Some(Ok(limit)) => limit.clamp(1, INCIDENTS_MAX),
+        Some(Err(_)) => return Err(Failure::BadRequest("“limit” is a number from 1 to 100.")),
+    };
     let wanted = wanted_states(query.state.as_deref())?;
     let before = parse_time(query.before.as_deref())?;
     let view = view(site);

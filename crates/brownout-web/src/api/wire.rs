@@ -8,12 +8,12 @@ use brownout_core::snapshot::{
     Change, Chart as CoreChart, IncidentView, PlaceView, ScopeView, ServiceView, State as Condition,
     Wave as CoreWave,
 };
-use brownout_core::verdict::{Verdict as CoreVerdict, confidence_words, explain, sentence, source_words};
+use brownout_core::verdict::{Verdict as CoreVerdict, confidence_words, explained, sentence, source_words};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::chart::bar_start;
-use crate::view::View;
+use crate::view::{View, is_learning};
 
 /// How something stands.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -80,6 +80,11 @@ fn figure(value: f32) -> f64 {
     if value.is_finite() { (f64::from(value) * 100.0).round() / 100.0 } else { 0.0 }
 }
 
+/// The same, or null where it is only a guess: while what is usual is still being learned.
+fn known(value: f32, is_guess: bool) -> Option<f64> {
+    (!is_guess).then(|| figure(value))
+}
+
 /// How things stand, over all services.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
@@ -103,11 +108,13 @@ pub(crate) struct Totals {
     sources_15_minutes: u64,
     /// Reports since the log began.
     reports: u64,
-    /// Of these, repeats of one source.
+    /// Of these, repeats: the same source within `repeat_minutes` of the policy (60 by default) of
+    /// its last report.
     repeats: u64,
     /// Of these, too late to be counted.
     late: u64,
-    /// Of these, beyond what one subnet may add.
+    /// Of these, beyond the sources that one subnet may add within the same time, `subnet_sources_max`
+    /// of the policy (16 by default).
     over_subnet_cap: u64,
 }
 
@@ -148,8 +155,10 @@ pub(crate) struct ServiceSummary {
     since: Option<String>,
     /// Distinct sources in the last 15 minutes.
     observed: u32,
-    /// Usual mean for these 15 minutes.
-    expected: f64,
+    /// Whether what is usual is still being learned: then `expected` is null, here and for all parts.
+    learning: bool,
+    /// Usual mean for these 15 minutes; null while it is still being learned.
+    expected: Option<f64>,
     /// Name of the incident that lasts.
     incident: Option<String>,
 }
@@ -163,7 +172,8 @@ impl ServiceSummary {
             state: status.state.into(),
             since: status.since.map(time),
             observed: status.observed,
-            expected: figure(status.usual.mean),
+            learning: status.learning,
+            expected: known(status.usual.mean, status.learning),
             incident: status.incident.and_then(|id| view.incident_name(id)),
         }
     }
@@ -200,7 +210,9 @@ pub(crate) struct Verdict {
     state: State,
     /// The judgement in one sentence of English.
     sentence: String,
-    /// `weak`, `moderate` or `strong`: what stands behind it, not a probability.
+    /// What stands behind it, not a probability: `moderate` is detected problems that rest on many
+    /// reports from several countries, `strong` is independent kinds of evidence that agree, and
+    /// `weak` is everything else. The page `/about` gives the figures.
     confidence: &'static str,
     /// The parts that are affected, worst first.
     extent: Vec<Scope>,
@@ -226,7 +238,7 @@ impl Verdict {
             sentence: sentence(verdict, names),
             confidence: confidence_words(verdict.confidence),
             extent: verdict.extent.iter().map(|facet| Scope::new(view, *facet)).collect(),
-            reasons: verdict.reasons.iter().map(|reason| explain(reason, names)).collect(),
+            reasons: explained(verdict, names),
             looked_at: verdict.looked_at.iter().map(|source| source_words(*source)).collect(),
             not_looked_at: verdict.not_looked_at.iter().map(|source| source_words(*source)).collect(),
             ruleset: verdict.ruleset,
@@ -253,22 +265,23 @@ pub(crate) struct Bar {
     at: String,
     /// Distinct sources; null where nothing was collected.
     count: Option<u32>,
-    p10: f64,
-    median: f64,
-    p90: f64,
-    /// Sources from which the interval alone would be a departure.
-    threshold: f64,
+    /// Of what is usual, like the next two; null while it is still being learned.
+    p10: Option<f64>,
+    median: Option<f64>,
+    p90: Option<f64>,
+    /// Sources from which the interval alone would be a departure; null as well.
+    threshold: Option<f64>,
 }
 
 impl Chart {
-    fn new(chart: &CoreChart) -> Self {
+    fn new(chart: &CoreChart, is_guess: bool) -> Self {
         let bar = |(index, bar): (usize, &brownout_core::snapshot::Bar)| Bar {
             at: time(bar_start(chart, index)),
             count: bar.count,
-            p10: figure(bar.usual.p10),
-            median: figure(bar.usual.median),
-            p90: figure(bar.usual.p90),
-            threshold: figure(bar.threshold),
+            p10: known(bar.usual.p10, is_guess),
+            median: known(bar.usual.median, is_guess),
+            p90: known(bar.usual.p90, is_guess),
+            threshold: known(bar.threshold, is_guess),
         };
         Chart {
             start: time(chart.start.start()),
@@ -287,14 +300,14 @@ pub(crate) struct Place {
     since: Option<String>,
     /// Distinct sources in the last 15 minutes.
     observed: u32,
-    /// Usual mean for these 15 minutes.
-    expected: f64,
+    /// Usual mean for these 15 minutes; null while it is still being learned.
+    expected: Option<f64>,
     /// Sources per million internet users, for a country where their number is known.
     per_million: Option<f64>,
 }
 
 impl Place {
-    fn new(view: &View, place: &PlaceView) -> Self {
+    fn new(view: &View, place: &PlaceView, is_guess: bool) -> Self {
         let rate = match place.facet {
             Facet::Country(code) => view.rate(code, place.observed),
             _ => None,
@@ -304,7 +317,7 @@ impl Place {
             state: place.state.into(),
             since: place.since.map(time),
             observed: place.observed,
-            expected: figure(place.expected),
+            expected: known(place.expected, is_guess),
             per_million: rate.map(|rate| (rate * 1000.0).round() / 1000.0),
         }
     }
@@ -325,8 +338,6 @@ pub(crate) struct ServiceDetail {
     at: String,
     #[serde(flatten)]
     summary: ServiceSummary,
-    /// Whether the usual level is still being learned.
-    learning: bool,
     last_report_at: Option<String>,
     verdict: Verdict,
     /// The last 24 h.
@@ -345,16 +356,16 @@ pub(crate) struct ServiceDetail {
 
 impl ServiceDetail {
     pub(crate) fn new(view: &View, service: &Service, status: &ServiceView) -> Self {
-        let places = |list: &[PlaceView]| list.iter().map(|place| Place::new(view, place)).collect();
+        let places =
+            |list: &[PlaceView]| list.iter().map(|place| Place::new(view, place, status.learning)).collect();
         let share = |facet, sources| Share { scope: Scope::new(view, facet), sources };
         ServiceDetail {
             serial: status.version,
             at: time(view.snapshot.at),
             summary: ServiceSummary::new(view, service, status),
-            learning: status.learning,
             last_report_at: status.last_report_at.map(time),
             verdict: Verdict::new(view, &status.verdict),
-            chart: Chart::new(&status.chart),
+            chart: Chart::new(&status.chart, status.learning),
             countries: places(&status.countries),
             regions: places(&status.regions),
             cities: places(&status.cities),
@@ -433,7 +444,8 @@ pub(crate) struct Part {
     confirmed_at: Option<String>,
     ended_at: Option<String>,
     observed: u32,
-    expected: f64,
+    /// Usual mean; null while it is still being learned.
+    expected: Option<f64>,
     peak: u32,
     peak_at: String,
     /// How rarely chance alone does what was first seen, in years.
@@ -467,7 +479,7 @@ impl Wave {
 }
 
 impl Part {
-    fn new(view: &View, scope: &ScopeView) -> Self {
+    fn new(view: &View, scope: &ScopeView, is_guess: bool) -> Self {
         Part {
             scope: Scope::new(view, scope.facet),
             state: scope.state.into(),
@@ -475,7 +487,7 @@ impl Part {
             confirmed_at: scope.confirmed_at.map(time),
             ended_at: scope.ended_at.map(time),
             observed: scope.observed,
-            expected: figure(scope.expected),
+            expected: known(scope.expected, is_guess),
             peak: scope.peak,
             peak_at: time(scope.peak_at.start()),
             recurrence_years: if scope.recurrence_years.is_finite() {
@@ -502,7 +514,8 @@ pub(crate) struct TimelineEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     observed: u32,
-    expected: f64,
+    /// Usual mean; null while it is still being learned.
+    expected: Option<f64>,
 }
 
 /// One incident in full.
@@ -526,6 +539,7 @@ pub(crate) struct IncidentDetail {
 
 impl IncidentDetail {
     pub(crate) fn new(view: &View, _service: &Service, incident: &IncidentView) -> Self {
+        let is_guess = is_learning(incident);
         let entry = |entry: &brownout_core::snapshot::TimelineEntry| {
             let (change, note) = match &entry.change {
                 Change::Possible => ("possible", None),
@@ -540,17 +554,17 @@ impl IncidentDetail {
                 change,
                 note,
                 observed: entry.observed,
-                expected: figure(entry.expected),
+                expected: known(entry.expected, is_guess),
             }
         };
         IncidentDetail {
             summary: Incident::new(view, incident),
             held: incident.held.clone(),
             verdict: incident.verdicts.last().map(|verdict| Verdict::new(view, verdict)),
-            scopes: incident.scopes.iter().map(|scope| Part::new(view, scope)).collect(),
+            scopes: incident.scopes.iter().map(|scope| Part::new(view, scope, is_guess)).collect(),
             timeline: incident.timeline.iter().map(entry).collect(),
             verdicts: incident.verdicts.iter().map(|verdict| Verdict::new(view, verdict)).collect(),
-            chart: Chart::new(&incident.chart),
+            chart: Chart::new(&incident.chart, is_guess),
             licence: "CC-BY-4.0",
         }
     }
@@ -625,8 +639,9 @@ pub(crate) struct Point {
     at: String,
     /// Distinct sources; a report without a proof of work may count less than one.
     sources: f64,
-    /// Usual mean for the interval.
-    expected: f64,
+    /// Usual mean for the interval; null while it is still being learned. Of a service's first day,
+    /// asked for later, it is the guess of that time.
+    expected: Option<f64>,
 }
 
 impl Series {
@@ -637,10 +652,11 @@ impl Series {
         (from, to): (Minute, Minute),
         roll_ups: &[RollUp],
     ) -> Self {
+        let is_guess = view.snapshot.service(slug).is_none_or(|status| status.learning);
         let point = |one: &RollUp| Point {
             at: time(one.start.start()),
             sources: f64::from(one.hundredths) / 100.0,
-            expected: figure(one.expected),
+            expected: known(one.expected, is_guess),
         };
         Series {
             service: slug.to_owned(),

@@ -2,18 +2,18 @@
 
 use askama::Template;
 use brownout_core::model::{CountryCode, Facet};
-use brownout_core::snapshot::{PlaceView, State};
+use brownout_core::snapshot::{PlaceView, ServiceView, State};
 
 use super::{render, unknown};
 use crate::marks;
 use crate::respond::Failure;
 use crate::view::{PlaceRow, Shell, View, rate_words};
-use crate::zone::{expected, thousands};
+use crate::zone::{expected_or_unknown, thousands};
 
-/// Rows of cities and regions.
-const PLACES_MAX: usize = 60;
+/// Rows of each table of places.
+const PLACES_MAX: usize = 40;
 /// Of these, rows that are not folded away.
-const PLACES_SHOWN: usize = 8;
+const PLACES_SHOWN: usize = 6;
 
 #[derive(Template)]
 #[template(path = "country.html")]
@@ -25,9 +25,16 @@ struct CountryPage {
     observed: String,
     rate: Option<String>,
     rows: Vec<Row>,
-    places: Vec<(PlaceRow, String)>,
-    more_places: Vec<(PlaceRow, String)>,
+    places: Vec<Places>,
     unknown: String,
+}
+
+/// Places of one kind, each with the service that is reported there.
+struct Places {
+    id: &'static str,
+    title: &'static str,
+    rows: Vec<(PlaceRow, String)>,
+    more: Vec<(PlaceRow, String)>,
 }
 
 struct Row {
@@ -50,17 +57,17 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
     for (id, state) in status.map_or(&[][..], |status| &status.services) {
         let Some(service) = snapshot.catalogue.get(*id) else { continue };
         worst = worst.max(*state);
-        let here = snapshot
-            .services
-            .iter()
-            .find(|one| one.service == *id)
-            .and_then(|one| one.countries.iter().find(|place| place.facet == Facet::Country(country)));
+        let status = snapshot.services.iter().find(|one| one.service == *id);
+        let here =
+            status.and_then(|one| one.countries.iter().find(|place| place.facet == Facet::Country(country)));
+        let is_guess = status.is_none_or(|one| one.learning);
         rows.push(Row {
             name: service.name.clone(),
             href: view.service_link(service),
             mark: marks::mark(*state),
             observed: here.map_or_else(|| "0".to_owned(), |place| thousands(place.observed.into())),
-            expected: here.map_or_else(|| "unknown".to_owned(), |place| expected(place.expected)),
+            expected: here
+                .map_or_else(|| "unknown".to_owned(), |place| expected_or_unknown(place.expected, is_guess)),
             since: here.and_then(|place| place.since).map_or_else(String::new, |at| view.time(at)),
         });
     }
@@ -69,8 +76,6 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         1 => format!("One service is not calm in {name}."),
         many => format!("{many} services are not calm in {name}."),
     };
-    let mut places = places(view, country);
-    let more_places = places.split_off(PLACES_SHOWN.min(places.len()));
     render(&CountryPage {
         shell: view.shell(&format!("{name} - {}", view.site.options.title), "*"),
         name,
@@ -79,26 +84,54 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         observed: thousands(observed.into()),
         rate: view.rate(country, observed).map(rate_words),
         rows,
-        places,
-        more_places,
+        // A city and the region around it often have one name, so they never share a table.
+        places: [regions(view, country), cities(view, country)]
+            .into_iter()
+            .filter(|table| !table.rows.is_empty())
+            .collect(),
         unknown: unknown(),
     })
 }
 
-/// Regions and cities of the country with reports, over all services, most sources first.
-fn places(view: &View, country: CountryCode) -> Vec<(PlaceRow, String)> {
-    let inside = |place: &&PlaceView| match place.facet {
-        Facet::City(id) => view.site.geography.city(id).is_some_and(|city| city.country == country),
-        Facet::Region(code) => code.country() == country,
-        _ => false,
-    };
-    let mut found: Vec<(&PlaceView, &str)> = Vec::new();
+fn regions(view: &View, country: CountryCode) -> Places {
+    places(
+        view,
+        ("regions", "Regions"),
+        |service| &service.regions,
+        |facet| matches!(facet, Facet::Region(code) if code.country() == country),
+    )
+}
+
+fn cities(view: &View, country: CountryCode) -> Places {
+    let city = |id| view.site.geography.city(id);
+    places(
+        view,
+        ("cities", "Cities"),
+        |service| &service.cities,
+        |facet| matches!(facet, Facet::City(id) if city(id).is_some_and(|city| city.country == country)),
+    )
+}
+
+/// Places of one kind with reports in the last hour, over all services: those not calm first, then
+/// most sources first.
+fn places(
+    view: &View,
+    (id, title): (&'static str, &'static str),
+    list: impl Fn(&ServiceView) -> &[PlaceView],
+    is_inside: impl Fn(Facet) -> bool,
+) -> Places {
+    let mut found: Vec<(&PlaceView, bool, &str)> = Vec::new();
     for status in &view.snapshot.services {
         let Some(service) = view.snapshot.catalogue.get(status.service) else { continue };
-        let all = status.cities.iter().chain(&status.regions).filter(inside);
-        found.extend(all.map(|place| (place, service.name.as_str())));
+        let inside = list(status).iter().filter(|place| is_inside(place.facet));
+        found.extend(inside.map(|place| (place, status.learning, service.name.as_str())));
     }
-    found.sort_by_key(|(place, _)| (std::cmp::Reverse(place.state), std::cmp::Reverse(place.observed)));
+    found.sort_by_key(|(place, ..)| (std::cmp::Reverse(place.state), std::cmp::Reverse(place.observed)));
     found.truncate(PLACES_MAX);
-    found.into_iter().map(|(place, service)| (view.place_row(place), service.to_owned())).collect()
+    let row = |(place, is_guess, service): (&PlaceView, bool, &str)| {
+        (view.place_row(place, is_guess), service.to_owned())
+    };
+    let mut rows: Vec<_> = found.into_iter().map(row).collect();
+    let more = rows.split_off(PLACES_SHOWN.min(rows.len()));
+    Places { id, title, rows, more }
 }

@@ -6,15 +6,15 @@ use askama::Template;
 use brownout_core::model::{Facet, Service, UtcTime};
 use brownout_core::snapshot::{Change, IncidentView, Onset, ScopeView, State, TimelineEntry, Wave};
 use brownout_core::verdict::{
-    Verdict, confidence_words, explain, sentence, source_words, state_words, would_change,
+    Verdict, confidence_words, explained, sentence, source_words, state_words, would_change,
 };
 
 use super::{render, unknown};
 use crate::chart::{self, Marks, Row};
 use crate::marks;
 use crate::respond::Failure;
-use crate::view::{IncidentRow, ScopeTable, Shell, View};
-use crate::zone::{counted, duration, expected, multiple, thousands};
+use crate::view::{IncidentRow, ScopeTable, Shell, View, is_learning};
+use crate::zone::{counted, duration, expected_or_unknown, multiple, thousands};
 
 #[derive(Template)]
 #[template(path = "incident.html")]
@@ -129,6 +129,7 @@ pub(crate) fn page(
     let drawing = Marks {
         shade: Some((incident.opened_at.minute(), end)),
         waves: if waves.len() > 1 { &waves } else { &[] },
+        is_guess: is_learning(incident),
     };
     let chart_title = chart_title(view, incident);
     let heading = format!(
@@ -136,8 +137,8 @@ pub(crate) fn page(
         if state == State::Ended { "problems" } else { state_words(state) },
         view.zone.date(incident.opened_at)
     );
-    let (scopes, more_scopes) = extent(view, &incident.scopes);
-    let (timeline, more_timeline) = timeline(view, &incident.timeline);
+    let (scopes, more_scopes) = extent(view, incident);
+    let (timeline, more_timeline) = timeline(view, incident);
     let mut revisions: Vec<Revision> =
         incident.verdicts.iter().rev().map(|verdict| revision(view, &name, verdict)).collect();
     let older_revisions = revisions.split_off(REVISIONS_SHOWN.min(revisions.len()));
@@ -174,11 +175,11 @@ pub(crate) fn page(
         chart_title,
         waves: waves.iter().map(|wave| wave_row(view, wave)).collect(),
         waves_left_out,
-        rows: chart::rows(&incident.chart, &view.zone),
+        rows: chart::rows(&incident.chart, &view.zone, is_learning(incident)),
         scopes,
         more_scopes,
         reasons: verdict.map_or_else(Vec::new, |verdict| {
-            verdict.reasons.iter().map(|reason| marks::capital(&explain(reason, names))).collect()
+            explained(verdict, names).iter().map(|reason| marks::capital(reason)).collect()
         }),
         not_looked_at: verdict.map_or_else(Vec::new, |verdict| {
             verdict.not_looked_at.iter().map(|source| marks::capital(source_words(*source))).collect()
@@ -271,20 +272,22 @@ const PART_KINDS: [PartKind; 4] = [
 
 /// The service as a whole with the countries hit worst, or where none is the regions or cities, and
 /// everything else by kind.
-fn extent(view: &View, scopes: &[ScopeView]) -> (ScopeTable, Vec<ScopeTable>) {
-    let mut first: Vec<_> =
-        scopes.iter().filter(|scope| scope.facet == Facet::All).map(|scope| view.scope_row(scope)).collect();
+fn extent(view: &View, incident: &IncidentView) -> (ScopeTable, Vec<ScopeTable>) {
+    let scopes = &incident.scopes;
+    let is_guess = is_learning(incident);
+    let row = |scope: &ScopeView| view.scope_row(scope, is_guess);
+    let mut first: Vec<_> = scopes.iter().filter(|scope| scope.facet == Facet::All).map(row).collect();
     let mut more = Vec::new();
     for PartKind { id, mut title, more_title, is_of_kind } in PART_KINDS {
         let mut rows: Vec<_> = scopes.iter().filter(|scope| is_of_kind(&scope.facet)).collect();
         // Where no country is affected as a whole, the next smaller parts say where it is.
         if id == "countries" || (first.len() <= 1 && id != "networks") {
             let rest = rows.split_off(PARTS_SHOWN.min(rows.len()));
-            first.extend(rows.iter().map(|scope| view.scope_row(scope)));
+            first.extend(rows.iter().map(|scope| row(scope)));
             (rows, title) = (rest, more_title);
         }
         if !rows.is_empty() {
-            let rows = rows.iter().map(|scope| view.scope_row(scope)).collect();
+            let rows = rows.iter().map(|scope| row(scope)).collect();
             more.push(ScopeTable { id, title, rows });
         }
     }
@@ -292,7 +295,9 @@ fn extent(view: &View, scopes: &[ScopeView]) -> (ScopeTable, Vec<ScopeTable>) {
 }
 
 /// What happened to the service as a whole and to countries, and the rest by kind.
-fn timeline(view: &View, entries: &[TimelineEntry]) -> (Vec<Entry>, Vec<TimelinePart>) {
+fn timeline(view: &View, incident: &IncidentView) -> (Vec<Entry>, Vec<TimelinePart>) {
+    let entries = &incident.timeline;
+    let is_guess = is_learning(incident);
     let of_kind = |is_of_kind: fn(&Facet) -> bool| {
         entries.iter().filter(move |entry| !is_by_operator(entry) && is_of_kind(&entry.facet))
     };
@@ -301,14 +306,14 @@ fn timeline(view: &View, entries: &[TimelineEntry]) -> (Vec<Entry>, Vec<Timeline
     let is_first = |entry: &&TimelineEntry| {
         is_by_operator(entry) || entry.facet == Facet::All || (countries_fit && is_country(&entry.facet))
     };
-    let first = entries.iter().filter(is_first).map(|entry| timeline_entry(view, entry)).collect();
+    let first = entries.iter().filter(is_first).map(|entry| timeline_entry(view, entry, is_guess)).collect();
     let more = PART_KINDS
         .into_iter()
         .skip(usize::from(countries_fit))
         .map(|PartKind { id, title, is_of_kind, .. }| TimelinePart {
             id,
             title,
-            entries: of_kind(is_of_kind).map(|entry| timeline_entry(view, entry)).collect(),
+            entries: of_kind(is_of_kind).map(|entry| timeline_entry(view, entry, is_guess)).collect(),
         })
         .filter(|part| !part.entries.is_empty())
         .collect();
@@ -329,8 +334,9 @@ fn chart_title(view: &View, incident: &IncidentView) -> String {
     match chart::peak(&incident.chart) {
         None => "Reports".to_owned(),
         Some((count, at, usual)) => {
-            let times =
-                multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
+            let times = multiple(count, usual)
+                .filter(|_| !is_learning(incident))
+                .map_or_else(String::new, |times| format!(", {times} times usual"));
             let at = view.zone.clock_and_utc(at);
             let reports = counted(count.into(), "report", "reports");
             format!("At most {reports} in {minutes} min, at {at}{times}")
@@ -338,7 +344,7 @@ fn chart_title(view: &View, incident: &IncidentView) -> String {
     }
 }
 
-fn timeline_entry(view: &View, entry: &TimelineEntry) -> Entry {
+fn timeline_entry(view: &View, entry: &TimelineEntry, is_guess: bool) -> Entry {
     let (class, glyph, words) = match &entry.change {
         Change::Possible => ("", marks::glyph(State::Possible), "possible problems".to_owned()),
         Change::Confirmed => ("", marks::glyph(State::Confirmed), "problems detected".to_owned()),
@@ -350,7 +356,7 @@ fn timeline_entry(view: &View, entry: &TimelineEntry) -> Entry {
         String::new()
     } else {
         let reports = counted(entry.observed.into(), "report", "reports");
-        format!("{reports} in 15 min, usual {}", expected(entry.expected))
+        format!("{reports} in 15 min, usual {}", expected_or_unknown(entry.expected, is_guess))
     };
     Entry { class, glyph, at: view.time(entry.at), place: view.facet_name(entry.facet), words, figures }
 }
@@ -429,13 +435,13 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
             entry.at,
             plain(&view.facet_name(entry.facet)),
             entry.observed,
-            expected(entry.expected)
+            expected_or_unknown(entry.expected, is_learning(incident))
         );
     }
     if let Some(verdict) = incident.verdicts.last() {
         out.push_str("\n## Evidence\n\n");
-        for reason in &verdict.reasons {
-            let _ = writeln!(out, "- {}", plain(&explain(reason, names)));
+        for reason in explained(verdict, names) {
+            let _ = writeln!(out, "- {}", plain(&reason));
         }
         for source in &verdict.not_looked_at {
             let _ = writeln!(out, "- Not looked at: {}", source_words(*source));
@@ -450,21 +456,19 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
     out
 }
 
-/// The incident's chart as CSV, in UTC; an empty count is a gap.
+/// The incident's chart as CSV, in UTC; an empty count is a gap, and what is usual is empty where it is
+/// still being learned.
 pub(crate) fn csv(incident: &IncidentView) -> String {
     let mut out = String::from("start_utc,step_minutes,sources,usual_p10,usual_median,usual_p90,threshold\n");
     for (index, bar) in incident.chart.bars.iter().enumerate() {
         let count = bar.count.map_or_else(String::new, |count| count.to_string());
-        let _ = writeln!(
-            out,
-            "{},{},{count},{:.2},{:.2},{:.2},{:.2}",
-            chart::bar_start(&incident.chart, index),
-            incident.chart.step_minutes,
-            bar.usual.p10,
-            bar.usual.median,
-            bar.usual.p90,
-            bar.threshold
-        );
+        let usual = if is_learning(incident) {
+            ",,,".to_owned()
+        } else {
+            format!("{:.2},{:.2},{:.2},{:.2}", bar.usual.p10, bar.usual.median, bar.usual.p90, bar.threshold)
+        };
+        let (start, minutes) = (chart::bar_start(&incident.chart, index), incident.chart.step_minutes);
+        let _ = writeln!(out, "{start},{minutes},{count},{usual}");
     }
     out
 }

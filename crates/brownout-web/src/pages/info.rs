@@ -2,6 +2,7 @@
 
 use askama::Template;
 use brownout_core::snapshot::State;
+use brownout_core::verdict::{Confidence, confidence_meaning, confidence_words};
 
 use super::render;
 use crate::marks;
@@ -12,7 +13,10 @@ use crate::view::{Shell, View};
 #[template(path = "about.html")]
 struct About {
     shell: Shell,
+    subnet_sources_max: u32,
     words: Vec<(String, &'static str)>,
+    /// Each confidence as pages call it, and what it means.
+    confidence: [(String, String); 3],
     data_licence: &'static str,
     contact: Option<Contact>,
 }
@@ -42,12 +46,15 @@ pub(crate) fn about(view: &View) -> Result<String, Failure> {
         (State::Ended, "Reports are back to their usual band."),
         (
             State::Insufficient,
-            "Nothing was collected, or the usual level is not known yet. This is not calm.",
+            "Nobody has reported it yet, nothing was collected, or it is not measured here. This is not calm.",
         ),
     ];
     render(&About {
         shell: view.shell(&format!("How {} works", view.site.options.title), ""),
+        subnet_sources_max: view.counting().subnet_sources_max,
         words: words.into_iter().map(|(state, text)| (marks::mark(state), text)).collect(),
+        confidence: [Confidence::Weak, Confidence::Moderate, Confidence::Strong]
+            .map(|one| (marks::capital(confidence_words(one)), confidence_meaning(one))),
         contact: Contact::new(&view.site.options.contact),
         data_licence: "CC BY 4.0, unless the operator says otherwise.",
     })

@@ -29,11 +29,24 @@ pub(crate) fn choose(view: &View, query: &str) -> Result<String, Failure> {
     })
 }
 
+/// A part of the form in which something has to be mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormField {
+    /// The choice of what is wrong.
+    Kind,
+    /// Country and city.
+    Place,
+    /// The comment.
+    Comment,
+}
+
 /// Why a form is shown again, with what the reader had entered. All text is escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormProblem {
     /// One sentence that says what to mend.
     pub message: String,
+    /// Where to mend it; the sentence stands there. `None` is for the form as a whole.
+    pub field: Option<FormField>,
     /// The `kind` that was chosen.
     pub kind: Option<String>,
     /// The `country` that was chosen.
@@ -51,7 +64,7 @@ struct Form<'a> {
     name: &'a str,
     service_href: String,
     action: String,
-    problem: Option<&'a str>,
+    amiss: Amiss<'a>,
     challenge: Option<&'a str>,
     kinds: Vec<KindChoice>,
     more: bool,
@@ -59,6 +72,27 @@ struct Form<'a> {
     city: &'a str,
     comment: &'a str,
     comments: bool,
+}
+
+/// What is wrong, in the place where it is said; at most one of these.
+#[derive(Default)]
+struct Amiss<'a> {
+    whole: Option<&'a str>,
+    kind: Option<&'a str>,
+    place: Option<&'a str>,
+    comment: Option<&'a str>,
+}
+
+impl<'a> Amiss<'a> {
+    fn new(problem: &'a FormProblem) -> Self {
+        let message = Some(problem.message.as_str());
+        match problem.field {
+            None => Amiss { whole: message, ..Amiss::default() },
+            Some(FormField::Kind) => Amiss { kind: message, ..Amiss::default() },
+            Some(FormField::Place) => Amiss { place: message, ..Amiss::default() },
+            Some(FormField::Comment) => Amiss { comment: message, ..Amiss::default() },
+        }
+    }
 }
 
 struct KindChoice {
@@ -111,18 +145,24 @@ pub(crate) fn form(
         })
         .collect();
     countries.sort_by(|a, b| a.name.cmp(b.name));
+    let title = match problem {
+        Some(_) => format!("Please mend: report a problem with {}", service.name),
+        None => format!("Report a problem with {}", service.name),
+    };
     render(&Form {
-        shell: view.shell(&format!("Report a problem with {}", service.name), ""),
+        shell: view.shell(&title, ""),
         name: &service.name,
         service_href: view.service_link(service),
         action: format!("{}/s/{}/report", view.site.options.base_path, service.slug),
-        problem: problem.map(|problem| problem.message.as_str()),
+        amiss: problem.map(Amiss::new).unwrap_or_default(),
         challenge,
         kinds: ProblemKind::ALL
             .into_iter()
             .map(|one| KindChoice { slug: one.slug(), label: one.label(), checked: one.slug() == kind })
             .collect(),
-        more: !(country.is_empty() && city.is_empty() && comment.is_empty()),
+        more: !(country.is_empty() && city.is_empty() && comment.is_empty())
+            || problem
+                .is_some_and(|problem| matches!(problem.field, Some(FormField::Place | FormField::Comment))),
         countries,
         city,
         comment,
@@ -149,7 +189,10 @@ pub fn render_report_done(state: &WebState, service: &Service, in_full: bool) ->
     let observed = view.snapshot.service(&service.slug).map_or(0, |status| status.observed);
     let mut lines = vec![format!("Your report on {} is kept.", service.name)];
     lines.push(if in_full {
-        "It counts once per hour for each connection, and shows on the page within a minute.".to_owned()
+        format!(
+            "However often you report it, your connection counts once, and again only after {} without a report from it. It shows on the page within a minute.",
+            view.counting().silence()
+        )
     } else {
         "So many reports come in now that one without your browser’s short check counts less.".to_owned()
     });

@@ -3,7 +3,7 @@
 use askama::Template;
 use brownout_core::model::{Facet, Service};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
-use brownout_core::verdict::{confidence_words, explain, headline, limits, would_change};
+use brownout_core::verdict::{confidence_words, explained, headline, limits, would_change};
 
 use super::{render, unknown, world};
 use crate::chart::{self, Marks, Row};
@@ -74,7 +74,8 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
     let names = view.names();
     let chart_title = chart_title(view, status);
     let shade = status.since.filter(|_| matches!(status.state, State::Possible | State::Confirmed));
-    let drawing = Marks { shade: shade.map(|since| (since.minute(), None)), waves: &[] };
+    let drawing =
+        Marks { shade: shade.map(|since| (since.minute(), None)), waves: &[], is_guess: status.learning };
     let incident = status.incident.and_then(|id| view.incident_name(id));
     let kinds_total: u64 = status.kinds.iter().map(|(_, count)| u64::from(*count)).sum();
     render(&ServicePage {
@@ -99,10 +100,10 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         report: view.report_link(&format!("/s/{}/report", service.slug)),
         chart: chart::draw(&status.chart, &drawing, &view.zone, &chart_title),
         chart_title,
-        rows: chart::rows(&status.chart, &view.zone),
+        rows: chart::rows(&status.chart, &view.zone, status.learning),
         spark: chart::sparkline(&status.chart),
         unknown: unknown(),
-        reasons: verdict.reasons.iter().map(|reason| marks::capital(&explain(reason, names))).collect(),
+        reasons: explained(verdict, names).iter().map(|reason| marks::capital(reason)).collect(),
         limits: limits(verdict),
         would_change: would_change(verdict),
         kinds: status
@@ -119,10 +120,10 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         map_base: world::map_base(view),
         legend: STEPS.iter().map(|(_, words)| *words).collect(),
         tables: [
-            table(view, "countries", "Countries", true, &status.countries),
-            table(view, "cities", "Cities", false, &status.cities),
-            table(view, "networks", "Networks", false, &status.networks),
-            table(view, "regions", "Regions", false, &status.regions),
+            table(view, status, ("countries", "Countries"), &status.countries),
+            table(view, status, ("cities", "Cities"), &status.cities),
+            table(view, status, ("networks", "Networks"), &status.networks),
+            table(view, status, ("regions", "Regions"), &status.regions),
         ]
         .into_iter()
         .filter(|table| !table.rows.is_empty())
@@ -146,9 +147,17 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
     })
 }
 
-fn table(view: &View, id: &'static str, title: &'static str, rates: bool, list: &[PlaceView]) -> PlaceTable {
-    let mut rows: Vec<_> = list.iter().take(PLACES_MAX).map(|one| view.place_row(one)).collect();
+fn table(
+    view: &View,
+    status: &ServiceView,
+    (id, title): (&'static str, &'static str),
+    list: &[PlaceView],
+) -> PlaceTable {
+    let row = |one| view.place_row(one, status.learning);
+    let mut rows: Vec<_> = list.iter().take(PLACES_MAX).map(row).collect();
     let rest = rows.split_off(PLACES_SHOWN.min(rows.len()));
+    // Of countries it is known how many people use the internet there.
+    let rates = id == "countries";
     PlaceTable { id, title, rates, rows, rest }
 }
 
@@ -168,8 +177,9 @@ fn chart_title(view: &View, status: &ServiceView) -> String {
         }
         None => "No reports in the last 24 h".to_owned(),
         Some((count, at, usual)) => {
-            let times =
-                multiple(count, usual).map_or_else(String::new, |times| format!(", {times} times usual"));
+            let times = multiple(count, usual)
+                .filter(|_| !status.learning)
+                .map_or_else(String::new, |times| format!(", {times} times usual"));
             let at = view.zone.clock_and_utc(at);
             let reports = counted(count.into(), "report", "reports");
             format!("Last 24 h: at most {reports} in 5 min, at {at}{times}")

@@ -181,22 +181,25 @@ fn countries(view: &View) -> Vec<CountryRow> {
         .collect()
 }
 
-/// Services by category, those that are not calm first, and how many are left out.
+/// Services by category, what is called as was searched for and what is not calm first, and how many
+/// are left out.
 pub(crate) fn groups(view: &View, query: &str) -> (Vec<Group>, usize) {
     let query = query.to_lowercase();
     let by_id: BTreeMap<ServiceId, &ServiceView> =
         view.snapshot.services.iter().map(|one| (one.service, &**one)).collect();
-    let matches = |service: &&Service| {
-        query.is_empty() || service.name.to_lowercase().contains(&query) || service.slug.contains(&query)
-    };
     let mut found: Vec<(&Service, Option<&ServiceView>)> = view
         .snapshot
         .catalogue
         .iter()
-        .filter(matches)
+        .filter(|service| query.is_empty() || service.is_found_by(&query))
         .map(|service| (service, by_id.get(&service.id).copied()))
         .collect();
-    found.sort_by_key(|(_, status)| rank(status.map_or(State::Insufficient, |status| status.state)));
+    found.sort_by_cached_key(|(service, status)| {
+        let state = status.map_or(State::Insufficient, |status| status.state);
+        (!query.is_empty() && !service.is_called(&query), rank(state))
+    });
+    // Whoever asks for one service by its name wants to see it first.
+    let asked = found.first().filter(|(service, _)| service.is_called(&query)).map(|(one, _)| one.category);
     let hidden = found.len().saturating_sub(LISTED_MAX);
     found.truncate(LISTED_MAX);
     let mut by_category: BTreeMap<Category, Vec<ServiceRow>> = BTreeMap::new();
@@ -204,12 +207,14 @@ pub(crate) fn groups(view: &View, query: &str) -> (Vec<Group>, usize) {
         by_category.entry(service.category).or_default().push(row(view, service, status));
     }
     let few = by_category.values().map(Vec::len).sum::<usize>() <= UNFOLDED_MAX;
+    let mut groups: Vec<(Category, Vec<ServiceRow>)> = by_category.into_iter().collect();
+    groups.sort_by_key(|(category, _)| asked.is_some_and(|asked| asked != *category));
     let group = |(category, rows): (Category, Vec<ServiceRow>)| Group {
         label: category.label(),
         open: few || rows.iter().any(|row| row.is_notable),
         rows,
     };
-    (by_category.into_iter().map(group).collect(), hidden)
+    (groups.into_iter().map(group).collect(), hidden)
 }
 
 fn rank(state: State) -> u8 {

@@ -139,6 +139,7 @@ pub fn services_of(scenario: &Scenario, known: &[ServiceEntry]) -> Vec<ServiceEn
             None => ServiceEntry {
                 slug: service.slug,
                 name: service.name,
+                aliases: Vec::new(),
                 category: service.category,
                 home: None,
                 targets: Vec::new(),

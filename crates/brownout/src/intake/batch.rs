@@ -323,7 +323,10 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, Problem> {
     match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => Ok(false),
         Some(b"gzip" | b"x-gzip") => Ok(true),
-        Some(_) => Err(Problem::new(Reason::UnsupportedMediaType, "Content-Encoding may be gzip.")),
+        Some(_) => {
+            let problem = Problem::new(Reason::UnsupportedMediaType, "Content-Encoding may be gzip.");
+            Err(Problem { accepts_encoding: Some("gzip, identity"), ..problem })
+        }
     }
 }
 

@@ -8,7 +8,19 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::problem::{Problem, Reason};
 
-/// Refuses a media type that is not one of these, and any content encoding.
+/// Refuses a body that is packed: a single report is too small to gain by it.
+pub(super) fn require_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"" | b"identity") => Ok(()),
+        Some(_) => {
+            let detail = "Send a single report as it is, without Content-Encoding. Only a batch may be packed with gzip.";
+            let problem = Problem::new(Reason::UnsupportedMediaType, detail);
+            Err(Problem { accepts_encoding: Some("identity"), ..problem })
+        }
+    }
+}
+
+/// Refuses a media type that is not one of these.
 pub(super) fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = found.split(';').next().unwrap_or("").trim();

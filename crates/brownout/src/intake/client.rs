@@ -1,7 +1,7 @@
 //! Whose request it is: the peer's address, or what trusted proxies say of it.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::extract::ConnectInfo;
@@ -41,18 +41,34 @@ impl TrustedProxies {
     /// address that is not one of them. Where a proxy hides or garbles whom it speaks for, the
     /// proxy itself is the last address that is known.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = plain_address(peer);
-        if !self.trusts(client) {
-            return client;
+        self.walk(peer, headers).0
+    }
+
+    /// Who asks, for what only some networks may see: the same client, or the unspecified address
+    /// where the peer speaks for somebody whom we cannot know. So a proxy on this machine that nobody
+    /// declared does not make the whole internet local.
+    pub fn known_client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        match self.walk(peer, headers) {
+            (client, false) => client,
+            (_, true) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         }
-        for hop in self.chain(headers).into_iter().rev().take(HOPS_MAX) {
-            let Some(address) = hop else { break };
+    }
+
+    /// The last address that is known, and whether it speaks for somebody else.
+    fn walk(&self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
+        let mut client = plain_address(peer);
+        let chain = if self.trusts(client) { self.chain(headers) } else { Vec::new() };
+        if chain.is_empty() {
+            return (client, is_forwarded(headers));
+        }
+        for hop in chain.into_iter().rev().take(HOPS_MAX) {
+            let Some(address) = hop else { return (client, true) };
             client = address;
             if !self.trusts(client) {
                 break;
             }
         }
-        client
+        (client, false)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -79,6 +95,12 @@ impl TrustedProxies {
 /// The address of the socket's other end, as the listener noted it.
 pub(super) fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
+}
+
+/// Whether any proxy says that it passes the request on, in whichever of the usual headers.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    let names = [header::FORWARDED.as_str(), "x-forwarded-for", "x-real-ip"];
+    names.iter().any(|name| headers.contains_key(*name))
 }
 
 /// Splits at a separator that stands outside double quotes.
@@ -209,6 +231,32 @@ mod tests {
         assert_eq!(client(x, "10.1.2.3", &["10.4.4.4, 192.0.2.9"]), "10.4.4.4", "all trusted");
         assert_eq!(client(x, "10.1.2.3", &["203.0.113.7, unknown"]), "10.1.2.3", "a proxy that hides it");
         assert_eq!(client(x, "10.1.2.3", &[]), "10.1.2.3");
+    }
+
+    #[test]
+    fn who_speaks_for_another_is_not_taken_for_a_client() {
+        let known = |trusted: &str, peer: &str, lines: &[(&'static str, &str)]| {
+            let networks = trusted.split_whitespace().map(|text| text.parse().unwrap()).collect();
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            let proxies = TrustedProxies::new(networks, ForwardedBy::XForwardedFor);
+            proxies.known_client(peer.parse().unwrap(), &headers).to_string()
+        };
+        let (x, local) = ("x-forwarded-for", "127.0.0.1");
+        assert_eq!(known("", local, &[]), local);
+        for header in [x, "forwarded", "x-real-ip"] {
+            for value in ["203.0.113.7", "127.0.0.1", "", "for=127.0.0.1"] {
+                assert_eq!(known("", local, &[(header, value)]), "0.0.0.0", "{header}: {value}");
+                assert_eq!(known("", "::1", &[(header, value)]), "0.0.0.0", "{header}: {value}");
+            }
+        }
+        assert_eq!(known(local, local, &[]), local);
+        assert_eq!(known(local, local, &[(x, "203.0.113.7")]), "203.0.113.7");
+        assert_eq!(known(local, local, &[(x, local)]), local, "asked on this machine");
+        assert_eq!(known(local, local, &[("forwarded", "for=203.0.113.7")]), "0.0.0.0", "the other header");
+        assert_eq!(known(local, local, &[(x, "127.0.0.1, unknown")]), "0.0.0.0", "hidden by the proxy");
     }
 
     #[test]

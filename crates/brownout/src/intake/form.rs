@@ -107,11 +107,15 @@ async fn take_form(
     if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return Err(Problem::new(Reason::CrossSite, "Please report on this site itself."));
     }
+    super::body::require_plain(headers)?;
     super::body::require_type(headers, &["application/x-www-form-urlencoded"])?;
     let settings = &intake.settings;
     let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
     *entered = serde_urlencoded::from_bytes(&body)
         .map_err(|_| Problem::new(Reason::MalformedForm, "The form could not be read."))?;
+    if entered.kind.trim().is_empty() {
+        return Err(Problem::new(Reason::KindMissing, "Please choose what is wrong, then send it again."));
+    }
     intake.take(client, &entered.request(slug), false).await
 }
 

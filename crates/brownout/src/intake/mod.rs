@@ -31,13 +31,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, header};
 use axum::routing::{get, post};
 use serde_json::json;
 
 use brownout_core::model::UtcTime;
-use brownout_core::report::Prefix;
+use brownout_core::report::{Counting, Prefix};
 
 use agents::Agents;
 use idempotency::Answers;
@@ -218,6 +219,11 @@ impl Intake {
         self.world.store(Arc::new(world));
     }
 
+    /// How often a source counts, by the policy in force.
+    pub fn counting(&self) -> Counting {
+        self.world.load().counting
+    }
+
     /// The counters.
     pub fn metrics(&self) -> &IntakeMetrics {
         &self.metrics
@@ -343,9 +349,11 @@ async fn report_json(State(intake): State<Arc<Intake>>, request: Request) -> Res
 
 async fn report_form(
     State(intake): State<Arc<Intake>>,
-    Path(slug): Path<String>,
+    slug: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response<Body> {
+    // What is not even text is no service that there is.
+    let slug = slug.map_or_else(|_| String::new(), |Path(slug)| slug);
     let (head, body) = request.into_parts();
     let client = intake.client(&head.extensions, &head.headers);
     form::answer_form(&intake, &client, &slug, &head.headers, body).await

@@ -44,9 +44,10 @@ struct ReportAnswer {
     region: Option<String>,
     /// City in which it is counted, by GeoNames number.
     city: Option<u32>,
-    /// How much it counts.
+    /// How much it weighs, if its source counts.
     weight_percent: u8,
-    /// The same in words.
+    /// In words: its weight, and that a source counts again only after `repeat_minutes` of the policy
+    /// (60 by default) without a report from it.
     counted_note: String,
 }
 
@@ -104,7 +105,8 @@ struct ProblemDocument {
     retry_after_seconds: Option<u64>,
 }
 
-/// Report that a service fails. The answer comes when the report is durable.
+/// Report that a service fails. The answer comes when the report is durable. The body is not packed:
+/// any Content-Encoding but `identity` is refused with 415 and `Accept-Encoding`.
 #[utoipa::path(
     post,
     path = "/api/v1/reports",
@@ -143,7 +145,10 @@ fn batch() {}
 #[utoipa::path(
     get,
     path = "/api/v1/reports/challenge",
-    responses((status = 200, description = "An ALTCHA challenge with the field `asked`"))
+    responses(
+        (status = 200, description = "An ALTCHA challenge with the field `asked`"),
+        (status = "4XX", description = "Refused; the reason says why", body = ProblemDocument, content_type = "application/problem+json"),
+    )
 )]
 #[allow(dead_code, reason = "only described")]
 fn challenge() {}

@@ -45,6 +45,8 @@ reasons! {
     BadSource, "bad_source", 422, "The source is empty or too long";
     /// The catalogue has no such service.
     UnknownService, "unknown_service", 422, "No such service in the catalogue";
+    /// The form came without a choice of what is wrong.
+    KindMissing, "kind_missing", 422, "What is wrong was not chosen";
     /// No such kind of problem.
     UnknownKind, "unknown_kind", 422, "No such kind of problem";
     /// The place does not exist or contradicts itself.
@@ -135,12 +137,21 @@ pub struct Problem {
     pub suggestion: Option<String>,
     /// Line and column of the error in the body, from 1.
     pub position: Option<(usize, usize)>,
+    /// The encodings that are taken, where the body came in another (RFC 9110, section 15.5.16).
+    pub accepts_encoding: Option<&'static str>,
 }
 
 impl Problem {
     /// A refusal with its detail.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Problem { reason, detail: detail.into(), retry_after_seconds: None, suggestion: None, position: None }
+        Problem {
+            reason,
+            detail: detail.into(),
+            retry_after_seconds: None,
+            suggestion: None,
+            position: None,
+            accepts_encoding: None,
+        }
     }
 
     /// The problem document.
@@ -175,6 +186,9 @@ impl Problem {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(encodings) = self.accepts_encoding {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encodings));
         }
         if matches!(self.reason, Reason::TokenMissing | Reason::TokenInvalid) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use brownout_core::model::{
     CityId, CountryCode, Evidence, Place, RegionCode, Seq, ServiceId, SourceKeys, UtcTime, Weight,
 };
-use brownout_core::report::{CityName, Draft, RejectReason, StatedPlace, check, source_keys};
+use brownout_core::report::{CityName, Counting, Draft, RejectReason, StatedPlace, check, source_keys};
 
 use super::idempotency::{Turn, key_of};
 use super::problem::{Problem, Reason, inert_json};
@@ -85,16 +85,22 @@ pub struct Receipt {
     pub weight: Weight,
     /// Where it is counted.
     pub place: Place,
+    /// How often its source counts.
+    pub counting: Counting,
 }
 
 impl Receipt {
     /// In words, how the report is counted.
-    pub fn counted_note(&self) -> &'static str {
-        if self.weight == Weight::FULL {
-            "Counted in full, once per hour for each connection and service."
+    pub fn counted_note(&self) -> String {
+        let weight = if self.weight == Weight::FULL {
+            "It weighs in full."
         } else {
-            "Counted with a lower weight, because it came without the proof of work that is asked for now."
-        }
+            "It weighs less, because it came without the proof of work that is asked for now."
+        };
+        let silence = self.counting.silence();
+        format!(
+            "{weight} A source counts once for a service, and again only after {silence} without a report from it."
+        )
     }
 
     fn to_json(&self) -> String {
@@ -121,7 +127,7 @@ struct ReceiptJson<'a> {
     region: Option<RegionCode>,
     city: Option<CityId>,
     weight_percent: u8,
-    counted_note: &'static str,
+    counted_note: String,
 }
 
 /// Reads a report's JSON.
@@ -146,6 +152,7 @@ pub(super) async fn answer_json(
     body: Body,
 ) -> Result<Response<Body>, Problem> {
     intake.slow_down(client)?;
+    super::body::require_plain(headers)?;
     super::body::require_type(headers, &["application/json"])?;
     let settings = &intake.settings;
     let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
@@ -222,6 +229,7 @@ impl Intake {
             service: request.service.to_string(),
             weight,
             place,
+            counting: world.counting,
         })
     }
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use brownout_core::model::{Catalogue, Geography, Policy, Weight};
-use brownout_core::report::Places;
+use brownout_core::model::{Catalogue, Geography, Policy, Service, Weight};
+use brownout_core::report::{Counting, Places};
 
 /// Services that are compared with a misspelt one at most, so that inventing names stays cheap
 /// for us.
 const COMPARED_MAX: usize = 5_000;
 
-/// Catalogue, places and the one figure of the policy that intake needs.
+/// Catalogue, places and the figures of the policy that intake needs.
 #[derive(Clone, Debug)]
 pub struct World {
     /// Services that can be reported.
@@ -18,6 +18,8 @@ pub struct World {
     pub places: Places,
     /// Weight of a report without the proof of work that was asked for.
     pub weight_without_proof: Weight,
+    /// How often a source counts.
+    pub counting: Counting,
 }
 
 impl World {
@@ -27,27 +29,33 @@ impl World {
             catalogue,
             places: Places::new(geography),
             weight_without_proof: Weight::from_percent(policy.weight_without_proof_percent),
+            counting: Counting::from(policy),
         }
     }
 
-    /// The slug that was probably meant: at most two slips away from what was written, or the
-    /// service's name instead of its slug.
+    /// The slug that was probably meant: the service is called what was written, or its slug or an
+    /// alias is at most two slips away from it.
     pub fn did_you_mean(&self, written: &str) -> Option<String> {
         let written = written.trim().to_lowercase();
         if written.is_empty() || written.len() > 48 {
             return None;
         }
         let slips_max = if written.chars().count() <= 4 { 1 } else { 2 };
-        let slips = |slug: &str| match slug.len().abs_diff(written.len()) {
-            0..=2 => strsim::osa_distance(slug, &written),
+        let slips = |known: &str| match known.len().abs_diff(written.len()) {
+            0..=2 => strsim::osa_distance(known, &written),
             _ => usize::MAX,
+        };
+        // A short alias is a slip away from nearly anything that is short.
+        let aliases = |service: &Service| {
+            let long = service.aliases.iter().filter(|alias| alias.chars().count() > 4);
+            long.map(|alias| slips(alias)).min().unwrap_or(usize::MAX)
         };
         self.catalogue
             .iter()
             .take(COMPARED_MAX)
-            .map(|service| match service.name.to_lowercase() == written {
+            .map(|service| match service.is_called(&written) {
                 true => (0, service),
-                false => (slips(&service.slug), service),
+                false => (slips(&service.slug).min(aliases(service)), service),
             })
             .filter(|(slips, _)| *slips <= slips_max)
             .min_by_key(|(slips, _)| *slips)

@@ -1,5 +1,6 @@
 //! The catalogue file: the services as shipped, changed by an operator's own file.
 
+mod aliases;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,8 @@ pub struct ServiceEntry {
     pub slug: String,
     /// Name shown to people.
     pub name: String,
+    /// Other words by which people look for it, in small letters; see [`Service::aliases`].
+    pub aliases: Vec<String>,
     /// What it is for.
     pub category: Category,
     /// The country of a service that serves one country.
@@ -49,6 +52,8 @@ pub struct ServicePatch {
     pub disabled: bool,
     /// See [`ServiceEntry::name`].
     pub name: Option<String>,
+    /// See [`ServiceEntry::aliases`].
+    pub aliases: Option<Vec<String>>,
     /// See [`ServiceEntry::category`].
     pub category: Option<Category>,
     /// See [`ServiceEntry::home`].
@@ -109,12 +114,14 @@ pub fn load(own: Option<&str>) -> Result<Vec<ServiceEntry>, Vec<Problem>> {
 /// end, a disabled one taken away, and with it the dependencies of others on it.
 ///
 /// # Errors
-/// New services without a name, category or target, and dependencies on unknown services.
+/// New services without a name, category or target, dependencies on unknown services, and aliases that
+/// mean another service.
 pub fn merge(base: Vec<ServiceEntry>, patches: Vec<ServicePatch>) -> Result<Vec<ServiceEntry>, Vec<Problem>> {
     let mut entries = base;
     let mut problems = Vec::new();
     let mut disabled = BTreeSet::new();
     let mut positions = BTreeMap::new();
+    let mut aliased = BTreeMap::new();
     for patch in patches {
         let known = entries.iter().position(|entry| entry.slug == patch.slug);
         if patch.disabled {
@@ -134,6 +141,9 @@ pub fn merge(base: Vec<ServiceEntry>, patches: Vec<ServicePatch>) -> Result<Vec<
         }
         disabled.remove(&patch.slug);
         positions.insert(patch.slug.clone(), patch.at);
+        if patch.aliases.is_some() {
+            aliased.insert(patch.slug.clone(), patch.at);
+        }
         match known {
             Some(index) => patch.lay_over(&mut entries[index]),
             None => match patch.into_entry() {
@@ -146,6 +156,7 @@ pub fn merge(base: Vec<ServiceEntry>, patches: Vec<ServicePatch>) -> Result<Vec<
         entry.depends_on.retain(|slug| !disabled.contains(slug));
     }
     problems.extend(unknown_dependencies(&entries, &positions));
+    problems.extend(aliases::settle(&mut entries, &aliased));
     if problems.is_empty() { Ok(entries) } else { Err(problems) }
 }
 
@@ -175,6 +186,7 @@ impl ServicePatch {
             }
         }
         set(&mut entry.name, self.name);
+        set(&mut entry.aliases, self.aliases);
         set(&mut entry.category, self.category);
         set(&mut entry.targets, self.targets);
         set(&mut entry.networks, self.networks);
@@ -197,6 +209,7 @@ impl ServicePatch {
         Ok(ServiceEntry {
             slug: self.slug,
             name,
+            aliases: self.aliases.unwrap_or_default(),
             category,
             home: self.home,
             targets,
@@ -242,11 +255,13 @@ impl Numbers {
     }
 }
 
-/// Numbers the services: a known slug keeps its number, a new one gets the next that never was.
+/// Numbers the services: a known slug keeps its number, a new one gets the next that never was. An
+/// alias that means another service too is let go.
 ///
 /// # Errors
 /// Whatever makes the list no catalogue.
-pub fn assign(entries: Vec<ServiceEntry>, numbers: &mut Numbers) -> Result<Catalogue, CatalogueError> {
+pub fn assign(mut entries: Vec<ServiceEntry>, numbers: &mut Numbers) -> Result<Catalogue, CatalogueError> {
+    aliases::settle(&mut entries, &BTreeMap::new());
     let services = entries.into_iter().map(|entry| Service {
         id: numbers.give(&entry.slug),
         slug: entry.slug,
@@ -258,6 +273,7 @@ pub fn assign(entries: Vec<ServiceEntry>, numbers: &mut Numbers) -> Result<Catal
         depends_on: entry.depends_on,
         status_page: entry.status_page,
         users: entry.users,
+        aliases: entry.aliases,
     });
     Catalogue::new(services.collect())
 }
@@ -273,6 +289,8 @@ fn did_you_mean<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> String
 
 #[cfg(test)]
 mod tests {
+    use brownout_core::model::Evidence;
+
     use super::*;
 
     fn problems(own: &str) -> Vec<String> {
@@ -381,6 +399,55 @@ mod tests {
         assert!(
             problems("[[service]]\nslug = \"x\"\n[[service]]\nslug = \"x\"\n")[0].contains("stands twice")
         );
+    }
+
+    #[test]
+    fn an_alias_means_one_service() {
+        let shipped = load(None).expect("entries");
+        let found = |slug: &str| shipped.iter().find(|entry| entry.slug == slug).expect("a service");
+        assert!(found("x").aliases.contains(&"twitter".to_owned()));
+        let new = |slug: &str, rest: &str| {
+            format!(
+                "[[service]]\nslug = {slug:?}\nname = \"N {slug}\"\ncategory = \"news\"\ntargets = [\"a.b\"]\n{rest}\n"
+            )
+        };
+        for (own, says) in [
+            (
+                new("n", r#"aliases = ["reddit"]"#),
+                r#"line 1, column 1: the alias "reddit" of "n" means "reddit" too"#,
+            ),
+            (new("n", r#"aliases = ["YouTube"]"#), r#"means "youtube" too"#),
+            (
+                new("n", r#"aliases = ["q"]"#) + &new("m", r#"aliases = ["Q"]"#),
+                r#"the alias "q" of "n" means "m" too"#,
+            ),
+            (new("n", r#"aliases = [" "]"#), "is not another word for a service"),
+            (new("n", "aliases = \"q\""), "must be a list"),
+        ] {
+            let found = problems(&own);
+            assert!(found.iter().any(|found| found.contains(says)), "{own}: {found:?}");
+        }
+        // What is shipped gives way to what an operator names so.
+        let own = new("twitter", "") + &new("n", r#"aliases = ["Insta"]"#);
+        let entries = load(Some(&own)).unwrap_or_else(|problems| panic!("{}", problems[0]));
+        let catalogue = assign(entries, &mut Numbers::default()).expect("a catalogue");
+        let aliases = |slug: &str| catalogue.find(slug).map(|service| service.aliases.clone());
+        assert_eq!(aliases("x"), Some(vec!["tweetdeck".to_owned()]));
+        assert_eq!(aliases("instagram"), Some(vec!["ig".to_owned()]));
+        assert_eq!(aliases("n"), Some(vec!["insta".to_owned()]));
+    }
+
+    #[test]
+    fn a_logged_catalogue_from_before_there_were_aliases_is_read() {
+        let entries: Vec<ServiceEntry> = load(None).expect("entries");
+        let without =
+            entries.into_iter().map(|entry| ServiceEntry { aliases: Vec::new(), ..entry }).collect();
+        let catalogue = assign(without, &mut Numbers::default()).expect("a catalogue");
+        let record = Evidence::Catalogue(Box::new(catalogue));
+        let text = serde_json::to_string(&record).expect("JSON");
+        let old = text.replace(r#","aliases":[]"#, "");
+        assert!(!old.contains("aliases") && text.contains("aliases"));
+        assert_eq!(serde_json::from_str::<Evidence>(&old).expect("read"), record);
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use brownout_core::model::Weight;
-use brownout_web::{FormProblem, WebState, render_not_found, render_report_form};
+use brownout_web::{FormField, FormProblem, WebState, render_not_found, render_report_form};
 
 use super::Later;
-use crate::intake::{FormPages, FormReport, Problem, Receipt};
+use crate::intake::{FormPages, FormReport, Problem, Reason, Receipt};
 
 /// Renders the form again when something is wrong with it. Knows its site once that is there.
 #[derive(Default)]
@@ -21,6 +21,16 @@ impl SitePages {
     }
 }
 
+/// The part of the form that a refusal is about.
+fn field_of(reason: Reason) -> Option<FormField> {
+    match reason {
+        Reason::KindMissing | Reason::UnknownKind => Some(FormField::Kind),
+        Reason::BadPlace => Some(FormField::Place),
+        Reason::CommentTooLong => Some(FormField::Comment),
+        _ => None,
+    }
+}
+
 impl FormPages for SitePages {
     fn problem(&self, slug: &str, entered: &FormReport, problem: &Problem) -> String {
         let Some(site) = self.site.get() else { return String::new() };
@@ -29,6 +39,7 @@ impl FormPages for SitePages {
         let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let again = FormProblem {
             message: problem.detail.clone(),
+            field: field_of(problem.reason),
             kind: filled(&entered.kind),
             country: filled(&entered.country),
             city: filled(&entered.city),
@@ -41,5 +52,18 @@ impl FormPages for SitePages {
         let base = self.site.get().map_or("", |site| site.base_path());
         let reduced = if receipt.weight == Weight::FULL { "" } else { "?weight=reduced" };
         format!("{base}/s/{}/reported{reduced}", receipt.service)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_stands_beside_the_field_that_it_is_about() {
+        assert_eq!(field_of(Reason::KindMissing), Some(FormField::Kind));
+        assert_eq!(field_of(Reason::BadPlace), Some(FormField::Place));
+        assert_eq!(field_of(Reason::CommentTooLong), Some(FormField::Comment));
+        assert_eq!(field_of(Reason::Overloaded), None);
     }
 }

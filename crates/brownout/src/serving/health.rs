@@ -111,7 +111,7 @@ async fn metrics(
     headers: HeaderMap,
 ) -> Response {
     // Behind a proxy every peer is the proxy, which mostly stands on an allowed network.
-    let client = health.proxies.client(peer.ip(), &headers);
+    let client = health.proxies.known_client(peer.ip(), &headers);
     let allowed = health.settings.allow.iter().any(|block| block.contains(client));
     if !health.settings.enabled || !allowed {
         return StatusCode::NOT_FOUND.into_response();
@@ -242,5 +242,26 @@ mod tests {
         assert_eq!(status(Some("203.0.113.9")).await, StatusCode::NOT_FOUND);
         assert_eq!(status(Some("127.0.0.2")).await, StatusCode::OK);
         assert_eq!(status(None).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn figures_are_not_for_everybody_behind_a_local_proxy_that_nobody_declared() {
+        let status = async |config: &str, header: &'static str, value: &str| {
+            let config = Config::parse("b", config).unwrap();
+            let mut request = Request::get("/metrics").header(header, value).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))));
+            let mut router = Health::new(Registry::default(), &config, &[]).router();
+            router.call(request).await.unwrap().status()
+        };
+        for (header, value) in [
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("forwarded", "for=203.0.113.9"),
+        ] {
+            assert_eq!(status("", header, value).await, StatusCode::NOT_FOUND, "{header}: {value}");
+        }
+        let open = "[metrics]\nallow = [\"0.0.0.0/0\"]\n";
+        assert_eq!(status(open, "x-forwarded-for", "203.0.113.9").await, StatusCode::OK, "for everybody");
+        assert_eq!(status("", "accept", "*/*").await, StatusCode::OK);
     }
 }

@@ -125,7 +125,7 @@ impl Observatory {
             geography: shared.geography.clone(),
             history: instance.history.clone(),
             options: site_options(&plan.base_path, plan.mode, &intake, config, instance.degraded.as_ref()),
-            hooks: hooks(&instance, shared, proxies, views),
+            hooks: hooks(&instance, &intake, shared, proxies, views),
             updates: instance.updates.clone(),
             more_api: Some(intake::openapi()),
         });
@@ -283,12 +283,15 @@ fn public_reason(why: &StoreError) -> &'static str {
 
 fn hooks(
     instance: &Instance,
+    intake: &Arc<Intake>,
     shared: &Shared,
     proxies: TrustedProxies,
     views: Arc<PageViewCounter>,
 ) -> Hooks {
     let sink = instance.sink();
     let mut hooks = Hooks::with_clock(move || sink.now());
+    let counting = intake.clone();
+    hooks.counting = Arc::new(move || counting.counting());
     let (names, places) = (shared.addresses.clone(), shared.addresses.clone());
     hooks.network_name = Arc::new(move |asn: Asn| names.network_name(asn).map(str::to_owned));
     hooks.service_viewed = Arc::new(move |service, parts| {

@@ -86,7 +86,7 @@ fn the_browser_solves_the_proof_of_work_and_counts_in_full() {
     let server = Server::start(CAUTIOUS);
     let browser = driver.browser(true);
     let thanks = report(&browser, &server, "github");
-    assert!(thanks.contains("It counts once per hour"), "{thanks}");
+    assert!(thanks.contains("counts once, and again only after an hour without a report"), "{thanks}");
     assert!(browser.url().ends_with("/s/github/reported"), "{}", browser.url());
     assert_eq!(server.metric("brownout_intake_proofs_total"), 1, "the server checked the proof");
     assert_eq!(server.metric("brownout_intake_weight_lowered_total"), 0);

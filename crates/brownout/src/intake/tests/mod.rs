@@ -87,7 +87,9 @@ fn loose() -> IntakeSettings {
 
 fn world() -> World {
     let service = |id, slug: &str, name: &str| Service::new(ServiceId(id), slug, name, Category::Social);
-    let services = vec![service(1, "x", "X (Twitter)"), service(2, "whatsapp", "WhatsApp")];
+    let aliases = ["twitter", "tw"].map(str::to_owned).to_vec();
+    let x = Service { aliases, ..service(1, "x", "X (Twitter)") };
+    let services = vec![x, service(2, "whatsapp", "WhatsApp")];
     let country = |code: &str| Country {
         code: code.parse().unwrap(),
         name: code.into(),

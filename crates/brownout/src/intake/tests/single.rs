@@ -12,6 +12,8 @@ async fn a_report_becomes_evidence_and_its_address_is_gone() {
     assert_eq!((&json["id"], &json["service"], &json["country"]), (&1.into(), &"x".into(), &"PK".into()));
     assert_eq!(json["received_at"], "2025-03-10T10:02:00Z");
     assert_eq!(json["weight_percent"], 100);
+    let note = json["counted_note"].as_str().unwrap();
+    assert!(note.contains("again only after an hour without a report"), "{note}");
     let [kept] = &stand.sink.reports()[..] else { panic!("one report") };
     assert_eq!((kept.service, kept.kind, kept.channel), (ServiceId(1), ProblemKind::Login, ChannelId::WEB));
     assert_eq!((kept.place.city, kept.network), (CityId::new(1172451), Asn::new(17557)));
@@ -69,10 +71,37 @@ async fn every_refusal_of_a_report_has_its_reason() {
 }
 
 #[tokio::test]
+async fn a_packed_report_is_told_to_come_plain() {
+    let stand = stand(loose());
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(br#"{"service":"x","kind":"login"}"#).unwrap();
+    let packed = packer.finish().unwrap();
+    let ask = report(packed.clone()).header("content-encoding", "gzip");
+    let answer = stand.refused(ask, 415, Reason::UnsupportedMediaType).await;
+    assert_eq!(answer.headers["accept-encoding"], "identity");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("without Content-Encoding") && detail.contains("Only a batch"), "{detail}");
+    let packed_form = stand.ask(form("kind=login").header("content-encoding", "br")).await;
+    assert_eq!(packed_form.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let plain = report(r#"{"service":"x","kind":"login"}"#).header("content-encoding", "identity");
+    assert_eq!(stand.ask(plain).await.status, StatusCode::CREATED);
+    let batch = batch(packed).header("content-encoding", "br");
+    let answer = stand.refused(batch, 415, Reason::UnsupportedMediaType).await;
+    assert_eq!(answer.headers["accept-encoding"], "gzip, identity");
+}
+
+#[tokio::test]
 async fn an_unknown_service_gets_a_suggestion() {
     let stand = stand(loose());
-    for (written, meant) in [("whatsap", Some("whatsapp")), ("WhatsApp", Some("whatsapp")), ("zzzzzz", None)]
-    {
+    for (written, meant) in [
+        ("whatsap", Some("whatsapp")),
+        ("WhatsApp", Some("whatsapp")),
+        ("Twitter", Some("x")),
+        ("twiter", Some("x")),
+        ("TW", Some("x")),
+        ("two", None),
+        ("zzzzzz", None),
+    ] {
         let text = format!(r#"{{"service":"{written}","kind":"login"}}"#);
         let answer = stand.refused(report(text), 422, Reason::UnknownService).await.json();
         assert_eq!(answer.get("did_you_mean").and_then(Value::as_str), meant, "{written}");
@@ -242,9 +271,11 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
     );
     let [kept] = &stand.sink.reports()[..] else { panic!("one report") };
     assert_eq!(kept.place.country, Some("PK".parse().unwrap()), "a city nobody knows is let go");
-    let longest = format!("x|{}|unknown_kind", "\u{10348}".repeat(500));
+    let longest = format!("x|{}|kind_missing", "\u{10348}".repeat(500));
     for (ask, status, page) in [
-        (form("kind=&comment=%3Cb%3E"), 422, "x|<b>|unknown_kind"),
+        (form("kind=&comment=%3Cb%3E"), 422, "x|<b>|kind_missing"),
+        (form("comment=hi"), 422, "x|hi|kind_missing"),
+        (form("kind=nonsense"), 422, "x||unknown_kind"),
         (form("kind=login").header("content-type", "text/plain"), 415, "x||unsupported_media_type"),
         (form("kind=login").header("sec-fetch-site", "cross-site"), 403, "x||cross_site"),
         (form(&format!("kind={}", "x".repeat(17_000))), 413, "x||body_too_large"),
@@ -252,12 +283,13 @@ async fn the_form_redirects_after_success_and_comes_back_with_what_was_entered()
         (form(&format!("kind=&comment={}", "%F0%90%8D%88".repeat(500))), 422, &longest),
         (form("kind=a&kind=b"), 400, "x||malformed_form"),
         (Ask { path: "/s/nothing/report", ..form("kind=login") }, 422, "nothing||unknown_service"),
+        (Ask { path: "/s/%FF/report", ..form("kind=login") }, 422, "||unknown_service"),
     ] {
         let answer = stand.ask(ask).await;
         assert_eq!((answer.status.as_u16(), std::str::from_utf8(&answer.body).unwrap()), (status, page));
         assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     }
-    assert_eq!(stand.intake.metrics().refused(Reason::UnknownKind), 2);
+    assert_eq!(stand.intake.metrics().refused(Reason::KindMissing), 3);
 }
 
 #[tokio::test]

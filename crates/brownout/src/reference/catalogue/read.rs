@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use brownout_core::model::{Asn, Category, CountryCode};
+use brownout_core::model::{Asn, Category, CountryCode, Service};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -12,6 +12,7 @@ use super::{Position, Problem, ServicePatch, did_you_mean};
 const KEYS: &[&str] = &[
     "slug",
     "name",
+    "aliases",
     "category",
     "home",
     "targets",
@@ -84,6 +85,7 @@ impl File<'_> {
             match key.get_ref().as_ref() {
                 "slug" => patch.slug = self.slug(value)?,
                 "name" => patch.name = self.name(value),
+                "aliases" => patch.aliases = self.list(value, File::alias),
                 "category" => patch.category = self.category(value),
                 "home" => patch.home = self.country(value),
                 "targets" => patch.targets = self.list(value, File::target),
@@ -147,6 +149,13 @@ impl File<'_> {
         self.checked(value, "a name of 1 to 80 characters", |text| {
             let plain = !text.trim().is_empty() && text.chars().count() <= 80;
             (plain && !text.contains(char::is_control)).then(|| text.to_owned())
+        })
+    }
+
+    fn alias(&mut self, value: &Value<'_>) -> Option<String> {
+        self.checked(value, "another word for a service: 1 to 48 characters", |text| {
+            let alias = text.trim().to_lowercase();
+            Service::is_alias(&alias).then_some(alias)
         })
     }
 
