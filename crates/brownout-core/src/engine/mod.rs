@@ -355,6 +355,7 @@ impl EngineState {
         let (from, to) = (settled(last), settled(at));
         // A pause longer than the rings remember leaves nothing to roll up.
         for step in from.max(to.saturating_sub(8))..to {
+            derived.collected.extend((!self.gaps.touch(Minute(step * 5), 5)).then_some(Minute(step * 5)));
             for shard in &mut self.shards {
                 shard.roll_up(Minute(step * 5), &mut derived.roll_ups);
             }

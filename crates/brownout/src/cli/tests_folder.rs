@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use brownout_core::model::{Evidence, Seq, ServiceId, UtcTime};
-use brownout_store::embedded::{Admin, Comment, EmbeddedStore, LogReader, Options};
+use brownout_core::model::{Evidence, Facet, Seq, SeriesKey, ServiceId, UtcTime};
+use brownout_store::embedded::{Admin, Comment, EmbeddedStore, LogReader, Options, ReadOnlyStore};
+use brownout_store::port::{History, Steps};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -86,6 +87,37 @@ fn a_table_is_played_and_its_incident_told_with_its_city() {
     let places = incident["places"].to_string();
     assert!(places.contains("\"Lahore\"") && places.contains("\"PK\""), "{places}");
     assert!(import(&folder, &[]).err.contains("has come to"), "time only goes on");
+}
+
+#[test]
+fn history_tells_silence_from_nothing_known() {
+    let folder = imported();
+    let store = EmbeddedStore::open_read_only(Path::new(&folder.data)).expect("opens");
+    let found = read_x(&store, Facet::All, "2025-03-09T00:00:00Z", "2025-03-09T12:00:00Z");
+    let counts: Vec<u32> = found.steps.iter().map(|step| step.hundredths).collect();
+    // A report at ten past each of six hours, and silence in between; from the first on, no gap.
+    let mut expected = vec![0; 142];
+    (0..6).for_each(|hour| expected[hour * 12] = 100);
+    assert_eq!(counts, expected);
+    assert_eq!(found.steps[0].start.start().to_string(), "2025-03-09T00:10:00Z");
+    let settled = found.settled_until.expect("some");
+    let after = read_x(&store, Facet::All, &settled.start().to_string(), "2025-03-10T00:00:00Z");
+    assert!(after.steps.is_empty(), "what is not settled is not told");
+    let nobody = Facet::Kind(brownout_core::model::ProblemKind::Payments);
+    let found = read_x(&store, nobody, "2025-03-09T00:00:00Z", "2025-03-09T12:00:00Z");
+    assert_eq!((found.steps.len(), found.settled_until), (0, Some(settled)), "a series that never began");
+}
+
+fn read_x(store: &ReadOnlyStore, facet: Facet, from: &str, to: &str) -> Steps {
+    let minute = |text: &str| text.parse::<UtcTime>().expect("a time").minute();
+    let mut batches = store.log.batches(Seq(1)).expect("readable");
+    let service = batches.find_map(|batch| match batch.expect("whole").1.as_slice() {
+        [Evidence::Report(report), ..] => Some(report.service),
+        _ => None,
+    });
+    let key = SeriesKey { service: service.expect("a report"), facet };
+    let history = store.history.as_ref().expect("there");
+    history.steps(key, minute(from), minute(to), 1000).expect("readable")
 }
 
 #[test]

@@ -12,6 +12,8 @@ use brownout_store::embedded::{
 };
 use brownout_store::port::{Checkpoints, DerivedStore, EvidenceLog, StoreError};
 
+use super::keeper::CALM_MAX;
+
 /// An opened folder with its engine at the log's end.
 pub(super) struct Parts {
     pub(super) engine: Engine,
@@ -71,18 +73,24 @@ pub(super) fn engine_at_end(
         .unwrap_or_default();
     let from = engine.seq().next();
     let mut records = 0u64;
+    let mut calm = Derived::default();
     run(&mut engine, reader, from, |engine, count| {
         records += count;
         while let Some(effect) = engine.poll_effect() {
-            if let (Effect::Persist(seq, rows), Some(derived)) = (effect, derived.as_deref_mut()) {
-                derived.apply(seq, &rows)?;
+            if let (Effect::Persist(seq, mut rows), Some(derived)) = (effect, derived.as_deref_mut()) {
+                rows.absorb(std::mem::take(&mut calm));
+                if rows.is_calm() && rows.collected.len() < CALM_MAX {
+                    calm = *rows;
+                } else {
+                    derived.apply(seq, &rows)?;
+                }
             }
         }
         Ok(())
     })?;
     if let Some(derived) = derived {
         // A checkpoint after the last row that was derived can be used at the next start, too.
-        derived.apply(engine.seq(), &Derived::default())?;
+        derived.apply(engine.seq(), &calm)?;
     }
     if records > 0 {
         tracing::info!(records, from = from.0, "replayed the log");
