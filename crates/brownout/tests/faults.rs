@@ -314,6 +314,27 @@ fn lost_and_damaged_derived_state_is_made_again() {
     assert_eq!(in_log(&plan.data), (30, 0));
 }
 
+#[test]
+fn a_damaged_database_of_tokens_stops_no_start() {
+    let (_folder, plan) = plan();
+    let program = start(&plan);
+    acknowledged(&program, 0..5);
+    program.stop().expect("it stops");
+    for name in ["admin.sqlite-wal", "admin.sqlite-shm"] {
+        let _ = fs::remove_file(plan.data.join(name));
+    }
+    fs::write(plan.data.join("admin.sqlite"), "this is no database, and never was one".repeat(400))
+        .expect("written");
+    let program = start(&plan);
+    assert_eq!(ready(&program), 200);
+    acknowledged(&program, 5..10);
+    assert_eq!(program.metric("brownout_store_admin_set_aside_total", ""), 1.0);
+    assert!(program.said().contains("make new ones with `brownout token add`"), "{}", program.said());
+    assert!(plan.data.join("admin.sqlite.damaged").exists(), "the old one is kept to look at");
+    program.stop().expect("it stops");
+    assert_eq!(in_log(&plan.data), (10, 0));
+}
+
 /// `libfaketime` where Debian and others put it.
 fn faketime() -> Option<PathBuf> {
     let folders = ["x86_64-linux-gnu/faketime", "aarch64-linux-gnu/faketime", "faketime"];

@@ -204,7 +204,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// Keeps a damaged database for whoever wants to look at it, one at a time.
-fn move_aside(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn move_aside(path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let mut from = path.as_os_str().to_owned();
         from.push(suffix);

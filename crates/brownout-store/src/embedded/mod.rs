@@ -8,7 +8,7 @@
 //! | `checkpoints/` | the engine at positions of the log | start takes longer |
 //! | `comments/` | what people wrote, apart from their reports | the texts are gone |
 //! | `brownout.sqlite` | roll-ups, incidents, index of verdicts | rebuilt |
-//! | `admin.sqlite` | tokens, moderation | tokens are given anew |
+//! | `admin.sqlite` | tokens, moderation | tokens are made anew; numbers of channels come from the log |
 
 mod admin;
 mod backup;
@@ -115,7 +115,7 @@ impl EmbeddedStore {
         Ok(EmbeddedStore {
             comments: CommentLog::open(&layout.comments(), counters.clone(), held())?,
             history: Arc::new(SqliteHistory::open(&layout.derived(), false)?),
-            admin: Arc::new(Admin::open(&layout.admin(), held())?),
+            admin: Arc::new(Admin::open_or_begin_anew(&layout.admin(), held(), &counters)?),
             maintenance: Arc::new(Maintenance::new(
                 layout,
                 log.progress(),

@@ -16,7 +16,7 @@ use super::{Console, Exit, Failure, Settings, scenario, serve};
 use crate::host::stage::services_of;
 use crate::intake::TokenGrant;
 use crate::listener::ListenerMetrics;
-use crate::serving::{Health, Housekeeping, Observatory, Plan, Shared, listen};
+use crate::serving::{FixedToken, Health, Housekeeping, Observatory, Plan, Shared, listen};
 
 /// Runs the observatory with an outage played into it.
 #[derive(Args, Debug)]
@@ -144,7 +144,11 @@ fn replay_plan(
         folder: home.path.join("replay"),
         clock: Clock::Virtual,
         services,
-        tokens: vec![(blake3::hash(token.as_bytes()), grant)],
+        tokens: vec![FixedToken {
+            hash: blake3::hash(token.as_bytes()),
+            grant,
+            channel_name: "scenario".to_owned(),
+        }],
         publish_every: PUBLISH_EVERY,
     };
     (token, plan)

@@ -277,6 +277,35 @@ fn a_token_is_shown_once_and_revoked_by_name() {
 }
 
 #[test]
+fn a_new_channel_never_gets_the_number_of_one_in_the_log() {
+    let folder = imported();
+    let root = Path::new(&folder.data);
+    let number = |name: &str| {
+        let channels = Admin::beside(root).expect("opens").channels().expect("readable");
+        channels.iter().find(|(_, known)| known == name).map(|(id, _)| id.0)
+    };
+    let add = |name: &str| brownout(&["token", "add", "--name", name, "--data", &folder.data]);
+    assert_eq!(number("import"), Some(16));
+    fs::remove_file(root.join("admin.sqlite")).expect("there");
+    assert_eq!(add("desk").exit, Exit::Ok);
+    assert_eq!((number("import"), number("desk")), (Some(16), Some(17)), "it was lost");
+    fs::write(root.join("admin.sqlite"), [0x5a; 9000]).expect("written");
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(root.join(format!("admin.sqlite{suffix}")));
+    }
+    let ran = add("other");
+    assert_eq!(ran.exit, Exit::Error);
+    assert!(ran.err.contains("damaged") && ran.err.contains("sets the file aside"), "{}", ran.err);
+    let doctor = || brownout(&["doctor", "--data", &folder.data, "--listen", "127.0.0.1:0", "-o", "csv"]);
+    assert!(doctor().out.contains("tokens,FAIL"), "{}", doctor().out);
+    let options = Options { clock: brownout_store::embedded::Clock::Virtual, ..Options::default() };
+    drop(EmbeddedStore::open(root, options, UtcTime::default()).expect("it opens all the same"));
+    assert!(doctor().out.contains("tokens,warn"), "{}", doctor().out);
+    assert_eq!(add("other").exit, Exit::Ok);
+    assert_eq!((number("import"), number("other")), (Some(16), Some(17)), "it was damaged");
+}
+
+#[test]
 fn comments_are_moderated_beside_a_server_and_without() {
     let folder = imported();
     let root = Path::new(&folder.data);

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use crate::intake::Refusal;
 use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
 
-pub use recover::{Replay, Replayed, catalogue_of, replay};
+pub use recover::{Replay, Replayed, catalogue_of, channels_of, replay};
 pub use sink::HostSink;
 pub(crate) use time::Time;
 pub use worker::wall_clock;
@@ -138,6 +138,7 @@ impl Instance {
     fn start(mut parts: recover::Parts, setup: Setup) -> Result<Self, StoreError> {
         let catalogue = Arc::new(number(&parts.engine, setup.services.clone())?);
         let given = parts.engine.service_numbers();
+        keep_channels(&parts)?;
         let first = first_records(&parts.engine, &catalogue, &parts.admin, &setup);
         let snapshot = Arc::new(ArcSwap::new(parts.engine.snapshot()));
         let counters = Arc::new(HostCounters::default());
@@ -243,6 +244,24 @@ impl Instance {
             }
         }
     }
+}
+
+/// Has the database of tokens and channels know every channel of the log, whatever happened to it.
+fn keep_channels(parts: &recover::Parts) -> Result<(), StoreError> {
+    if parts.counters.admin_set_aside.get() > 0 {
+        tracing::error!(
+            "admin.sqlite was damaged and is set aside as admin.sqlite.damaged; no token of before is known: \
+            make new ones with `brownout token add`"
+        );
+    }
+    let channels = parts.admin.keep_channels(parts.engine.channels())?;
+    if channels > 0 {
+        tracing::warn!(
+            channels,
+            "admin.sqlite did not know these channels of the log; their tokens may be lost with it"
+        );
+    }
+    Ok(())
 }
 
 fn time_of(clock: Clock, last: Option<UtcTime>, counters: &HostCounters) -> Time {

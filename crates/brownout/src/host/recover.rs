@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use brownout_core::effect::{Derived, Effect};
 use brownout_core::engine::{ENGINE_VERSION, Engine};
-use brownout_core::model::{Catalogue, Evidence, Policy, Seq, UtcTime};
+use brownout_core::model::{Catalogue, ChannelId, Evidence, Policy, Seq, UtcTime};
 use brownout_store::embedded::{
     Admin, CheckpointFolder, Clock, CommentLog, EmbeddedLog, EmbeddedStore, LogReader, Maintenance,
     ReadOnlyStore, SqliteDerived, SqliteHistory,
@@ -140,6 +140,18 @@ fn run(
 /// When it is no data folder, or its log cannot be read.
 pub fn catalogue_of(folder: &Path) -> Result<Arc<Catalogue>, StoreError> {
     Ok(read_only(&EmbeddedStore::open_read_only(folder)?)?.catalogue().clone())
+}
+
+/// The channels that a folder's log knows, which is only read; none where there is no log yet.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn channels_of(folder: &Path) -> Result<Vec<(ChannelId, String)>, StoreError> {
+    if !folder.join("log").is_dir() {
+        return Ok(Vec::new());
+    }
+    let engine = read_only(&EmbeddedStore::open_read_only(folder)?)?;
+    Ok(engine.channels().map(|(id, name)| (id, name.to_owned())).collect())
 }
 
 /// What is run again, and by which rules.
