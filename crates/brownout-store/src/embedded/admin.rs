@@ -13,6 +13,7 @@ use crate::port::StoreError;
 use super::derived::{InDb, move_aside};
 use super::file::At;
 use super::folder::{FolderLock, Layout};
+use super::orders;
 
 const TOKEN_COLUMNS: &str = "hash, name, channel, created, expires, revoked, weight, virtual_clock";
 const TABLES: &str = "
@@ -102,6 +103,7 @@ impl Admin {
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.execute_batch(TABLES)?;
+            connection.execute_batch(orders::TABLE)?;
             Ok(connection)
         };
         let connection = open().in_db(path)?;
@@ -118,6 +120,10 @@ impl Admin {
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn parts(&self) -> (MutexGuard<'_, Connection>, &Path) {
+        (self.connection(), &self.path)
     }
 
     /// Keeps a token. False, and nothing is changed, when its name or hash is taken.

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use brownout_core::model::Evidence;
+use brownout_core::snapshot::Snapshot;
+use brownout_store::embedded::Admin;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Observatory, Shared};
+use super::{Observatory, Shared, orders};
 use crate::config::Config;
 use crate::host::{HostSink, wall_clock};
 use crate::intake::{Intake, Sink, Submission, World};
@@ -17,10 +20,16 @@ use crate::reference::catalogue::{self, Numbers, assign};
 /// How often salts are turned, stores swept and address databases looked at.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Turns salts, sweeps stores, reads changed address databases, and on SIGHUP the configuration.
+/// How often operators' orders are looked for.
+const ORDERS_EVERY: Duration = Duration::from_secs(1);
+
+/// Turns salts, sweeps stores, reads changed address databases, carries out operators' orders,
+/// and on SIGHUP reads the configuration.
 pub struct Housekeeping {
     intake: Arc<Intake>,
     sink: Arc<HostSink>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    admin: Option<Arc<Admin>>,
     addresses: Arc<AddressBook>,
     geography: Arc<brownout_core::model::Geography>,
     config: Config,
@@ -37,6 +46,8 @@ impl Housekeeping {
         Housekeeping {
             intake: observatory.intake.clone(),
             sink: observatory.instance.sink(),
+            snapshot: observatory.instance.snapshot.clone(),
+            admin: observatory.instance.admin.clone(),
             addresses: shared.addresses.clone(),
             geography: shared.geography.clone(),
             config: shared.config.clone(),
@@ -55,11 +66,19 @@ impl Housekeeping {
             }
         };
         let mut ticks = tokio::time::interval(EVERY);
+        let mut orders = tokio::time::interval(ORDERS_EVERY);
         loop {
             tokio::select! {
                 _ = ticks.tick() => self.keep().await,
+                _ = orders.tick() => self.carry_out_orders().await,
                 _ = hangup.recv() => self.reload().await,
             }
+        }
+    }
+
+    async fn carry_out_orders(&self) {
+        if let Some(admin) = &self.admin {
+            orders::carry_out(admin, &self.sink, &self.snapshot).await;
         }
     }
 

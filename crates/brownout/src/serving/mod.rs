@@ -4,6 +4,7 @@ mod forms;
 mod health;
 mod housekeeping;
 mod listening;
+mod orders;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
