@@ -142,6 +142,24 @@ fn rubbish_is_refused_with_a_reason_and_never_a_panic() {
 }
 
 #[test]
+fn a_table_of_which_nothing_gets_in_is_an_error_with_its_reasons() {
+    let folder = folder();
+    let rows = "2025-03-09T12:00:00Z,a,twiter\n2025-03-09T12:01:00Z,b,twiter\nyesterday,c,x\n";
+    fs::write(&folder.csv, format!("at,source,service\n{rows}")).expect("written");
+    for form in ["table", "json"] {
+        let ran = import(&folder, &["-o", form]);
+        assert_eq!(ran.exit, Exit::Error, "{}", ran.err);
+        assert!(ran.err.contains("no row was imported"), "{}", ran.err);
+        assert!(ran.err.contains("2 rows: No such service"), "{}", ran.err);
+        assert!(ran.err.contains("1 rows: the time cannot be read"), "{}", ran.err);
+    }
+    // Nothing moved the folder's clock, so the table can be put right.
+    fs::write(&folder.csv, format!("at,source,service\n{}", rows.replace("twiter", "x"))).expect("written");
+    let ran = import(&folder, &[]);
+    assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
+}
+
+#[test]
 fn the_provider_table_gives_its_repeats_and_incidents() {
     let table =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/spectrum/reports-2026-06-16-to-23.csv");
