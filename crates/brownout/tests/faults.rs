@@ -315,6 +315,19 @@ fn lost_and_damaged_derived_state_is_made_again() {
 }
 
 #[test]
+fn only_the_program_may_look_into_its_secrets() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, plan) = plan();
+    let secrets = plan.data.join("secrets");
+    let mode = || fs::metadata(&secrets).expect("there").permissions().mode() & 0o777;
+    start(&plan).stop().expect("it stops");
+    assert_eq!(mode(), 0o700);
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o755)).expect("set");
+    start(&plan).stop().expect("it stops");
+    assert_eq!(mode(), 0o700, "one of an earlier version is closed, too");
+}
+
+#[test]
 fn a_damaged_database_of_tokens_stops_no_start() {
     let (_folder, plan) = plan();
     let program = start(&plan);

@@ -199,8 +199,7 @@ fn salts(folder: &Path, instance: &Instance, config: &Config) -> Result<SaltBox,
         None => folder.join("secrets"),
         Some(_) => std::env::temp_dir().join(format!("brownout-salts-{}", std::process::id())),
     };
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| SaltBox::open(&folder, overlap, now, system_random))
+    SaltBox::open(&folder, overlap, now, system_random)
         .map_err(|error| format!("{}: {error}", folder.display()))
 }
 
