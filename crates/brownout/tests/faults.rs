@@ -315,6 +315,22 @@ fn lost_and_damaged_derived_state_is_made_again() {
 }
 
 #[test]
+fn a_reload_tells_no_change_where_the_command_line_goes_before_the_file() {
+    let (folder, mut plan) = plan();
+    let elsewhere = folder.path().join("elsewhere");
+    plan.variables = vec![("BROWNOUT_DATA".to_owned(), elsewhere.clone().into())];
+    let program = start(&plan);
+    assert!(elsewhere.join("FOLDER.json").exists());
+    let text = fs::read_to_string(&plan.config).expect("there");
+    fs::write(&plan.config, format!("{text}\n[policy]\nquiet_minutes = 31\n")).expect("written");
+    let hangup = Command::new("kill").args(["-HUP", &program.id().to_string()]).status();
+    assert!(hangup.is_ok_and(|status| status.success()));
+    until("it is read again", || program.said().contains("policy.quiet_minutes"));
+    assert!(!program.said().contains("after a restart"), "{}", program.said());
+    program.stop().expect("it stops");
+}
+
+#[test]
 fn only_the_program_may_look_into_its_secrets() {
     use std::os::unix::fs::PermissionsExt;
     let (_folder, plan) = plan();

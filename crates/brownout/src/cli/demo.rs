@@ -13,6 +13,7 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 
 use super::{Console, Exit, Failure, Settings, scenario, serve};
+use crate::config::Source;
 use crate::host::stage::services_of;
 use crate::intake::TokenGrant;
 use crate::listener::ListenerMetrics;
@@ -59,6 +60,7 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
     let (config, file) = settings.load(args.listen)?;
     let script = Arc::new(scenario::read(&args.scenario)?);
     let services = serve::services(&config)?;
+    let source = file.map(|file| Source { file, overrides: settings.overrides(args.listen) });
     let home = Home::new(settings.data.as_deref())?;
     let runtime = serve::runtime()?;
     runtime.block_on(async {
@@ -92,7 +94,7 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
             Played at {} times the speed of life; stop with Ctrl-C.",
             args.speed
         ));
-        let keeping = keep(&replay, &live, &shared, file);
+        let keeping = keep(&replay, &live, &shared, source);
         let player = Playing { address, token, speed: args.speed, script: script.clone() };
         let steps = Player::new(script, args.seed, PACE);
         let from = replay.instance.sink();
@@ -116,12 +118,12 @@ fn keep(
     replay: &Observatory,
     live: &Observatory,
     shared: &Shared,
-    file: Option<PathBuf>,
+    source: Option<Source>,
 ) -> Vec<tokio::task::JoinHandle<()>> {
     // A replay's catalogue and policy are the scenario's; a new configuration is the live one's.
     vec![
         tokio::spawn(Housekeeping::new(replay, shared, None).run()),
-        tokio::spawn(Housekeeping::new(live, shared, file).run()),
+        tokio::spawn(Housekeeping::new(live, shared, source).run()),
     ]
 }
 

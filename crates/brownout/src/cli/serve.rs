@@ -12,7 +12,7 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 
 use super::{Console, Exit, Failure, Settings};
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::intake::IntakeMetrics;
 use crate::listener::ListenerMetrics;
 use crate::reference::addresses::AddressBook;
@@ -40,6 +40,7 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let source = file.map(|file| Source { file, overrides: settings.overrides(args.listen) });
     let services = services(&config)?;
     let runtime = runtime()?;
     runtime.block_on(async {
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
             .router()
             .merge(health.router())
             .fallback_service(brownout_web::not_found(observatory.site.clone()));
-        let keeping = tokio::spawn(Housekeeping::new(&observatory, &shared, file).run());
+        let keeping = tokio::spawn(Housekeeping::new(&observatory, &shared, source).run());
         console.say(&format!("brownout listens on http://{}/", listening.address));
         let served = listening.serve(router, listener_metrics, &[&observatory.site]).await;
         keeping.abort();

@@ -1,6 +1,6 @@
 //! What an observatory does now and then, and when its files change.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use brownout_store::embedded::Admin;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Observatory, Shared, orders};
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::host::{HostSink, wall_clock};
 use crate::intake::{Intake, Sink, Submission, World};
 use crate::reference::addresses::AddressBook;
@@ -33,13 +33,13 @@ pub struct Housekeeping {
     addresses: Arc<AddressBook>,
     geography: Arc<brownout_core::model::Geography>,
     config: Config,
-    file: Option<PathBuf>,
+    source: Option<Source>,
     numbers: Numbers,
 }
 
 impl Housekeeping {
-    /// For one observatory, configured by `file`.
-    pub fn new(observatory: &Observatory, shared: &Shared, file: Option<PathBuf>) -> Self {
+    /// For one observatory, configured by `source`.
+    pub fn new(observatory: &Observatory, shared: &Shared, source: Option<Source>) -> Self {
         let mut numbers = Numbers::default();
         numbers.observe(&observatory.instance.catalogue);
         numbers.reserve(observatory.instance.service_numbers);
@@ -51,7 +51,7 @@ impl Housekeeping {
             addresses: shared.addresses.clone(),
             geography: shared.geography.clone(),
             config: shared.config.clone(),
-            file,
+            source,
             numbers,
         }
     }
@@ -95,14 +95,11 @@ impl Housekeeping {
     }
 
     async fn reload(&mut self) {
-        let Some(file) = &self.file else {
+        let Some(source) = &self.source else {
             tracing::info!("no configuration file to read again");
             return self.keep().await;
         };
-        let read = std::fs::read_to_string(file).map_err(|error| error.to_string()).and_then(|text| {
-            Config::parse(&file.display().to_string(), &text).map_err(|error| error.to_string())
-        });
-        let config = match read {
+        let config = match source.read() {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(%error, "the configuration is wrong; the old one stays");
