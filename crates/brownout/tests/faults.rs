@@ -181,9 +181,22 @@ fn a_start_on_a_full_disk_shows_what_is_there() {
     assert!(get(program.address, "/").expect("a page").text().contains("takes no reports in"));
     assert_eq!(ready(&program), 503);
     refused(&report(&program, 1), "storage_full");
-    assert_eq!(in_log(&seen_by(&program, &plan)), (20, 0));
-    let said = program.kill();
-    assert!(!said.contains("panicked"), "{said}");
+    let data = seen_by(&program, &plan);
+    assert_eq!(in_log(&data), (20, 0));
+    let mut reader = Connection::open(program.address).expect("a connection");
+    assert_eq!(reader.ask("GET", "/readyz", "", b"").expect("an answer").status, 503);
+
+    // With room again it goes on by itself, also for those who are connected.
+    fs::remove_file(data.join("filler")).expect("removed");
+    until("it is ready", || ready(&program) == 200);
+    acknowledged(&program, 20..30);
+    assert_eq!(reader.ask("GET", "/readyz", "", b"").expect("an answer").status, 200);
+    assert!(!get(program.address, "/").expect("a page").text().contains("takes no reports in"));
+    pages_are_up(&program);
+    assert_eq!(in_log(&data), (30, 0));
+    assert!(program.metric("brownout_listener_accepted_total", "") >= 10.0, "counted from the start");
+    let (status, said) = program.stop().expect("it stops");
+    assert!(status.success() && !said.contains("panicked"), "{said}");
 }
 
 #[test]

@@ -103,7 +103,8 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
             .name("brownout-player".to_owned())
             .spawn(move || player.run(steps, reached))
             .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-        let served = listening.serve(router, listener_metrics, &[&replay.site, &live.site]).await;
+        let end_streams = || [&replay.site, &live.site].iter().for_each(|site| site.end_events());
+        let served = listening.serve(router, listener_metrics, end_streams).await;
         keeping.iter().for_each(tokio::task::JoinHandle::abort);
         serve::close(replay).await;
         serve::close(live).await;

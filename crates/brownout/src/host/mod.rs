@@ -125,14 +125,26 @@ impl Instance {
     /// # Errors
     /// When the folder is in use, or what it holds is not a data folder at all.
     pub fn open(setup: Setup) -> Result<Self, StoreError> {
-        let options = Options { clock: setup.clock, rolling: setup.rolling };
-        match EmbeddedStore::open(&setup.folder, options, wall_clock()).and_then(recover::recover) {
+        match Self::recover(&setup) {
             Ok(parts) => Self::start(parts, setup),
             Err(error @ (StoreError::ReadOnly(_) | StoreError::Full(_))) => {
                 Self::open_degraded(&setup.folder, setup.clock, error)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The same for a folder that must be writable.
+    ///
+    /// # Errors
+    /// As for [`Instance::open`], and when the folder cannot be written.
+    pub fn open_writable(setup: Setup) -> Result<Self, StoreError> {
+        Self::start(Self::recover(&setup)?, setup)
+    }
+
+    fn recover(setup: &Setup) -> Result<recover::Parts, StoreError> {
+        let options = Options { clock: setup.clock, rolling: setup.rolling };
+        recover::recover(EmbeddedStore::open(&setup.folder, options, wall_clock())?)
     }
 
     fn start(mut parts: recover::Parts, setup: Setup) -> Result<Self, StoreError> {

@@ -1,5 +1,6 @@
 //! An observatory at work: a data folder, its intake and its pages, behind one listener.
 
+mod exchange;
 mod forms;
 mod health;
 mod housekeeping;
@@ -28,6 +29,7 @@ use crate::intake::{
 use crate::reference::addresses::AddressBook;
 use crate::reference::catalogue::ServiceEntry;
 
+pub use exchange::Exchange;
 pub use forms::SitePages;
 pub use health::Health;
 pub use housekeeping::Housekeeping;
@@ -57,6 +59,7 @@ pub struct FixedToken {
 }
 
 /// One observatory, before it is open.
+#[derive(Clone)]
 pub struct Plan {
     /// Path under which it stands: empty, or such as `/live`.
     pub base_path: String,
@@ -91,10 +94,26 @@ impl Observatory {
     /// # Errors
     /// In words: the folder cannot be used, or a salt cannot be kept.
     pub fn open(plan: Plan, shared: &Shared) -> Result<Self, String> {
+        Self::open_with(Instance::open, plan, shared)
+    }
+
+    /// The same for a folder that must be writable.
+    ///
+    /// # Errors
+    /// As for [`Observatory::open`], and when the folder cannot be written.
+    pub fn open_writable(plan: Plan, shared: &Shared) -> Result<Self, String> {
+        Self::open_with(Instance::open_writable, plan, shared)
+    }
+
+    fn open_with(
+        open: impl FnOnce(Setup) -> Result<Instance, StoreError>,
+        plan: Plan,
+        shared: &Shared,
+    ) -> Result<Self, String> {
         let config = &shared.config;
         let views = Arc::new(PageViewCounter::new(shared.metrics.clone()));
         let drained = views.clone();
-        let instance = Instance::open(Setup {
+        let instance = open(Setup {
             folder: plan.folder.clone(),
             clock: plan.clock,
             rolling: Rolling { segment_bytes: u64::from(config.log.segment_mib) << 20, ..Rolling::default() },
