@@ -24,12 +24,27 @@ pub struct Derived {
     pub incidents: Vec<Arc<IncidentView>>,
     /// Judgements that were published.
     pub verdicts: Vec<Arc<Verdict>>,
+    /// First minutes of the five-minute intervals that are history from here on, in order: evidence
+    /// was collected throughout, and no report in them can still come. A series without a roll-up of
+    /// such an interval had none there; of any other interval nothing is known.
+    pub collected: Vec<Minute>,
 }
 
 impl Derived {
     /// Whether there is nothing to keep.
     pub fn is_empty(&self) -> bool {
+        self.is_calm() && self.collected.is_empty()
+    }
+
+    /// Whether it says at most that nothing happened.
+    pub fn is_calm(&self) -> bool {
         self.roll_ups.is_empty() && self.incidents.is_empty() && self.verdicts.is_empty()
+    }
+
+    /// Takes in what a calm set just before it says, so that both can be kept as one.
+    pub fn absorb(&mut self, calm: Derived) {
+        let later = std::mem::replace(&mut self.collected, calm.collected);
+        self.collected.extend(later);
     }
 }
 

@@ -40,6 +40,10 @@ struct World {
     records: Vec<Record>,
     random: Random,
     changes: Vec<(UtcTime, Facet, Change, u32)>,
+    /// First minutes of intervals that were told to be whole.
+    collected: Vec<u32>,
+    /// Hundredths of service 0 as a whole that became history, with the first minute of the interval.
+    history: Vec<(u32, u32)>,
 }
 
 fn service(id: u32, slug: &str) -> Service {
@@ -53,6 +57,8 @@ impl World {
             records: Vec::new(),
             random: Random(seed),
             changes: Vec::new(),
+            collected: Vec::new(),
+            history: Vec::new(),
         };
         let at = start.parse().expect("a time");
         let services = (0..5).map(|id| service(id, &format!("s{id}"))).collect();
@@ -68,6 +74,9 @@ impl World {
         self.records.push(record);
         while let Some(effect) = self.engine.poll_effect() {
             if let Effect::Persist(_, derived) = effect {
+                self.collected.extend(derived.collected.iter().map(|start| start.0));
+                let whole = derived.roll_ups.iter().filter(|row| row.key.facet == Facet::All);
+                self.history.extend(whole.map(|row| (row.start.0, row.hundredths)));
                 for incident in &derived.incidents {
                     for entry in &incident.timeline {
                         let line = (entry.at, entry.facet, entry.change.clone(), entry.observed);
@@ -233,4 +242,34 @@ fn a_late_report_is_counted_and_charted_and_never_detected_on() {
         after.services[0].kinds.iter().find(|(kind, _)| *kind == ProblemKind::Login).map(|(_, n)| *n > 400),
         Some(false)
     );
+}
+
+#[test]
+fn intervals_without_a_report_are_history_too_and_those_of_a_pause_are_not() {
+    let start: UtcTime = "2025-03-01T00:00:00Z".parse().expect("a time");
+    let mut world = World::new(8, 1, "2025-03-01T00:00:00Z");
+    let mut minutes = |from: i64, to: i64| {
+        // What the host does first after a pause.
+        world.append(start.plus_seconds(from * 60), Evidence::Tick);
+        for minute in from..to {
+            world.minute(start.plus_seconds(minute * 60), &[]);
+        }
+        std::mem::take(&mut world.collected).iter().map(|at| at - start.minute().0).collect::<Vec<_>>()
+    };
+    // The first minutes are settled when no report of theirs can come any more.
+    assert_eq!(minutes(0, 20), [0]);
+    assert_eq!(minutes(20, 41), [5, 10, 15, 20]);
+    assert_eq!(minutes(60, 120), [25, 30, 35, 60, 65, 70, 75, 80, 85, 90, 95, 100]);
+}
+
+#[test]
+fn what_was_counted_before_a_long_pause_becomes_history() {
+    let mut world = World::new(9, 1, "2025-03-01T00:00:00Z");
+    world.play("2025-03-01T00:00:00Z", 60, &CALM);
+    let reports =
+        world.records.iter().filter(|record| matches!(record.evidence, Evidence::Report(_))).count();
+    world.append("2025-03-01T20:00:00Z".parse().expect("a time"), Evidence::Tick);
+    let hundredths: u32 = world.history.iter().map(|(_, hundredths)| hundredths).sum();
+    assert_eq!(hundredths as usize, reports * 100);
+    assert!(world.history.is_sorted());
 }

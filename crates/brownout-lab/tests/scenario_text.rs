@@ -61,6 +61,27 @@ fn errors_say_where_and_what_was_meant() {
         ),
         ("pulse 10:00 a PK +5 per hour for 0 minutes", "line 6, column 36: an event lasts a minute at least"),
         ("warm-up 7 dais", "line 6, column 11: `dais` is not a unit of time; did you mean `days`?"),
+        (
+            "baseline a UK 5 per hour",
+            "line 6, column 12: `UK` is not the two-letter code of a country, such as PK; did you mean `GB`?",
+        ),
+        (
+            "expect places a Pakistn Lahore",
+            "line 6, column 17: `Pakistn` is not the two-letter code of a country, such as PK; did you mean `PK`?",
+        ),
+        (
+            "services 3 s from 1 to 2 per hour in ZZ",
+            "line 6, column 38: `ZZ` is not the two-letter code of a country, such as PK",
+        ),
+        ("city PK-ZZ Nowhere 5 1%", "line 6, column 6: `PK-ZZ` is not the code of a region, such as PK-PB"),
+        (
+            "city PK-SD Karachi 5 1%",
+            "line 6, column 20: `5` is not the GeoNames number of a city of PK; did you mean `1174872`?",
+        ),
+        (
+            "expect no incident aa",
+            "line 6, column 20: `aa` is not a service that is declared above; did you mean `a`?",
+        ),
         ("end 2025-03-10T08:00Z", "line 6, column 1: `end` must come after `start`, by 60 days at most"),
     ] {
         assert_eq!(error(line), expected, "{line}");

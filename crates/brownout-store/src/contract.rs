@@ -36,6 +36,7 @@ pub fn run(new: &mut dyn FnMut() -> Box<dyn FnMut() -> Parts>) {
     the_newest_checkpoint_not_after_is_found(&mut new());
     derived_state_is_applied_once(&mut new());
     history_keeps_its_order_and_limits(&mut new());
+    silence_is_told_from_nothing_known(&mut new());
 }
 
 type Open = Box<dyn FnMut() -> Parts>;
@@ -118,6 +119,7 @@ fn derived_state_is_applied_once(open: &mut Open) {
         roll_ups: vec![roll_up(1, 5, hundredths)],
         incidents: vec![Arc::new(incident(1, 5))],
         verdicts: vec![Arc::new(verdict(1, 5, hundredths))],
+        ..Derived::default()
     };
     parts.derived.apply(Seq(10), &derived(100)).expect("applied");
     parts.derived.apply(Seq(10), &derived(999)).expect("ignored");
@@ -147,7 +149,7 @@ fn history_keeps_its_order_and_limits(open: &mut Open) {
     let derived = Derived {
         roll_ups: [15, 5, 10].map(|start| roll_up(1, start, start)).to_vec(),
         incidents: [7, 5, 9].map(|opened| Arc::new(incident(opened, opened))).to_vec(),
-        verdicts: Vec::new(),
+        ..Derived::default()
     };
     parts.derived.apply(Seq(3), &derived).expect("applied");
     let history = &parts.history;
@@ -171,6 +173,40 @@ fn history_keeps_its_order_and_limits(open: &mut Open) {
     let unknown = IncidentId { service: ServiceId(99), opened: Minute(1) };
     assert_eq!(history.incident(unknown).expect("readable"), None);
     assert_eq!(history.verdicts(unknown).expect("readable"), []);
+}
+
+fn silence_is_told_from_nothing_known(open: &mut Open) {
+    let mut parts = open();
+    append(&mut parts, 1, &[batch(0, 20)]);
+    let key = roll_up(1, 5, 0).key;
+    let collected = |starts: &[u32], counted: &[u32]| Derived {
+        collected: starts.iter().copied().map(Minute).collect(),
+        roll_ups: counted.iter().map(|start| roll_up(1, *start, 100)).collect(),
+        ..Derived::default()
+    };
+    let steps = |parts: &Parts, from, to, limit| {
+        let found = parts.history.steps(key, Minute(from), Minute(to), limit).expect("readable");
+        let counts: Vec<(u32, u32)> = found.steps.iter().map(|it| (it.start.0, it.hundredths)).collect();
+        let usual = found.steps.iter().all(|it| it.expected.is_some() == (it.hundredths > 0));
+        assert!(usual, "what is usual is known where something was counted");
+        (counts, found.settled_until.map(|minute| minute.0))
+    };
+    assert_eq!(steps(&parts, 0, 100, 9), (vec![], None), "nothing is settled in a new store");
+    parts.derived.apply(Seq(2), &collected(&[5, 10, 15], &[10])).expect("applied");
+    parts.derived.apply(Seq(3), &collected(&[20], &[20])).expect("applied");
+    parts.derived.apply(Seq(4), &collected(&[25], &[])).expect("applied");
+    // From here to 40 nobody collected.
+    parts.derived.apply(Seq(5), &collected(&[40, 45], &[35])).expect("applied");
+    drop(parts);
+    let parts = open();
+    let all = vec![(10, 100), (15, 0), (20, 100), (25, 0), (35, 100), (40, 0), (45, 0)];
+    assert_eq!(steps(&parts, 0, 100, 9), (all, Some(50)), "zeros from the first count on, and gaps");
+    let cut = vec![(15, 0), (20, 100), (25, 0)];
+    assert_eq!(steps(&parts, 12, 30, 9), (cut, Some(50)), "only what was asked for");
+    assert_eq!(steps(&parts, 0, 100, 2).0, [(10, 100), (15, 0)], "at most the limit");
+    assert_eq!(steps(&parts, 60, 100, 9), (vec![], Some(50)), "and where it ends");
+    let spans = parts.history.collected(Minute(0), Minute(100)).expect("readable").spans;
+    assert_eq!(spans, [(Minute(5), Minute(30)), (Minute(40), Minute(50))]);
 }
 
 fn append(parts: &mut Parts, seconds: i64, batches: &[Vec<Evidence>]) -> Vec<Appended> {

@@ -56,6 +56,8 @@ counters! {
     comments_appended,
     /// Derived databases that were lost or damaged and begun anew.
     derived_rebuilt,
+    /// Administrative databases that were damaged, set aside and begun anew: tokens are gone.
+    admin_set_aside,
 }
 
 /// A count that only grows.

@@ -1,7 +1,7 @@
 //! An adapter that keeps everything in memory: for scenarios, tests, and as the plainest statement
 //! of what the port asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brownout_core::effect::{Derived, RollUp};
@@ -9,7 +9,9 @@ use brownout_core::model::{Evidence, IncidentId, Minute, Record, Seq, SeriesKey,
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
 
-use crate::port::{Appended, Checkpoint, Checkpoints, DerivedStore, EvidenceLog, History, StoreError};
+use crate::port::{
+    Appended, Checkpoint, Checkpoints, Collected, DerivedStore, EvidenceLog, History, StoreError,
+};
 
 /// Storage that is gone with the process. Clones share what they hold.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,8 @@ struct State {
     roll_ups: BTreeMap<(SeriesKey, Minute), RollUp>,
     incidents: BTreeMap<IncidentId, IncidentView>,
     verdicts: BTreeMap<(IncidentId, u32), Verdict>,
+    /// First minutes of whole intervals.
+    collected: BTreeSet<Minute>,
 }
 
 impl MemoryStore {
@@ -101,6 +105,7 @@ impl DerivedStore for MemoryStore {
         }
         state.applied = seq;
         state.roll_ups.extend(derived.roll_ups.iter().map(|it| ((it.key, it.start), *it)));
+        state.collected.extend(&derived.collected);
         state.incidents.extend(derived.incidents.iter().map(|view| (view.id, (**view).clone())));
         for verdict in &derived.verdicts {
             if let Some(incident) = verdict.incident {
@@ -124,6 +129,18 @@ impl History for MemoryStore {
         }
         let state = self.state();
         Ok(state.roll_ups.range((key, from)..(key, to)).map(|(_, it)| *it).take(limit).collect())
+    }
+
+    fn collected(&self, from: Minute, to: Minute) -> Result<Collected, StoreError> {
+        let state = self.state();
+        let mut spans: Vec<(Minute, Minute)> = Vec::new();
+        for start in state.collected.iter().filter(|start| start.plus(5) > from && **start < to) {
+            match spans.last_mut().filter(|last| last.1 == *start) {
+                Some(last) => last.1 = start.plus(5),
+                None => spans.push((*start, start.plus(5))),
+            }
+        }
+        Ok(Collected { spans, settled_until: state.collected.last().map(|start| start.plus(5)) })
     }
 
     fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError> {

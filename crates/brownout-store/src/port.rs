@@ -101,6 +101,37 @@ pub trait DerivedStore {
     fn apply(&mut self, seq: Seq, derived: &Derived) -> Result<(), StoreError>;
 }
 
+/// Which intervals of history are whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Spans `[from, to)` in which evidence was collected throughout and counts are final, oldest
+    /// first, each a whole number of five-minute intervals.
+    pub spans: Vec<(Minute, Minute)>,
+    /// The end of the last span of all, asked for or not: later counts are not history yet. `None`
+    /// before there is any.
+    pub settled_until: Option<Minute>,
+}
+
+/// One five-minute interval of a series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// First minute of the interval; a multiple of five.
+    pub start: Minute,
+    /// Distinct sources, weighted, in hundredths.
+    pub hundredths: u32,
+    /// Usual mean for the interval, in sources; `None` where nobody reported, for it is not kept then.
+    pub expected: Option<f32>,
+}
+
+/// Counts of one series: an interval that is missing is one of which nothing is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps {
+    /// The intervals, oldest first.
+    pub steps: Vec<Step>,
+    /// See [`Collected::settled_until`].
+    pub settled_until: Option<Minute>,
+}
+
 /// What readers ask of the past. Never blocks the writer.
 pub trait History: Send + Sync {
     /// Roll-ups of one series in `[from, to)`, oldest first, at most `limit`.
@@ -111,6 +142,35 @@ pub trait History: Send + Sync {
         to: Minute,
         limit: usize,
     ) -> Result<Vec<RollUp>, StoreError>;
+
+    /// Spans that reach into `[from, to)`, uncut.
+    fn collected(&self, from: Minute, to: Minute) -> Result<Collected, StoreError>;
+
+    /// Counts of one series in `[from, to)`, oldest first, at most `limit`: its roll-ups, and a zero
+    /// for each interval in which evidence was collected and nobody reported, from the series' first
+    /// roll-up on.
+    fn steps(&self, key: SeriesKey, from: Minute, to: Minute, limit: usize) -> Result<Steps, StoreError> {
+        // Asked first: what is applied meanwhile is then a count too many, never a false zero.
+        let Collected { spans, settled_until } = self.collected(from, to)?;
+        let counted = self.roll_ups(key, from, to, limit)?;
+        let began = self.roll_ups(key, Minute(0), to, 1)?.first().map(|row| row.start);
+        let mut steps: Vec<Step> = counted
+            .iter()
+            .map(|row| Step { start: row.start, hundredths: row.hundredths, expected: Some(row.expected) })
+            .collect();
+        if let Some(began) = began {
+            let lowest = from.max(began);
+            let starts = spans.iter().flat_map(|(first, end)| {
+                first.0.max(lowest.0).div_ceil(5)..(end.0 / 5).min(to.0.div_ceil(5))
+            });
+            let zero = |step: u32| Step { start: Minute(step * 5), hundredths: 0, expected: None };
+            let known = |start: Minute| counted.binary_search_by_key(&start, |row| row.start).is_ok();
+            steps.extend(starts.map(zero).filter(|step| !known(step.start)).take(limit));
+            steps.sort_unstable_by_key(|step| step.start);
+            steps.truncate(limit);
+        }
+        Ok(Steps { steps, settled_until })
+    }
 
     /// Incidents opened before `before`, latest first, at most `limit`.
     fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError>;

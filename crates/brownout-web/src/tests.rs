@@ -11,7 +11,7 @@ use brownout_core::effect::RollUp;
 use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, UtcTime};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
-use brownout_store::port::{History, StoreError};
+use brownout_store::port::{Collected, History, StoreError};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -528,6 +528,11 @@ impl History for Past {
         Ok(starts.map(|start| RollUp { key, start, hundredths: 250, expected: 1.5 }).collect())
     }
 
+    fn collected(&self, from: Minute, _: Minute) -> Result<Collected, StoreError> {
+        let spans = vec![(from, from.plus(20))];
+        Ok(Collected { spans, settled_until: Some(from.plus(20)) })
+    }
+
     fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
         Ok(self.incidents.iter().filter(|one| one.opened_at < before).take(limit).cloned().collect())
     }
@@ -592,6 +597,9 @@ async fn the_past_comes_from_the_history() {
     assert_eq!(json["scope"]["name"], "Pakistan");
     assert_eq!(json["points"][1]["at"], "2025-03-10T09:05:00Z");
     assert_eq!(json["points"][1]["sources"], 2.5);
+    let silent = serde_json::json!({"at": "2025-03-10T09:15:00Z", "sources": 0.0, "expected": null});
+    assert_eq!((&json["points"][3], &json["points"][4]), (&silent, &serde_json::Value::Null));
+    assert_eq!(json["settled_until"], "2025-03-10T09:20:00Z");
 }
 
 #[tokio::test]

@@ -181,9 +181,22 @@ fn a_start_on_a_full_disk_shows_what_is_there() {
     assert!(get(program.address, "/").expect("a page").text().contains("takes no reports in"));
     assert_eq!(ready(&program), 503);
     refused(&report(&program, 1), "storage_full");
-    assert_eq!(in_log(&seen_by(&program, &plan)), (20, 0));
-    let said = program.kill();
-    assert!(!said.contains("panicked"), "{said}");
+    let data = seen_by(&program, &plan);
+    assert_eq!(in_log(&data), (20, 0));
+    let mut reader = Connection::open(program.address).expect("a connection");
+    assert_eq!(reader.ask("GET", "/readyz", "", b"").expect("an answer").status, 503);
+
+    // With room again it goes on by itself, also for those who are connected.
+    fs::remove_file(data.join("filler")).expect("removed");
+    until("it is ready", || ready(&program) == 200);
+    acknowledged(&program, 20..30);
+    assert_eq!(reader.ask("GET", "/readyz", "", b"").expect("an answer").status, 200);
+    assert!(!get(program.address, "/").expect("a page").text().contains("takes no reports in"));
+    pages_are_up(&program);
+    assert_eq!(in_log(&data), (30, 0));
+    assert!(program.metric("brownout_listener_accepted_total", "") >= 10.0, "counted from the start");
+    let (status, said) = program.stop().expect("it stops");
+    assert!(status.success() && !said.contains("panicked"), "{said}");
 }
 
 #[test]
@@ -312,6 +325,56 @@ fn lost_and_damaged_derived_state_is_made_again() {
     pages_are_up(&program);
     program.stop().expect("it stops");
     assert_eq!(in_log(&plan.data), (30, 0));
+}
+
+#[test]
+fn a_reload_tells_no_change_where_the_command_line_goes_before_the_file() {
+    let (folder, mut plan) = plan();
+    let elsewhere = folder.path().join("elsewhere");
+    plan.variables = vec![("BROWNOUT_DATA".to_owned(), elsewhere.clone().into())];
+    let program = start(&plan);
+    assert!(elsewhere.join("FOLDER.json").exists());
+    let text = fs::read_to_string(&plan.config).expect("there");
+    fs::write(&plan.config, format!("{text}\n[policy]\nquiet_minutes = 31\n")).expect("written");
+    let hangup = Command::new("kill").args(["-HUP", &program.id().to_string()]).status();
+    assert!(hangup.is_ok_and(|status| status.success()));
+    until("it is read again", || program.said().contains("policy.quiet_minutes"));
+    assert!(!program.said().contains("after a restart"), "{}", program.said());
+    program.stop().expect("it stops");
+}
+
+#[test]
+fn only_the_program_may_look_into_its_secrets() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, plan) = plan();
+    let secrets = plan.data.join("secrets");
+    let mode = || fs::metadata(&secrets).expect("there").permissions().mode() & 0o777;
+    start(&plan).stop().expect("it stops");
+    assert_eq!(mode(), 0o700);
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o755)).expect("set");
+    start(&plan).stop().expect("it stops");
+    assert_eq!(mode(), 0o700, "one of an earlier version is closed, too");
+}
+
+#[test]
+fn a_damaged_database_of_tokens_stops_no_start() {
+    let (_folder, plan) = plan();
+    let program = start(&plan);
+    acknowledged(&program, 0..5);
+    program.stop().expect("it stops");
+    for name in ["admin.sqlite-wal", "admin.sqlite-shm"] {
+        let _ = fs::remove_file(plan.data.join(name));
+    }
+    fs::write(plan.data.join("admin.sqlite"), "this is no database, and never was one".repeat(400))
+        .expect("written");
+    let program = start(&plan);
+    assert_eq!(ready(&program), 200);
+    acknowledged(&program, 5..10);
+    assert_eq!(program.metric("brownout_store_admin_set_aside_total", ""), 1.0);
+    assert!(program.said().contains("make new ones with `brownout token add`"), "{}", program.said());
+    assert!(plan.data.join("admin.sqlite.damaged").exists(), "the old one is kept to look at");
+    program.stop().expect("it stops");
+    assert_eq!(in_log(&plan.data), (10, 0));
 }
 
 /// `libfaketime` where Debian and others put it.

@@ -126,8 +126,11 @@ impl Correlator {
                 again.unwrap_or_else(|| Incident::new(look.service, now.at))
             });
             let before = incident.watched();
+            let open = !incident.is_over();
             let mut changed = incident.obey(&asked, now.at, look);
-            changed |= incident.follow(look, now);
+            // The look that an operator's end came with must not open it again at once.
+            let closed = open && incident.is_over();
+            changed |= !closed && incident.follow(look, now);
             let over = incident.is_over();
             changed |= incident.judge(look, now, derived);
             if changed {

@@ -42,6 +42,9 @@ pub const ENGINE_VERSION: &str = "6";
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
 
+/// Five-minute steps up to a tick, or before a pause, whose counts are still held then.
+const STEPS_HELD: u32 = 8;
+
 /// How many reports' sources are looked up together: as many reads of memory as a processor has
 /// under way at once, times a few.
 const FETCHED_AHEAD: usize = 32;
@@ -180,15 +183,20 @@ impl Engine {
             let shard = state.shard_of(decision.service);
             state.shards[shard].obey(&decision, hour);
         }
+        let mut derived = Derived::default();
+        let is_fifth_minute = at.minute().0 / 5 != last.minute().0 / 5;
+        // Before series without recent counts are put to rest.
+        if is_fifth_minute {
+            state.roll_up(at, last, &mut derived);
+        }
         if hour != last.minute().hour() {
             for shard in &mut state.shards {
                 shard.turn_hour(hour, &state.policy, state.rates, &state.gaps);
             }
         }
-        let mut derived = Derived::default();
         state.step(at, at.minute() != last.minute(), &mut derived);
-        if at.minute().0 / 5 != last.minute().0 / 5 {
-            state.roll_up(at, last, &mut derived);
+        if is_fifth_minute {
+            state.chart(at, &mut derived);
         }
         if !derived.is_empty() {
             self.effects.push_back(Effect::Persist(state.seq, Box::new(derived)));
@@ -354,14 +362,20 @@ impl EngineState {
     fn roll_up(&mut self, at: UtcTime, last: UtcTime, derived: &mut Derived) {
         let settled = |at: UtcTime| at.minute().minus(self.policy.lateness_minutes).0 / 5;
         let (from, to) = (settled(last), settled(at));
-        // A pause longer than the rings remember leaves nothing to roll up.
-        for step in from.max(to.saturating_sub(8))..to {
+        // After a pause what was counted before it becomes history too; of the time between there is
+        // nothing to say, and the rings remember no more than an hour.
+        for step in (from..to).filter(|step| step - from < STEPS_HELD || to - step <= STEPS_HELD) {
+            derived.collected.extend((!self.gaps.touch(Minute(step * 5), 5)).then_some(Minute(step * 5)));
             for shard in &mut self.shards {
                 shard.roll_up(Minute(step * 5), &mut derived.roll_ups);
             }
         }
         // Each shard's are in order already.
         derived.roll_ups.sort_by_key(|row| (row.start, row.key.service, row.key.facet.packed()));
+    }
+
+    /// Draws the last five minutes into the charts of open incidents.
+    fn chart(&mut self, at: UtcTime, derived: &mut Derived) {
         let services: Vec<ServiceId> = self.correlator.open_services().collect();
         for service in services {
             let shard = self.shard_of(service);

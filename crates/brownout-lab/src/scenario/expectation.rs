@@ -5,9 +5,9 @@ use std::fmt;
 use brownout_core::model::{CountryCode, UtcTime};
 use brownout_core::snapshot::State;
 
-use super::Scenario;
-use super::parse::{Draft, country, known_city, known_service, scope, time_of};
+use super::parse::{Draft, known_city, known_service, scope, time_of};
 use super::text::{Cursor, ScenarioError, clock};
+use super::{Scenario, places};
 
 /// One expectation and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -161,7 +161,7 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
         }
         "places" => {
             let service = slug(known_service(scenario, cursor)?);
-            let country = country(cursor)?;
+            let country = places::country(cursor)?;
             let mut cities = Vec::new();
             while cities.is_empty() || cursor.take(",") {
                 let name = cursor.any("a city")?.text;
@@ -172,7 +172,7 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
         }
         "networks" => {
             let service = slug(known_service(scenario, cursor)?);
-            let country = country(cursor)?;
+            let country = places::country(cursor)?;
             let mut asns = Vec::new();
             while asns.is_empty() || cursor.take(",") {
                 asns.push(cursor.whole("a network's number", (1, u64::from(u32::MAX)))? as u32);

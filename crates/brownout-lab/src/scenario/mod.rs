@@ -3,6 +3,7 @@
 mod build;
 mod expectation;
 mod parse;
+mod places;
 mod text;
 
 use brownout_core::model::{

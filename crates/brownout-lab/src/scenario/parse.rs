@@ -1,12 +1,12 @@
 //! The statements of a scenario file, one a line.
 
-use brownout_core::model::{Asn, Category, CityId, CountryCode, ProblemKind, RegionCode, UtcTime};
+use brownout_core::model::{Asn, Category, CountryCode, ProblemKind, UtcTime};
 
 use super::expectation;
 use super::text::{Cursor, ScenarioError, clock};
 use super::{
     Anchor, Baseline, City, Event, EventShape, Expectation, Focus, Mark, Network, Note, Scenario, ScopeKey,
-    ServiceLine, build,
+    ServiceLine, build, places,
 };
 
 const STATEMENTS: [&str; 24] = [
@@ -195,18 +195,13 @@ fn hours(cursor: &mut Cursor<'_>) -> Result<[f64; 24], ScenarioError> {
     Ok(weights.map(|weight| weight / mean))
 }
 
-pub(super) fn country(cursor: &mut Cursor<'_>) -> Result<CountryCode, ScenarioError> {
-    let word = cursor.word("a country such as PK")?;
-    word.parse().map_err(|_| cursor.error_before("a two-letter country code such as PK is expected here"))
-}
-
 /// A country, or `world` for the service as a whole.
 fn country_or_world(cursor: &mut Cursor<'_>) -> Result<Option<CountryCode>, ScenarioError> {
-    if cursor.take("world") { Ok(None) } else { country(cursor).map(Some) }
+    if cursor.take("world") { Ok(None) } else { places::country(cursor).map(Some) }
 }
 
 fn country_clock(cursor: &mut Cursor<'_>) -> Result<(CountryCode, i32), ScenarioError> {
-    let country = country(cursor)?;
+    let country = places::country(cursor)?;
     let word = cursor.word("the hours ahead of UTC, such as +05:00")?;
     let signed =
         word.strip_prefix('+').map(|rest| (1, rest)).or(word.strip_prefix('-').map(|rest| (-1, rest)));
@@ -268,9 +263,9 @@ fn services(scenario: &mut Scenario, cursor: &mut Cursor<'_>) -> Result<(), Scen
     per_hour(cursor)?;
     let dispersion = dispersion(cursor)?;
     cursor.expect("in")?;
-    let mut countries = vec![country(cursor)?];
+    let mut countries = vec![places::country(cursor)?];
     while cursor.take(",") {
-        countries.push(country(cursor)?);
+        countries.push(places::country(cursor)?);
     }
     for index in 0..count {
         let slug = format!("{stem}-{:03}", index + 1);
@@ -348,13 +343,10 @@ fn baseline(scenario: &mut Scenario, cursor: &mut Cursor<'_>) -> Result<(), Scen
 
 /// `city PK-PB Lahore 1172451 34%`
 fn city(scenario: &mut Scenario, cursor: &mut Cursor<'_>) -> Result<(), ScenarioError> {
-    let word = cursor.word("a region such as PK-PB")?;
-    let region: RegionCode =
-        word.parse().map_err(|_| cursor.error_before("a region code such as PK-PB is expected here"))?;
+    let region = places::region(cursor)?;
     let name = cursor.any("the city's name")?.text.to_owned();
-    let number = cursor.whole("the city's GeoNames number", (1, u64::from(u32::MAX)))? as u32;
+    let id = places::city(cursor, region.country(), &name)?;
     let share = cursor.percent()?;
-    let Some(id) = CityId::new(number) else { return Ok(()) };
     let of_country = scenario.cities.iter().filter(|known| known.region.country() == region.country());
     if of_country.count() >= SHARES_MAX {
         return Err(cursor.error_before(format!("at most {SHARES_MAX} cities of one country")));
@@ -365,7 +357,7 @@ fn city(scenario: &mut Scenario, cursor: &mut Cursor<'_>) -> Result<(), Scenario
 
 /// `network PK 17557 21% "PTCL"`
 fn network(scenario: &mut Scenario, cursor: &mut Cursor<'_>) -> Result<(), ScenarioError> {
-    let country = country(cursor)?;
+    let country = places::country(cursor)?;
     let number = cursor.whole("the network's number", (1, u64::from(u32::MAX)))? as u32;
     let share = cursor.percent()?;
     let name = if cursor.is_done() { "" } else { cursor.quoted("the network's name")? };

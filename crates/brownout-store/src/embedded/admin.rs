@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brownout_core::model::{ChannelId, Seq, UtcTime, Weight};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
+use crate::counters::Counters;
 use crate::port::StoreError;
 
-use super::derived::InDb;
+use super::derived::{InDb, move_aside};
 use super::file::At;
 use super::folder::{FolderLock, Layout};
+use super::orders;
 
 const TOKEN_COLUMNS: &str = "hash, name, channel, created, expires, revoked, weight, virtual_clock";
 const TABLES: &str = "
@@ -70,23 +72,58 @@ impl Admin {
     /// seen there with the next question. The folder is made if need be.
     pub fn beside(root: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(root).at(root)?;
-        Self::open(&Layout::new(root).admin(), None)
+        Self::open(&Layout::new(root).admin(), None).map_err(|error| match error {
+            StoreError::Corrupt(what) => {
+                StoreError::Corrupt(format!("{what}; the next start of the server sets the file aside"))
+            }
+            error => error,
+        })
     }
 
-    pub(crate) fn open(path: &Path, lock: Option<Arc<FolderLock>>) -> Result<Self, StoreError> {
+    /// Opens the database of a folder that nobody else runs on. What is damaged is set aside under
+    /// another name and counted, for reports are more than tokens, which can be made again.
+    pub(crate) fn open_or_begin_anew(
+        path: &Path,
+        lock: Option<Arc<FolderLock>>,
+        counters: &Counters,
+    ) -> Result<Self, StoreError> {
+        match Self::open(path, lock.clone()) {
+            Err(StoreError::Corrupt(_)) => {
+                move_aside(path)?;
+                counters.admin_set_aside.add(1);
+                Self::open(path, lock)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open(path: &Path, lock: Option<Arc<FolderLock>>) -> Result<Self, StoreError> {
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.execute_batch(TABLES)?;
+            connection.execute_batch(orders::TABLE)?;
             Ok(connection)
         };
-        let connection = Mutex::new(open().in_db(path)?);
-        Ok(Admin { connection, path: path.to_owned(), _lock: lock })
+        let connection = open().in_db(path)?;
+        check(&connection, path)?;
+        Ok(Admin { connection: Mutex::new(connection), path: path.to_owned(), _lock: lock })
+    }
+
+    /// Looks whether a folder's database is sound, without changing it. `None` when there is none.
+    pub fn examine(root: &Path) -> Option<Result<(), StoreError>> {
+        let path = Layout::new(root).admin();
+        let open = || Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).in_db(&path);
+        path.exists().then(|| check(&open()?, &path))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn parts(&self) -> (MutexGuard<'_, Connection>, &Path) {
+        (self.connection(), &self.path)
     }
 
     /// Keeps a token. False, and nothing is changed, when its name or hash is taken.
@@ -143,6 +180,27 @@ impl Admin {
         Ok((ChannelId(id), true))
     }
 
+    /// Takes over the numbers of channels that the log knows and this database does not, because it
+    /// was lost or is an older copy: no number may be given twice. Says how many there were. Where
+    /// the name has another number by now, the old number keeps its place under a name that nobody
+    /// can ask for.
+    pub fn keep_channels<'a>(
+        &self,
+        known: impl IntoIterator<Item = (ChannelId, &'a str)>,
+    ) -> Result<usize, StoreError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction().in_db(&self.path)?;
+        let mut kept = 0;
+        for (id, name) in known.into_iter().filter(|(id, _)| *id >= ChannelId::FIRST_PARTNER) {
+            let put = "INSERT OR IGNORE INTO channels
+                SELECT ?1, iif(EXISTS (SELECT 1 FROM channels WHERE name = ?2), ?2 || ' (' || ?1 || ')', ?2)
+                WHERE NOT EXISTS (SELECT 1 FROM channels WHERE id = ?1)";
+            kept += transaction.execute(put, params![id.0, name]).in_db(&self.path)?;
+        }
+        transaction.commit().in_db(&self.path)?;
+        Ok(kept)
+    }
+
     /// All channels, by number.
     pub fn channels(&self) -> Result<Vec<(ChannelId, String)>, StoreError> {
         let connection = self.connection();
@@ -191,6 +249,12 @@ impl Admin {
     pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
         self.connection().backup("main", to, None::<fn(_)>).in_db(&self.path)
     }
+}
+
+/// Reads all of the database; it is small.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).in_db(path)?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Corrupt(format!("{}: {found}", path.display()))) }
 }
 
 fn token_of(row: &Row<'_>) -> rusqlite::Result<Token> {

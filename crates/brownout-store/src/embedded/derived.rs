@@ -10,11 +10,11 @@ use brownout_core::effect::{Derived, RollUp};
 use brownout_core::model::{Facet, IncidentId, Minute, Seq, SeriesKey, UtcTime};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use crate::counters::Counters;
-use crate::port::{DerivedStore, History, StoreError};
+use crate::port::{Collected, DerivedStore, History, StoreError};
 
 use super::file::At;
 use super::folder::FolderLock;
@@ -45,6 +45,11 @@ const TABLES: &str = "
     );
     PRAGMA user_version = 1;
 ";
+
+/// Spans of time in which evidence was collected, in minutes since the epoch. It came later than the
+/// other tables: a folder from before it knows of no span, which says nothing of its counts.
+const COLLECTED_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS collected (start INTEGER PRIMARY KEY, until INTEGER NOT NULL)";
 
 /// Takes what is derived: verdicts into the ledger first, then everything in one transaction.
 #[derive(Debug)]
@@ -137,6 +142,9 @@ impl DerivedStore for SqliteDerived {
         for verdict in &derived.verdicts {
             put_verdict(&transaction, seq, verdict, &path)?;
         }
+        for span in spans(&derived.collected) {
+            put_collected(&transaction, span).in_db(&path)?;
+        }
         transaction.execute("UPDATE applied SET seq = ?1", [seq.0 as i64]).in_db(&path)?;
         transaction.commit().in_db(&path)
     }
@@ -151,6 +159,21 @@ fn put_verdict(connection: &Connection, seq: Seq, verdict: &Verdict, path: &Path
     Ok(())
 }
 
+/// Intervals of five minutes, in order, as spans.
+fn spans(starts: &[Minute]) -> Vec<(Minute, Minute)> {
+    let together = starts.chunk_by(|one, next| next.0 == one.0 + 5);
+    together.filter_map(|span| Some((*span.first()?, span.last()?.plus(5)))).collect()
+}
+
+/// Adds a span to those that are there: most go on from the last one.
+fn put_collected(connection: &Connection, (from, to): (Minute, Minute)) -> rusqlite::Result<()> {
+    let put = "UPDATE collected SET until = max(until, ?2) WHERE start <= ?1 AND until >= ?1";
+    if connection.prepare_cached(put)?.execute(params![from.0, to.0])? == 0 {
+        connection.execute("INSERT INTO collected VALUES (?1, ?2)", params![from.0, to.0])?;
+    }
+    Ok(())
+}
+
 fn open_checked(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -162,6 +185,7 @@ fn open_checked(path: &Path) -> rusqlite::Result<Connection> {
         TABLES_VERSION => {}
         _ => return Err(rusqlite::Error::InvalidQuery),
     }
+    connection.execute_batch(COLLECTED_TABLE)?;
     connection.query_row("SELECT seq FROM applied", [], |row| row.get::<_, i64>(0))?;
     Ok(connection)
 }
@@ -180,7 +204,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// Keeps a damaged database for whoever wants to look at it, one at a time.
-fn move_aside(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn move_aside(path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {
         let mut from = path.as_os_str().to_owned();
         from.push(suffix);
@@ -258,6 +282,25 @@ impl History for SqliteHistory {
                 })
             })?
             .collect()
+        })
+    }
+
+    fn collected(&self, from: Minute, to: Minute) -> Result<Collected, StoreError> {
+        self.with(|connection| {
+            // A folder that is only read may be from before there was such a table.
+            let there = "SELECT count(*) FROM sqlite_master WHERE name = 'collected'";
+            if connection.query_row(there, [], |row| row.get::<_, i64>(0))? == 0 {
+                return Ok(Collected::default());
+            }
+            let minute = |row: &Row<'_>, column: usize| row.get(column).map(Minute);
+            let ask = "SELECT start, until FROM collected WHERE until > ?1 AND start < ?2 ORDER BY start";
+            let spans = connection
+                .prepare_cached(ask)?
+                .query_map(params![from.0, to.0], |row| Ok((minute(row, 0)?, minute(row, 1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            let settled_until =
+                connection.query_row("SELECT max(until) FROM collected", [], |row| row.get(0))?;
+            Ok(Collected { spans, settled_until: Option::<u32>::map(settled_until, Minute) })
         })
     }
 

@@ -8,7 +8,7 @@
 //! | `checkpoints/` | the engine at positions of the log | start takes longer |
 //! | `comments/` | what people wrote, apart from their reports | the texts are gone |
 //! | `brownout.sqlite` | roll-ups, incidents, index of verdicts | rebuilt |
-//! | `admin.sqlite` | tokens, moderation | tokens are given anew |
+//! | `admin.sqlite` | tokens, moderation, orders | tokens are made anew; numbers of channels come from the log |
 
 mod admin;
 mod backup;
@@ -23,6 +23,7 @@ mod json;
 mod ledger;
 mod log;
 mod maintenance;
+mod orders;
 mod reader;
 mod rows;
 mod sealed;
@@ -53,6 +54,7 @@ pub use frame::EncodedBatch;
 pub use ledger::LedgerEntry;
 pub use log::{EmbeddedLog, Rolling};
 pub use maintenance::{Maintenance, Retention, Sealing};
+pub use orders::{Order, OrderKind, Progress};
 pub use reader::{BatchHead, Batches, LogReader, Records};
 pub use verify::{FolderStats, VerifyReport, cat, read_comments, stats, verify};
 
@@ -115,7 +117,7 @@ impl EmbeddedStore {
         Ok(EmbeddedStore {
             comments: CommentLog::open(&layout.comments(), counters.clone(), held())?,
             history: Arc::new(SqliteHistory::open(&layout.derived(), false)?),
-            admin: Arc::new(Admin::open(&layout.admin(), held())?),
+            admin: Arc::new(Admin::open_or_begin_anew(&layout.admin(), held(), &counters)?),
             maintenance: Arc::new(Maintenance::new(
                 layout,
                 log.progress(),

@@ -165,7 +165,7 @@ async fn series_answer(site: &WebState, slug: &str, uri: &Uri) -> Result<Respons
         return Err(Failure::BadRequest("“from” must be before “to”, by at most 31 days."));
     }
     let key = SeriesKey { service, facet };
-    let found = history(site, move |store| store.roll_ups(key, from, to, SERIES_POINTS_MAX)).await?;
+    let found = history(site, move |store| store.steps(key, from, to, SERIES_POINTS_MAX)).await?;
     let series = wire::Series::new(&view, slug, facet, (from, to), &found);
     Ok(fresh(json(&series)?, Document::Json))
 }

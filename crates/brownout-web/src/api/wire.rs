@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use brownout_core::effect::RollUp;
 use brownout_core::model::{Facet, Minute, Service, UtcTime};
 use brownout_core::snapshot::{
     Change, Chart as CoreChart, IncidentView, PlaceView, ScopeView, ServiceView, State as Condition,
     Wave as CoreWave,
 };
 use brownout_core::verdict::{Verdict as CoreVerdict, confidence_words, explained, sentence, source_words};
+use brownout_store::port::{Step, Steps};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -622,7 +622,8 @@ impl Countries {
     }
 }
 
-/// Counts of one part of a service. Intervals without a count are not in it.
+/// Counts of one part of a service. An interval that is missing is one in which nothing was collected,
+/// or that is not settled yet: of it nothing is known.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Series {
     service: String,
@@ -630,6 +631,9 @@ pub(crate) struct Series {
     from: String,
     to: String,
     step_minutes: u32,
+    /// Counts are history up to here: later ones follow once no report can come late any more, about
+    /// 20 minutes after. Null before there is any history.
+    settled_until: Option<String>,
     points: Vec<Point>,
 }
 
@@ -637,10 +641,11 @@ pub(crate) struct Series {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Point {
     at: String,
-    /// Distinct sources; a report without a proof of work may count less than one.
+    /// Distinct sources; a report without a proof of work may count less than one. 0 says that nobody
+    /// reported while reports were collected.
     sources: f64,
-    /// Usual mean for the interval; null while it is still being learned. Of a service's first day,
-    /// asked for later, it is the guess of that time.
+    /// Usual mean for the interval; null where nobody reported and while it is still being learned. Of
+    /// a service's first day, asked for later, it is the guess of that time.
     expected: Option<f64>,
 }
 
@@ -650,13 +655,13 @@ impl Series {
         slug: &str,
         facet: Facet,
         (from, to): (Minute, Minute),
-        roll_ups: &[RollUp],
+        found: &Steps,
     ) -> Self {
         let is_guess = view.snapshot.service(slug).is_none_or(|status| status.learning);
-        let point = |one: &RollUp| Point {
+        let point = |one: &Step| Point {
             at: time(one.start.start()),
             sources: f64::from(one.hundredths) / 100.0,
-            expected: known(one.expected, is_guess),
+            expected: one.expected.and_then(|mean| known(mean, is_guess)),
         };
         Series {
             service: slug.to_owned(),
@@ -664,7 +669,8 @@ impl Series {
             from: time(from.start()),
             to: time(to.start()),
             step_minutes: 5,
-            points: roll_ups.iter().map(point).collect(),
+            settled_until: found.settled_until.map(|minute| time(minute.start())),
+            points: found.steps.iter().map(point).collect(),
         }
     }
 }

@@ -13,10 +13,11 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 
 use super::{Console, Exit, Failure, Settings, scenario, serve};
+use crate::config::Source;
 use crate::host::stage::services_of;
 use crate::intake::TokenGrant;
 use crate::listener::ListenerMetrics;
-use crate::serving::{Health, Housekeeping, Observatory, Plan, Shared, listen};
+use crate::serving::{FixedToken, Health, Housekeeping, Observatory, Plan, Shared, listen};
 
 /// Runs the observatory with an outage played into it.
 #[derive(Args, Debug)]
@@ -59,6 +60,7 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
     let (config, file) = settings.load(args.listen)?;
     let script = Arc::new(scenario::read(&args.scenario)?);
     let services = serve::services(&config)?;
+    let source = file.map(|file| Source { file, overrides: settings.overrides(args.listen) });
     let home = Home::new(settings.data.as_deref())?;
     let runtime = serve::runtime()?;
     runtime.block_on(async {
@@ -92,7 +94,7 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
             Played at {} times the speed of life; stop with Ctrl-C.",
             args.speed
         ));
-        let keeping = keep(&replay, &live, &shared, file);
+        let keeping = keep(&replay, &live, &shared, source);
         let player = Playing { address, token, speed: args.speed, script: script.clone() };
         let steps = Player::new(script, args.seed, PACE);
         let from = replay.instance.sink();
@@ -101,7 +103,8 @@ pub(super) fn run(args: &Demo, settings: &Settings, console: &mut Console<'_>) -
             .name("brownout-player".to_owned())
             .spawn(move || player.run(steps, reached))
             .map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-        let served = listening.serve(router, listener_metrics, &[&replay.site, &live.site]).await;
+        let end_streams = || [&replay.site, &live.site].iter().for_each(|site| site.end_events());
+        let served = listening.serve(router, listener_metrics, end_streams).await;
         keeping.iter().for_each(tokio::task::JoinHandle::abort);
         serve::close(replay).await;
         serve::close(live).await;
@@ -116,12 +119,12 @@ fn keep(
     replay: &Observatory,
     live: &Observatory,
     shared: &Shared,
-    file: Option<PathBuf>,
+    source: Option<Source>,
 ) -> Vec<tokio::task::JoinHandle<()>> {
     // A replay's catalogue and policy are the scenario's; a new configuration is the live one's.
     vec![
         tokio::spawn(Housekeeping::new(replay, shared, None).run()),
-        tokio::spawn(Housekeeping::new(live, shared, file).run()),
+        tokio::spawn(Housekeeping::new(live, shared, source).run()),
     ]
 }
 
@@ -144,7 +147,11 @@ fn replay_plan(
         folder: home.path.join("replay"),
         clock: Clock::Virtual,
         services,
-        tokens: vec![(blake3::hash(token.as_bytes()), grant)],
+        tokens: vec![FixedToken {
+            hash: blake3::hash(token.as_bytes()),
+            grant,
+            channel_name: "scenario".to_owned(),
+        }],
         publish_every: PUBLISH_EVERY,
     };
     (token, plan)

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use brownout_store::embedded::Admin;
 use clap::Args;
 use serde_json::json;
 
@@ -144,7 +145,23 @@ fn data_folder(folder: &Path) -> Vec<Finding> {
     let mut findings = vec![finding("data folder", Health::Ok, name.to_string()), lock(&there)];
     findings.push(free_space(&there));
     findings.push(sync_speed(&there));
+    findings.extend(tokens(&there));
     findings
+}
+
+/// Whether the database of tokens and channels is sound, and whether it once was not.
+fn tokens(folder: &Path) -> Option<Finding> {
+    if let Some(Err(error)) = Admin::examine(folder) {
+        return Some(finding("tokens", Health::Fail, error.to_string()));
+    }
+    let aside = folder.join("admin.sqlite.damaged");
+    aside.exists().then(|| {
+        let detail = format!(
+            "were damaged and set aside: make them again (`brownout token add`), then remove {}",
+            aside.display()
+        );
+        finding("tokens", Health::Warn, detail)
+    })
 }
 
 /// Who holds the folder. The lock is asked for, never waited for, and let go at once.

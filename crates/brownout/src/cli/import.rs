@@ -161,6 +161,11 @@ pub(super) fn run(args: &Import, settings: &Settings, console: &mut Console<'_>)
     }
     let outcome = player::play(&imported, source, &config, geography.clone())?;
     print(&outcome, &Chronicle::new(geography), console)?;
+    if outcome.is_nothing() {
+        let reasons: Vec<String> =
+            outcome.refused.iter().map(|(reason, count)| format!("{count} rows: {reason}")).collect();
+        return Err(Failure::new(format!("no row was imported; {}", reasons.join("; "))));
+    }
     console.say(&format!("{} can be run again with `brownout replay`", source.into.display()));
     Ok(Exit::Ok)
 }

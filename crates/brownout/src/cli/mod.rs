@@ -71,7 +71,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// How services stand on a running server
     Status(status::Status),
-    /// Incidents on a running server
+    /// Incidents on a running server: list, show, close, hold, note
     Incident(incident::Incident),
     /// Counts of one service over time from a running server
     Query(query::Query),
@@ -139,7 +139,7 @@ pub fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit, Failure> {
         Command::Check(args) => check::run(&args, settings, console),
         Command::Doctor(args) => doctor::run(&args, settings, console),
         Command::Status(args) => status::run(&args, console),
-        Command::Incident(args) => incident::run(&args, console),
+        Command::Incident(args) => incident::run(&args, settings, console),
         Command::Query(args) => query::run(&args, console),
         Command::Export(args) => export::run(&args, console),
         Command::Log(args) => log::run(&args, settings, console),

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use brownout_core::model::UtcTime;
 use clap::Args;
+use serde_json::Value;
 
 use super::client::{Client, ServerArg, rows, segment};
 use super::{Console, Exit, Failure, Format};
@@ -11,7 +12,12 @@ use super::{Console, Exit, Failure, Format};
 /// Counts of one service over time.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  brownout query x --from 6h\n  brownout query x --facet country:PK \
-    --from 2025-03-10T09:00:00Z --to 2025-03-10T12:00:00Z --output csv")]
+    --from 2025-03-10T09:00:00Z --to 2025-03-10T12:00:00Z --output csv\n\n\
+    Counts are of five minutes each and become history once no report can come late any more, about\n\
+    20 minutes after; how far they are settled is told on standard error, and as settled_until in\n\
+    JSON. For the last minutes look at `brownout status`.\n\n\
+    A count of 0 says that nobody reported while reports were collected. Where a line is missing,\n\
+    nothing is known: the server did not run, or the series had not had its first report yet.")]
 pub struct Query {
     /// The service's slug
     pub service: String,
@@ -81,12 +87,51 @@ pub(super) fn run(args: &Query, console: &mut Console<'_>) -> Result<Exit, Failu
         Format::Json => console.json(&document)?,
         _ => console.table(&rows(&document, "points", COLUMNS))?,
     }
+    if let Some(note) = note(&document) {
+        console.say(&note);
+    }
     Ok(Exit::Ok)
+}
+
+/// How far the counts are settled, where the answer does not reach what was asked for. An older
+/// server does not tell.
+fn note(document: &Value) -> Option<String> {
+    let settled = document.get("settled_until")?;
+    let Some(settled) = settled.as_str().and_then(|text| text.parse::<UtcTime>().ok()) else {
+        return Some("nothing is settled yet: counts follow about 20 minutes after their time".to_owned());
+    };
+    let to: UtcTime = document.get("to")?.as_str()?.parse().ok()?;
+    let none = document.get("points")?.as_array()?.is_empty();
+    let until = format!("settled until {settled}: later counts follow about 20 minutes after their time");
+    match (settled < to, none) {
+        (true, false) => Some(until),
+        (true, true) => Some(format!("no counts yet; {until}")),
+        (false, true) => Some("no counts in this time".to_owned()),
+        (false, false) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_reader_is_told_where_the_counts_end() {
+        let told = |settled: Value, points: Value| {
+            note(&json!({"to": "2025-03-10T10:00:00Z", "settled_until": settled, "points": points}))
+        };
+        let until =
+            "settled until 2025-03-10T09:40:00Z: later counts follow about 20 minutes after their time";
+        assert_eq!(told(json!("2025-03-10T09:40:00Z"), json!([{}])).as_deref(), Some(until));
+        let none = format!("no counts yet; {until}");
+        assert_eq!(told(json!("2025-03-10T09:40:00Z"), json!([])), Some(none));
+        assert_eq!(told(json!("2025-03-10T10:00:00Z"), json!([{}])), None);
+        assert!(told(json!("2025-03-11T00:00:00Z"), json!([])).is_some_and(|it| it.contains("no counts in")));
+        assert!(told(json!(null), json!([])).is_some_and(|it| it.contains("nothing is settled yet")));
+        assert_eq!(note(&json!({"points": []})), None, "an older server");
+    }
 
     #[test]
     fn a_moment_is_a_time_or_a_span() {

@@ -3,21 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Router;
 use brownout_core::model::Geography;
 use brownout_store::embedded::{Clock, EmbeddedStore};
 use brownout_web::Mode;
 use clap::Args;
 use prometheus_client::registry::Registry;
+use tokio::task::JoinHandle;
 
 use super::{Console, Exit, Failure, Settings};
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::intake::IntakeMetrics;
 use crate::listener::ListenerMetrics;
 use crate::reference::addresses::AddressBook;
 use crate::reference::catalogue::{self, ServiceEntry};
-use crate::serving::{Health, Housekeeping, Observatory, Plan, Shared, listen};
+use crate::serving::{Exchange, Health, Housekeeping, Observatory, Plan, Shared, listen};
 
 /// Runs the observatory.
 #[derive(Args, Debug)]
@@ -40,10 +42,11 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    let source = file.map(|file| Source { file, overrides: settings.overrides(args.listen) });
     let services = services(&config)?;
     let runtime = runtime()?;
     runtime.block_on(async {
-        let shared = shared(config);
+        let shared = Arc::new(shared(config));
         let listening = listen(&shared.config.listen).await.map_err(Failure::new)?;
         let folder = shared.config.data.folder.clone();
         // A folder that does not exist yet, or cannot be read, is for the opening to judge.
@@ -60,23 +63,85 @@ pub(super) fn run(args: &Serve, settings: &Settings, console: &mut Console<'_>) 
             tokens: Vec::new(),
             publish_every: PUBLISH_EVERY,
         };
-        let observatory = open(plan, &shared).await?;
-        let mut registry = Registry::with_prefix("brownout");
-        shared.metrics.register(&mut registry);
-        let listener_metrics = ListenerMetrics::default();
-        listener_metrics.register(&mut registry);
-        let health = Health::new(registry, &shared.config, &[&observatory]);
-        let router = observatory
-            .router()
-            .merge(health.router())
-            .fallback_service(brownout_web::not_found(observatory.site.clone()));
-        let keeping = tokio::spawn(Housekeeping::new(&observatory, &shared, file).run());
+        let mut running = Running::new(open(plan.clone(), &shared).await?, &shared, source.clone());
+        let metrics = ListenerMetrics::default();
+        let first = running.router(&shared, &metrics);
+        let exchange = Exchange::new(first.clone(), running.observatory.site.clone());
+        let router = if running.is_degraded() { exchange.router() } else { first };
         console.say(&format!("brownout listens on http://{}/", listening.address));
-        let served = listening.serve(router, listener_metrics, &[&observatory.site]).await;
-        keeping.abort();
-        close(observatory).await;
+        let serving = listening.serve(router, metrics.clone(), || exchange.end_events());
+        let mut serving = std::pin::pin!(serving);
+        let served = tokio::select! {
+            served = serving.as_mut() => served,
+            observatory = open_again(plan, &shared), if running.is_degraded() => {
+                let next = Running::new(observatory, &shared, source);
+                exchange.put(next.router(&shared, &metrics), next.observatory.site.clone());
+                std::mem::replace(&mut running, next).end().await;
+                serving.await
+            }
+        };
+        running.end().await;
         served.map(|()| Exit::Ok).map_err(Failure::new)
     })
+}
+
+/// Pause before a folder that could not be written at the start is opened again, at least ...
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// ... and so many times what the last try took, for it may read much of the log.
+const OPEN_AGAIN_TIMES: u32 = 10;
+
+/// Opens the folder once it can be written: there is room again, or somebody has mounted it anew.
+async fn open_again(plan: Plan, shared: &Arc<Shared>) -> Observatory {
+    let mut pause = OPEN_AGAIN_AFTER;
+    loop {
+        tokio::time::sleep(pause).await;
+        let begun = Instant::now();
+        let (plan, shared) = (plan.clone(), shared.clone());
+        let opened = tokio::task::spawn_blocking(move || Observatory::open_writable(plan, &shared)).await;
+        match opened {
+            Ok(Ok(observatory)) => {
+                tracing::info!("the data folder can be written now; reports are taken in");
+                return observatory;
+            }
+            Ok(Err(error)) => tracing::debug!(error, "the data folder cannot be written yet"),
+            Err(error) => tracing::error!(%error, "the data folder could not be opened again"),
+        }
+        pause = OPEN_AGAIN_AFTER.max(begun.elapsed() * OPEN_AGAIN_TIMES);
+    }
+}
+
+/// An observatory that is looked after.
+struct Running {
+    observatory: Observatory,
+    keeping: JoinHandle<()>,
+}
+
+impl Running {
+    fn new(observatory: Observatory, shared: &Shared, source: Option<Source>) -> Self {
+        let keeping = tokio::spawn(Housekeeping::new(&observatory, shared, source).run());
+        Running { observatory, keeping }
+    }
+
+    fn is_degraded(&self) -> bool {
+        self.observatory.instance.degraded.is_some()
+    }
+
+    /// All addresses, those for its operator among them.
+    fn router(&self, shared: &Shared, listener: &ListenerMetrics) -> Router {
+        let mut registry = Registry::with_prefix("brownout");
+        shared.metrics.register(&mut registry);
+        listener.register(&mut registry);
+        let health = Health::new(registry, &shared.config, &[&self.observatory]);
+        self.observatory
+            .router()
+            .merge(health.router())
+            .fallback_service(brownout_web::not_found(self.observatory.site.clone()))
+    }
+
+    async fn end(self) {
+        self.keeping.abort();
+        close(self.observatory).await;
+    }
 }
 
 /// Threads for requests: one per core.

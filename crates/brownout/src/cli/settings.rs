@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::console::Format;
 use super::exit::{Exit, Failure};
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 use crate::logging::LogFormat;
 
 /// Where a configuration is looked for when none is named.
@@ -48,13 +48,13 @@ impl Settings {
             Some(file) => read(file)?,
             None => Config::default(),
         };
-        if let Some(folder) = &self.data {
-            config.data.folder.clone_from(folder);
-        }
-        if let Some(address) = listen {
-            config.listen.address = address;
-        }
+        self.overrides(listen).apply(&mut config);
         Ok((config, file))
+    }
+
+    /// What the command line sets instead of the file.
+    pub fn overrides(&self, listen: Option<SocketAddr>) -> Overrides {
+        Overrides { folder: self.data.clone(), listen }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use brownout_core::model::{Evidence, Seq, ServiceId, UtcTime};
-use brownout_store::embedded::{Admin, Comment, EmbeddedStore, LogReader, Options};
+use brownout_core::model::{Evidence, Facet, Seq, SeriesKey, ServiceId, UtcTime};
+use brownout_store::embedded::{Admin, Comment, EmbeddedStore, LogReader, Options, ReadOnlyStore};
+use brownout_store::port::{History, Steps};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -89,6 +90,37 @@ fn a_table_is_played_and_its_incident_told_with_its_city() {
 }
 
 #[test]
+fn history_tells_silence_from_nothing_known() {
+    let folder = imported();
+    let store = EmbeddedStore::open_read_only(Path::new(&folder.data)).expect("opens");
+    let found = read_x(&store, Facet::All, "2025-03-09T00:00:00Z", "2025-03-09T12:00:00Z");
+    let counts: Vec<u32> = found.steps.iter().map(|step| step.hundredths).collect();
+    // A report at ten past each of six hours, and silence in between; from the first on, no gap.
+    let mut expected = vec![0; 142];
+    (0..6).for_each(|hour| expected[hour * 12] = 100);
+    assert_eq!(counts, expected);
+    assert_eq!(found.steps[0].start.start().to_string(), "2025-03-09T00:10:00Z");
+    let settled = found.settled_until.expect("some");
+    let after = read_x(&store, Facet::All, &settled.start().to_string(), "2025-03-10T00:00:00Z");
+    assert!(after.steps.is_empty(), "what is not settled is not told");
+    let nobody = Facet::Kind(brownout_core::model::ProblemKind::Payments);
+    let found = read_x(&store, nobody, "2025-03-09T00:00:00Z", "2025-03-09T12:00:00Z");
+    assert_eq!((found.steps.len(), found.settled_until), (0, Some(settled)), "a series that never began");
+}
+
+fn read_x(store: &ReadOnlyStore, facet: Facet, from: &str, to: &str) -> Steps {
+    let minute = |text: &str| text.parse::<UtcTime>().expect("a time").minute();
+    let mut batches = store.log.batches(Seq(1)).expect("readable");
+    let service = batches.find_map(|batch| match batch.expect("whole").1.as_slice() {
+        [Evidence::Report(report), ..] => Some(report.service),
+        _ => None,
+    });
+    let key = SeriesKey { service: service.expect("a report"), facet };
+    let history = store.history.as_ref().expect("there");
+    history.steps(key, minute(from), minute(to), 1000).expect("readable")
+}
+
+#[test]
 fn rubbish_is_refused_with_a_reason_and_never_a_panic() {
     let folder = folder();
     for (text, says) in [
@@ -107,6 +139,24 @@ fn rubbish_is_refused_with_a_reason_and_never_a_panic() {
     assert!(!Path::new(&folder.data).exists(), "nothing was made of nothing");
     let ran = brownout(&["import", "spectrum", "/no/such/file", "--into", &folder.data]);
     assert_eq!(ran.exit, Exit::Error);
+}
+
+#[test]
+fn a_table_of_which_nothing_gets_in_is_an_error_with_its_reasons() {
+    let folder = folder();
+    let rows = "2025-03-09T12:00:00Z,a,twiter\n2025-03-09T12:01:00Z,b,twiter\nyesterday,c,x\n";
+    fs::write(&folder.csv, format!("at,source,service\n{rows}")).expect("written");
+    for form in ["table", "json"] {
+        let ran = import(&folder, &["-o", form]);
+        assert_eq!(ran.exit, Exit::Error, "{}", ran.err);
+        assert!(ran.err.contains("no row was imported"), "{}", ran.err);
+        assert!(ran.err.contains("2 rows: No such service"), "{}", ran.err);
+        assert!(ran.err.contains("1 rows: the time cannot be read"), "{}", ran.err);
+    }
+    // Nothing moved the folder's clock, so the table can be put right.
+    fs::write(&folder.csv, format!("at,source,service\n{}", rows.replace("twiter", "x"))).expect("written");
+    let ran = import(&folder, &[]);
+    assert_eq!(ran.exit, Exit::Ok, "{}", ran.err);
 }
 
 #[test]
@@ -242,6 +292,35 @@ fn a_token_is_shown_once_and_revoked_by_name() {
     for bad in ["web", "-x", "Desk", ""] {
         assert!(Cli::try_parse_from(["brownout", "token", "add", "--name", bad]).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn a_new_channel_never_gets_the_number_of_one_in_the_log() {
+    let folder = imported();
+    let root = Path::new(&folder.data);
+    let number = |name: &str| {
+        let channels = Admin::beside(root).expect("opens").channels().expect("readable");
+        channels.iter().find(|(_, known)| known == name).map(|(id, _)| id.0)
+    };
+    let add = |name: &str| brownout(&["token", "add", "--name", name, "--data", &folder.data]);
+    assert_eq!(number("import"), Some(16));
+    fs::remove_file(root.join("admin.sqlite")).expect("there");
+    assert_eq!(add("desk").exit, Exit::Ok);
+    assert_eq!((number("import"), number("desk")), (Some(16), Some(17)), "it was lost");
+    fs::write(root.join("admin.sqlite"), [0x5a; 9000]).expect("written");
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(root.join(format!("admin.sqlite{suffix}")));
+    }
+    let ran = add("other");
+    assert_eq!(ran.exit, Exit::Error);
+    assert!(ran.err.contains("damaged") && ran.err.contains("sets the file aside"), "{}", ran.err);
+    let doctor = || brownout(&["doctor", "--data", &folder.data, "--listen", "127.0.0.1:0", "-o", "csv"]);
+    assert!(doctor().out.contains("tokens,FAIL"), "{}", doctor().out);
+    let options = Options { clock: brownout_store::embedded::Clock::Virtual, ..Options::default() };
+    drop(EmbeddedStore::open(root, options, UtcTime::default()).expect("it opens all the same"));
+    assert!(doctor().out.contains("tokens,warn"), "{}", doctor().out);
+    assert_eq!(add("other").exit, Exit::Ok);
+    assert_eq!((number("import"), number("other")), (Some(16), Some(17)), "it was damaged");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `brownout token`.
 
+use std::path::Path;
+
 use brownout_core::model::{UtcTime, Weight};
 use brownout_store::embedded::{Admin, Token as Kept};
 use brownout_store::port::StoreError;
@@ -7,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{Console, Exit, Failure, Format, Settings, Table};
-use crate::host::wall_clock;
+use crate::host::{channels_of, wall_clock};
 use crate::intake::system_random;
 
 /// Random bytes of a token.
@@ -88,7 +90,10 @@ pub(super) fn run(args: &Token, settings: &Settings, console: &mut Console<'_>) 
     }
     let admin = Admin::beside(folder).map_err(failed)?;
     match &args.action {
-        Action::Add(add) => make(add, &admin, wall_clock(), console),
+        Action::Add(add) => {
+            know_channels(add.channel.as_deref().unwrap_or(&add.name), &admin, folder)?;
+            make(add, &admin, wall_clock(), console)
+        }
         Action::Ls => ls(&admin, wall_clock(), console),
         Action::Revoke(revoke) => {
             if !admin.revoke_token(&revoke.name, wall_clock()).map_err(failed)? {
@@ -102,6 +107,17 @@ pub(super) fn run(args: &Token, settings: &Settings, console: &mut Console<'_>) 
 
 fn failed(error: StoreError) -> Failure {
     Failure::new(error.to_string())
+}
+
+/// Before a channel gets a new number, the log is asked which are taken: the database of tokens may
+/// be lost, or an older copy.
+fn know_channels(name: &str, admin: &Admin, folder: &Path) -> Result<(), Failure> {
+    if admin.channels().map_err(failed)?.iter().any(|(_, known)| known == name) {
+        return Ok(());
+    }
+    let known = channels_of(folder).map_err(failed)?;
+    admin.keep_channels(known.iter().map(|(id, name)| (*id, name.as_str()))).map_err(failed)?;
+    Ok(())
 }
 
 fn make(add: &Add, admin: &Admin, now: UtcTime, console: &mut Console<'_>) -> Result<Exit, Failure> {

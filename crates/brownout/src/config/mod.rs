@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use cidr::{Cidr, CidrError};
 pub use problem::{ConfigError, Problem};
-pub use reload::Change;
+pub use reload::{Change, Overrides, Source};
 
 use reader::Reader;
 

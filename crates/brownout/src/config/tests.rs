@@ -134,3 +134,22 @@ proptest::proptest! {
         let _ = Config::parse("b", &format!("{}{put}{}", &text[..cut], &text[cut..]));
     }
 }
+
+#[test]
+fn what_the_command_line_sets_is_no_change_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("b.toml");
+    std::fs::write(&file, "[data]\nfolder = \"elsewhere\"\n").expect("written");
+    let overrides = Overrides {
+        folder: Some(folder.path().to_owned()),
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 9999))),
+    };
+    let source = Source { file: file.clone(), overrides };
+    let running = source.read().expect("valid");
+    assert_eq!((&running.data.folder, running.listen.address.port()), (&folder.path().to_owned(), 9999));
+    assert_eq!(Config::reloadable_diff(&running, &source.read().expect("valid")), []);
+    std::fs::write(&file, "[policy]\nquiet_minutes = 31\n").expect("written");
+    let changes = Config::reloadable_diff(&running, &source.read().expect("valid"));
+    let settings: Vec<&str> = changes.iter().map(|change| change.setting.as_str()).collect();
+    assert_eq!(settings, ["policy.quiet_minutes"]);
+}

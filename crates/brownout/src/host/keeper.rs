@@ -22,6 +22,9 @@ const MAINTENANCE_EVERY: Duration = Duration::from_secs(60);
 /// Pause before a failed write is tried again. It is until it succeeds: what waits meanwhile is
 /// bounded by the queue.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Most calm intervals that are kept as one: two weeks. A year in which nothing happens should not
+/// cost a flush of the medium for every five minutes.
+pub(super) const CALM_MAX: usize = 4032;
 
 enum Task {
     Keep(Seq, Box<Derived>),
@@ -131,7 +134,11 @@ impl Keeping {
         let mut maintained = Instant::now();
         loop {
             match tasks.recv_timeout(MAINTENANCE_EVERY.saturating_sub(maintained.elapsed())) {
-                Ok(Task::Keep(seq, derived)) => self.keep(seq, &derived),
+                Ok(Task::Keep(seq, derived)) => match self.keep_with_next(seq, derived, tasks) {
+                    None => {}
+                    Some(Task::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint),
+                    Some(Task::Keep(..) | Task::Stop) => return,
+                },
                 Ok(Task::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint),
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -141,6 +148,29 @@ impl Keeping {
                 maintained = Instant::now();
             }
         }
+    }
+
+    /// Keeps a set; a calm one together with those that wait behind it. What else waited is given
+    /// back.
+    fn keep_with_next(
+        &mut self,
+        mut seq: Seq,
+        mut derived: Box<Derived>,
+        tasks: &Receiver<Task>,
+    ) -> Option<Task> {
+        let mut other = None;
+        while other.is_none() && derived.is_calm() && derived.collected.len() < CALM_MAX {
+            match tasks.try_recv() {
+                Ok(Task::Keep(next, mut later)) => {
+                    later.absorb(*std::mem::take(&mut derived));
+                    (seq, derived) = (next, later);
+                }
+                Ok(task) => other = Some(task),
+                Err(_) => break,
+            }
+        }
+        self.keep(seq, &derived);
+        other
     }
 
     fn keep(&mut self, seq: Seq, derived: &Derived) {

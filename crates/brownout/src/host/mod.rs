@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use crate::intake::Refusal;
 use crate::reference::catalogue::{Numbers, ServiceEntry, assign};
 
-pub use recover::{Replay, Replayed, catalogue_of, replay};
+pub use recover::{Replay, Replayed, catalogue_of, channels_of, replay};
 pub use sink::HostSink;
 pub(crate) use time::Time;
 pub use worker::wall_clock;
@@ -125,8 +125,7 @@ impl Instance {
     /// # Errors
     /// When the folder is in use, or what it holds is not a data folder at all.
     pub fn open(setup: Setup) -> Result<Self, StoreError> {
-        let options = Options { clock: setup.clock, rolling: setup.rolling };
-        match EmbeddedStore::open(&setup.folder, options, wall_clock()).and_then(recover::recover) {
+        match Self::recover(&setup) {
             Ok(parts) => Self::start(parts, setup),
             Err(error @ (StoreError::ReadOnly(_) | StoreError::Full(_))) => {
                 Self::open_degraded(&setup.folder, setup.clock, error)
@@ -135,9 +134,23 @@ impl Instance {
         }
     }
 
+    /// The same for a folder that must be writable.
+    ///
+    /// # Errors
+    /// As for [`Instance::open`], and when the folder cannot be written.
+    pub fn open_writable(setup: Setup) -> Result<Self, StoreError> {
+        Self::start(Self::recover(&setup)?, setup)
+    }
+
+    fn recover(setup: &Setup) -> Result<recover::Parts, StoreError> {
+        let options = Options { clock: setup.clock, rolling: setup.rolling };
+        recover::recover(EmbeddedStore::open(&setup.folder, options, wall_clock())?)
+    }
+
     fn start(mut parts: recover::Parts, setup: Setup) -> Result<Self, StoreError> {
         let catalogue = Arc::new(number(&parts.engine, setup.services.clone())?);
         let given = parts.engine.service_numbers();
+        keep_channels(&parts)?;
         let first = first_records(&parts.engine, &catalogue, &parts.admin, &setup);
         let snapshot = Arc::new(ArcSwap::new(parts.engine.snapshot()));
         let counters = Arc::new(HostCounters::default());
@@ -243,6 +256,24 @@ impl Instance {
             }
         }
     }
+}
+
+/// Has the database of tokens and channels know every channel of the log, whatever happened to it.
+fn keep_channels(parts: &recover::Parts) -> Result<(), StoreError> {
+    if parts.counters.admin_set_aside.get() > 0 {
+        tracing::error!(
+            "admin.sqlite was damaged and is set aside as admin.sqlite.damaged; no token of before is known: \
+            make new ones with `brownout token add`"
+        );
+    }
+    let channels = parts.admin.keep_channels(parts.engine.channels())?;
+    if channels > 0 {
+        tracing::warn!(
+            channels,
+            "admin.sqlite did not know these channels of the log; their tokens may be lost with it"
+        );
+    }
+    Ok(())
 }
 
 fn time_of(clock: Clock, last: Option<UtcTime>, counters: &HostCounters) -> Time {

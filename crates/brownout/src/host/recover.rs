@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use brownout_core::effect::{Derived, Effect};
 use brownout_core::engine::{ENGINE_VERSION, Engine};
-use brownout_core::model::{Catalogue, Evidence, Policy, Seq, UtcTime};
+use brownout_core::model::{Catalogue, ChannelId, Evidence, Policy, Seq, UtcTime};
 use brownout_store::embedded::{
     Admin, CheckpointFolder, Clock, CommentLog, EmbeddedLog, EmbeddedStore, LogReader, Maintenance,
     ReadOnlyStore, SqliteDerived, SqliteHistory,
 };
 use brownout_store::port::{Checkpoints, DerivedStore, EvidenceLog, StoreError};
+
+use super::keeper::CALM_MAX;
 
 /// An opened folder with its engine at the log's end.
 pub(super) struct Parts {
@@ -71,18 +73,24 @@ pub(super) fn engine_at_end(
         .unwrap_or_default();
     let from = engine.seq().next();
     let mut records = 0u64;
+    let mut calm = Derived::default();
     run(&mut engine, reader, from, |engine, count| {
         records += count;
         while let Some(effect) = engine.poll_effect() {
-            if let (Effect::Persist(seq, rows), Some(derived)) = (effect, derived.as_deref_mut()) {
-                derived.apply(seq, &rows)?;
+            if let (Effect::Persist(seq, mut rows), Some(derived)) = (effect, derived.as_deref_mut()) {
+                rows.absorb(std::mem::take(&mut calm));
+                if rows.is_calm() && rows.collected.len() < CALM_MAX {
+                    calm = *rows;
+                } else {
+                    derived.apply(seq, &rows)?;
+                }
             }
         }
         Ok(())
     })?;
     if let Some(derived) = derived {
         // A checkpoint after the last row that was derived can be used at the next start, too.
-        derived.apply(engine.seq(), &Derived::default())?;
+        derived.apply(engine.seq(), &calm)?;
     }
     if records > 0 {
         tracing::info!(records, from = from.0, "replayed the log");
@@ -132,6 +140,18 @@ fn run(
 /// When it is no data folder, or its log cannot be read.
 pub fn catalogue_of(folder: &Path) -> Result<Arc<Catalogue>, StoreError> {
     Ok(read_only(&EmbeddedStore::open_read_only(folder)?)?.catalogue().clone())
+}
+
+/// The channels that a folder's log knows, which is only read; none where there is no log yet.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn channels_of(folder: &Path) -> Result<Vec<(ChannelId, String)>, StoreError> {
+    if !folder.join("log").is_dir() {
+        return Ok(Vec::new());
+    }
+    let engine = read_only(&EmbeddedStore::open_read_only(folder)?)?;
+    Ok(engine.channels().map(|(id, name)| (id, name.to_owned())).collect())
 }
 
 /// What is run again, and by which rules.

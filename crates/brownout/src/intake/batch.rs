@@ -1,7 +1,7 @@
 //! Batches of partners and importers: many lines, one submission, one answer.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, header};
@@ -56,6 +56,9 @@ pub enum TokenCheck {
 
 /// Looks up a token. It should compare hashes, so that its time tells nothing.
 pub type TokenLookup = Box<dyn Fn(&str) -> TokenCheck + Send + Sync>;
+
+/// The name of a channel that the log may not know yet; `None` where it does.
+pub type ChannelNames = Box<dyn Fn(ChannelId) -> Option<String> + Send + Sync>;
 
 /// The lines of a batch, judged.
 #[derive(Debug, Default)]
@@ -234,10 +237,10 @@ pub(super) async fn answer_batch(
     for (reason, lines) in &judged.refused_counts {
         intake.metrics.refuse_lines(*reason, *lines);
     }
-    let Some(first) = first else { return Ok(ok(submit(intake, judged, clock).await?)) };
+    let Some(first) = first else { return Ok(ok(submit(intake, judged, grant.channel, clock).await?)) };
     let intake = Arc::clone(intake);
     see_through(async move {
-        let answer = submit(&intake, judged, clock).await?;
+        let answer = submit(&intake, judged, grant.channel, clock).await?;
         first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
         Ok(ok(answer))
     })
@@ -250,15 +253,29 @@ fn ok(answer: Bytes) -> Response<Body> {
     response
 }
 
-/// Hands the lines over as one submission and writes the answer.
-async fn submit(intake: &Intake, mut judged: Judged, clock: Option<UtcTime>) -> Result<Bytes, Problem> {
+/// Hands the lines over as one submission and writes the answer. A channel's first batch begins with
+/// the channel's record: the log has both or neither.
+async fn submit(
+    intake: &Intake,
+    mut judged: Judged,
+    channel: ChannelId,
+    clock: Option<UtcTime>,
+) -> Result<Bytes, Problem> {
     let count = judged.evidence.len();
-    let evidence = std::mem::take(&mut judged.evidence);
+    let mut evidence = std::mem::take(&mut judged.evidence);
+    let untold = (count > 0 && !intake.is_told(channel)).then(|| (intake.channel_names)(channel)).flatten();
+    let before = u64::from(untold.is_some());
+    if let Some(name) = untold {
+        evidence.insert(0, Evidence::Channel { id: channel, name });
+    }
     let accepted = match (count, clock) {
         // Nothing to keep, so there is nothing to wait for.
         (0, None) => None,
         _ => Some(intake.sink.submit(Submission { evidence, comment: None, clock }).await?),
     };
+    if count > 0 {
+        intake.tell(channel);
+    }
     intake.metrics.batches.inc();
     intake.metrics.accepted_batch.inc_by(count as u64);
     let refused: Vec<Value> =
@@ -267,7 +284,7 @@ async fn submit(intake: &Intake, mut judged: Judged, clock: Option<UtcTime>) -> 
         "accepted": count,
         "refused_total": judged.refused_total(),
         "refused": refused,
-        "first_seq": accepted.filter(|_| count > 0).map(|accepted| accepted.first_seq.0),
+        "first_seq": accepted.filter(|_| count > 0).map(|accepted| accepted.first_seq.0 + before),
         "received_at": accepted.map(|accepted| accepted.received_at.to_string()),
     });
     Ok(inert_json(&answer).into())
@@ -282,6 +299,15 @@ fn refused_line(line: usize, problem: &Problem) -> Value {
 }
 
 impl Intake {
+    /// Whether the log has this channel's record from this run of the program.
+    fn is_told(&self, channel: ChannelId) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(&channel)
+    }
+
+    fn tell(&self, channel: ChannelId) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(channel);
+    }
+
     /// The key for a partner's names: of the live salt, or fixed where the clock is virtual.
     fn partner_key(&self, grant: TokenGrant) -> PartnerKey {
         if grant.virtual_clock {

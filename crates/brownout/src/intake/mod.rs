@@ -22,10 +22,11 @@ mod times;
 mod views;
 mod world;
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -37,7 +38,7 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, Method, Response, header};
 use axum::routing::{get, post};
 use serde_json::json;
 
-use brownout_core::model::UtcTime;
+use brownout_core::model::{ChannelId, UtcTime};
 use brownout_core::report::{Counting, Prefix};
 
 use agents::Agents;
@@ -46,7 +47,8 @@ use limits::{Gauge, Limits, Pace};
 use proof::Proofs;
 
 pub use batch::{
-    BATCH_LINES_MAX, Judged, LINE_BYTES_MAX, SOURCE_BYTES_MAX, TokenCheck, TokenGrant, TokenLookup, judge,
+    BATCH_LINES_MAX, ChannelNames, Judged, LINE_BYTES_MAX, SOURCE_BYTES_MAX, TokenCheck, TokenGrant,
+    TokenLookup, judge,
 };
 pub use client::{ForwardedBy, Network, NetworkError, TrustedProxies};
 pub use form::{FormPages, FormReport, PlainPages};
@@ -144,6 +146,8 @@ pub struct IntakeParts {
     pub lookup: AddressLookup,
     /// What a token allows.
     pub tokens: TokenLookup,
+    /// Names of the tokens' channels.
+    pub channel_names: ChannelNames,
     /// The pages around the form.
     pub pages: Box<dyn FormPages>,
     /// The salts.
@@ -160,6 +164,9 @@ pub struct Intake {
     world: ArcSwap<World>,
     lookup: AddressLookup,
     tokens: TokenLookup,
+    channel_names: ChannelNames,
+    /// Channels whose names this run has written to the log; at most one per channel number.
+    told: Mutex<BTreeSet<ChannelId>>,
     pages: Box<dyn FormPages>,
     salts: SaltBox,
     settings: IntakeSettings,
@@ -200,6 +207,8 @@ impl Intake {
             world: ArcSwap::from_pointee(parts.world),
             lookup: parts.lookup,
             tokens: parts.tokens,
+            channel_names: parts.channel_names,
+            told: Mutex::default(),
             pages: parts.pages,
             salts: parts.salts,
             metrics: parts.metrics,

@@ -67,8 +67,8 @@ pub struct Turned {
 }
 
 impl SaltBox {
-    /// Opens a folder, which it makes (readable by its owner only) if it is not there, and takes up
-    /// where the last run stopped. `overlap_minutes` is the policy's repeat window plus lateness.
+    /// Opens a folder, which it makes if it is not there, sees that only its owner may look into it,
+    /// and takes up where the last run stopped. `overlap_minutes` is the policy's repeat window plus lateness.
     pub fn open(folder: &Path, overlap_minutes: u32, now: UtcTime, fill: FillRandom) -> io::Result<Self> {
         make_private_folder(folder)?;
         let overlap_millis = i64::from(overlap_minutes) * 60_000;
@@ -221,7 +221,20 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut permissions = fs::metadata(folder)?.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(0o700);
+            // The files in it are private in any case, so another's folder is no reason not to start.
+            if let Err(error) = fs::set_permissions(folder, permissions) {
+                tracing::warn!(folder = %folder.display(), %error, "the folder of the salts cannot be made private");
+            }
+        }
+    }
+    Ok(())
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -321,5 +334,8 @@ mod tests {
         let generation = open(&inner, 0).salts().current.generation();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&inner), mode(&path_of(&inner, generation))), (0o700, 0o600));
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
+        open(&inner, 1);
+        assert_eq!(mode(&inner), 0o700, "one that was open is closed");
     }
 }

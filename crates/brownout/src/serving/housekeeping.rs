@@ -1,14 +1,17 @@
 //! What an observatory does now and then, and when its files change.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use brownout_core::model::Evidence;
+use brownout_core::snapshot::Snapshot;
+use brownout_store::embedded::Admin;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Observatory, Shared};
-use crate::config::Config;
+use super::{Observatory, Shared, orders};
+use crate::config::{Config, Source};
 use crate::host::{HostSink, wall_clock};
 use crate::intake::{Intake, Sink, Submission, World};
 use crate::reference::addresses::AddressBook;
@@ -17,30 +20,38 @@ use crate::reference::catalogue::{self, Numbers, assign};
 /// How often salts are turned, stores swept and address databases looked at.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Turns salts, sweeps stores, reads changed address databases, and on SIGHUP the configuration.
+/// How often operators' orders are looked for.
+const ORDERS_EVERY: Duration = Duration::from_secs(1);
+
+/// Turns salts, sweeps stores, reads changed address databases, carries out operators' orders,
+/// and on SIGHUP reads the configuration.
 pub struct Housekeeping {
     intake: Arc<Intake>,
     sink: Arc<HostSink>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    admin: Option<Arc<Admin>>,
     addresses: Arc<AddressBook>,
     geography: Arc<brownout_core::model::Geography>,
     config: Config,
-    file: Option<PathBuf>,
+    source: Option<Source>,
     numbers: Numbers,
 }
 
 impl Housekeeping {
-    /// For one observatory, configured by `file`.
-    pub fn new(observatory: &Observatory, shared: &Shared, file: Option<PathBuf>) -> Self {
+    /// For one observatory, configured by `source`.
+    pub fn new(observatory: &Observatory, shared: &Shared, source: Option<Source>) -> Self {
         let mut numbers = Numbers::default();
         numbers.observe(&observatory.instance.catalogue);
         numbers.reserve(observatory.instance.service_numbers);
         Housekeeping {
             intake: observatory.intake.clone(),
             sink: observatory.instance.sink(),
+            snapshot: observatory.instance.snapshot.clone(),
+            admin: observatory.instance.admin.clone(),
             addresses: shared.addresses.clone(),
             geography: shared.geography.clone(),
             config: shared.config.clone(),
-            file,
+            source,
             numbers,
         }
     }
@@ -55,11 +66,19 @@ impl Housekeeping {
             }
         };
         let mut ticks = tokio::time::interval(EVERY);
+        let mut orders = tokio::time::interval(ORDERS_EVERY);
         loop {
             tokio::select! {
                 _ = ticks.tick() => self.keep().await,
+                _ = orders.tick() => self.carry_out_orders().await,
                 _ = hangup.recv() => self.reload().await,
             }
+        }
+    }
+
+    async fn carry_out_orders(&self) {
+        if let Some(admin) = &self.admin {
+            orders::carry_out(admin, &self.sink, &self.snapshot).await;
         }
     }
 
@@ -76,14 +95,11 @@ impl Housekeeping {
     }
 
     async fn reload(&mut self) {
-        let Some(file) = &self.file else {
+        let Some(source) = &self.source else {
             tracing::info!("no configuration file to read again");
             return self.keep().await;
         };
-        let read = std::fs::read_to_string(file).map_err(|error| error.to_string()).and_then(|text| {
-            Config::parse(&file.display().to_string(), &text).map_err(|error| error.to_string())
-        });
-        let config = match read {
+        let config = match source.read() {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(%error, "the configuration is wrong; the old one stays");

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use brownout_web::WebState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -38,7 +37,8 @@ pub async fn listen(config: &Listen) -> Result<Listening, String> {
 }
 
 impl Listening {
-    /// Answers until SIGINT or SIGTERM, then ends the streams of `sites` and lets open requests finish.
+    /// Answers until SIGINT or SIGTERM, then has `end_streams` end what would never finish and lets
+    /// open requests finish.
     ///
     /// # Errors
     /// In words, when the socket is lost.
@@ -46,11 +46,11 @@ impl Listening {
         self,
         router: Router,
         metrics: ListenerMetrics,
-        sites: &[&WebState],
+        end_streams: impl FnOnce(),
     ) -> Result<(), String> {
         let stop = async {
             stopped().await;
-            sites.iter().for_each(|site| site.end_events());
+            end_streams();
         };
         serve(self.listener, router, self.limits, metrics, stop)
             .await

@@ -1,19 +1,20 @@
 //! An observatory at work: a data folder, its intake and its pages, behind one listener.
 
+mod exchange;
 mod forms;
 mod health;
 mod housekeeping;
 mod listening;
+mod orders;
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use brownout_core::model::{Asn, ChannelId, Evidence, Geography};
+use brownout_core::model::{Asn, Geography};
 use brownout_store::embedded::{Admin, Clock, Retention, Rolling};
 use brownout_store::port::StoreError;
 use brownout_web::{Challenge, Hooks, Mode, SiteOptions, SiteParts, WebState};
@@ -21,13 +22,14 @@ use brownout_web::{Challenge, Hooks, Mode, SiteOptions, SiteParts, WebState};
 use crate::config::{self, Config, ForwardedHeader, ProofOfWork};
 use crate::host::{Instance, Setup};
 use crate::intake::{
-    self, ForwardedBy, Intake, IntakeMetrics, IntakeParts, IntakeSettings, Network, PageViewCounter,
-    ProofMode, Rate, SaltBox, Sink, Submission, TokenCheck, TokenGrant, TokenLookup, TrustedProxies, World,
-    system_random,
+    self, ChannelNames, ForwardedBy, Intake, IntakeMetrics, IntakeParts, IntakeSettings, Network,
+    PageViewCounter, ProofMode, Rate, SaltBox, Sink, TokenCheck, TokenGrant, TokenLookup, TrustedProxies,
+    World, system_random,
 };
 use crate::reference::addresses::AddressBook;
 use crate::reference::catalogue::ServiceEntry;
 
+pub use exchange::Exchange;
 pub use forms::SitePages;
 pub use health::Health;
 pub use housekeeping::Housekeeping;
@@ -45,7 +47,19 @@ pub struct Shared {
     pub metrics: IntakeMetrics,
 }
 
+/// A token that is in no folder.
+#[derive(Clone)]
+pub struct FixedToken {
+    /// The token's hash.
+    pub hash: blake3::Hash,
+    /// What it allows.
+    pub grant: TokenGrant,
+    /// Name of its channel.
+    pub channel_name: String,
+}
+
 /// One observatory, before it is open.
+#[derive(Clone)]
 pub struct Plan {
     /// Path under which it stands: empty, or such as `/live`.
     pub base_path: String,
@@ -57,8 +71,8 @@ pub struct Plan {
     pub clock: Clock,
     /// The services to know.
     pub services: Vec<ServiceEntry>,
-    /// Tokens that are good besides those of the folder, by their hash.
-    pub tokens: Vec<(blake3::Hash, TokenGrant)>,
+    /// Tokens that are good besides those of the folder.
+    pub tokens: Vec<FixedToken>,
     /// Time between two snapshots, at least.
     pub publish_every: Duration,
 }
@@ -80,10 +94,26 @@ impl Observatory {
     /// # Errors
     /// In words: the folder cannot be used, or a salt cannot be kept.
     pub fn open(plan: Plan, shared: &Shared) -> Result<Self, String> {
+        Self::open_with(Instance::open, plan, shared)
+    }
+
+    /// The same for a folder that must be writable.
+    ///
+    /// # Errors
+    /// As for [`Observatory::open`], and when the folder cannot be written.
+    pub fn open_writable(plan: Plan, shared: &Shared) -> Result<Self, String> {
+        Self::open_with(Instance::open_writable, plan, shared)
+    }
+
+    fn open_with(
+        open: impl FnOnce(Setup) -> Result<Instance, StoreError>,
+        plan: Plan,
+        shared: &Shared,
+    ) -> Result<Self, String> {
         let config = &shared.config;
         let views = Arc::new(PageViewCounter::new(shared.metrics.clone()));
         let drained = views.clone();
-        let instance = Instance::open(Setup {
+        let instance = open(Setup {
             folder: plan.folder.clone(),
             clock: plan.clock,
             rolling: Rolling { segment_bytes: u64::from(config.log.segment_mib) << 20, ..Rolling::default() },
@@ -112,7 +142,8 @@ impl Observatory {
             sink: sink.clone(),
             world,
             lookup: Box::new(move |address| lookup.lookup(address)),
-            tokens: tokens(instance.admin.clone(), plan.tokens, sink.clone()),
+            tokens: tokens(instance.admin.clone(), plan.tokens.clone()),
+            channel_names: channel_names(instance.admin.clone(), plan.tokens),
             pages: Box::new(pages),
             salts,
             settings,
@@ -187,23 +218,16 @@ fn salts(folder: &Path, instance: &Instance, config: &Config) -> Result<SaltBox,
         None => folder.join("secrets"),
         Some(_) => std::env::temp_dir().join(format!("brownout-salts-{}", std::process::id())),
     };
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| SaltBox::open(&folder, overlap, now, system_random))
+    SaltBox::open(&folder, overlap, now, system_random)
         .map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-/// Looks tokens up by their hash at each request, so that taking one back works at once. A channel
-/// that the log does not know yet is written to it before its first batch.
-fn tokens(
-    admin: Option<Arc<Admin>>,
-    fixed: Vec<(blake3::Hash, TokenGrant)>,
-    sink: Arc<dyn Sink>,
-) -> TokenLookup {
-    let told: Mutex<BTreeSet<ChannelId>> = Mutex::default();
+/// Looks tokens up by their hash at each request, so that taking one back works at once.
+fn tokens(admin: Option<Arc<Admin>>, fixed: Vec<FixedToken>) -> TokenLookup {
     Box::new(move |token| {
         let hash = blake3::hash(token.as_bytes());
-        if let Some((_, grant)) = fixed.iter().find(|(known, _)| *known == hash) {
-            return TokenCheck::Granted(*grant);
+        if let Some(token) = fixed.iter().find(|known| known.hash == hash) {
+            return TokenCheck::Granted(token.grant);
         }
         let Some(admin) = &admin else { return TokenCheck::Unknown };
         let token = match admin.token(hash.as_bytes()) {
@@ -218,9 +242,6 @@ fn tokens(
         if token.revoked.is_some() || expired {
             return TokenCheck::Revoked;
         }
-        if told.lock().unwrap_or_else(PoisonError::into_inner).insert(token.channel) {
-            tell_channel(admin, token.channel, sink.clone());
-        }
         TokenCheck::Granted(TokenGrant {
             channel: token.channel,
             virtual_clock: token.virtual_clock,
@@ -229,13 +250,18 @@ fn tokens(
     })
 }
 
-fn tell_channel(admin: &Admin, id: ChannelId, sink: Arc<dyn Sink>) {
-    let known = admin.channels().unwrap_or_default();
-    let Some((_, name)) = known.into_iter().find(|(known, _)| *known == id) else { return };
-    let evidence = vec![Evidence::Channel { id, name }];
-    tokio::spawn(async move {
-        let _ = sink.submit(Submission { evidence, comment: None, clock: None }).await;
-    });
+/// Names of the channels that tokens are for.
+fn channel_names(admin: Option<Arc<Admin>>, fixed: Vec<FixedToken>) -> ChannelNames {
+    Box::new(move |id| {
+        if let Some(token) = fixed.iter().find(|token| token.grant.channel == id) {
+            return Some(token.channel_name.clone());
+        }
+        let known = admin.as_ref()?.channels().unwrap_or_else(|error| {
+            tracing::error!(%error, "names of channels cannot be looked up");
+            Vec::new()
+        });
+        known.into_iter().find(|(known, _)| *known == id).map(|(_, name)| name)
+    })
 }
 
 fn site_options(

@@ -165,6 +165,52 @@ fn tokens_are_revoked_and_channels_numbered() {
 }
 
 #[test]
+fn a_lost_or_damaged_admin_database_stops_no_start_and_gives_no_number_twice() {
+    for damage in ["missing", "rubbish", "one page"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = store(folder.path());
+        for number in 0..30 {
+            first.admin.channel(&format!("partner-{number:0>600}")).expect("given");
+        }
+        let known = first.admin.channels().expect("readable");
+        drop(first);
+        let path = folder.path().join("admin.sqlite");
+        match damage {
+            "missing" => fs::remove_file(&path).expect("there"),
+            "rubbish" => fs::write(&path, vec![0x5a; 9000]).expect("written"),
+            _ => {
+                let mut bytes = fs::read(&path).expect("there");
+                let last = bytes.len() - 4096;
+                bytes[last..].fill(0x5a);
+                fs::write(&path, bytes).expect("written");
+            }
+        }
+        let damaged = damage != "missing";
+        assert_eq!(Admin::examine(folder.path()).is_some_and(|it| it.is_err()), damaged, "{damage}");
+        assert_eq!(Admin::beside(folder.path()).is_err(), damaged, "{damage}: left for the server");
+        let again = store(folder.path());
+        assert_eq!(again.counters.admin_set_aside.get(), u64::from(damaged), "{damage}");
+        assert_eq!(folder.path().join("admin.sqlite.damaged").exists(), damaged, "{damage}");
+        let log = || known.iter().map(|(id, name)| (*id, name.as_str()));
+        assert_eq!(again.admin.keep_channels(log()).expect("kept"), 30, "{damage}");
+        assert_eq!(again.admin.keep_channels(log()).expect("kept"), 0, "they are known");
+        assert_eq!(again.admin.channels().expect("readable"), known);
+        assert_eq!(again.admin.channel("new").expect("given"), (ChannelId(46), true));
+    }
+}
+
+#[test]
+fn an_old_channel_keeps_its_number_though_its_name_has_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let admin = store(folder.path()).admin;
+    assert_eq!(admin.channel("desk").expect("given").0, ChannelId(16));
+    let log = [(ChannelId::WEB, "web"), (ChannelId(16), "other"), (ChannelId(18), "desk")];
+    assert_eq!(admin.keep_channels(log).expect("kept"), 1);
+    assert_eq!(admin.channel("desk").expect("given"), (ChannelId(16), false));
+    assert_eq!(admin.channel("new").expect("given"), (ChannelId(19), true));
+}
+
+#[test]
 fn a_deleted_comment_is_nowhere_in_the_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let comment = |seq: u64, text: &str| Comment {

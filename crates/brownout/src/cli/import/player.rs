@@ -47,6 +47,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether not one row got in.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.accepted == 0
+    }
+
     /// What is told of the import, in its order.
     pub(super) fn figures(&self) -> Vec<(&'static str, u64)> {
         vec![
@@ -180,6 +185,9 @@ impl Player<'_> {
     /// then `after` seconds of silence.
     async fn play(&mut self, rows: &[Row], channel: &str, after: i64) -> Result<(), Failure> {
         let Some(first) = rows.first() else { return Ok(()) };
+        if !self.any_fits(rows)? {
+            return Ok(());
+        }
         let mut progress = Progress::new("importing", Some(rows.len() as u64));
         let name = Evidence::Channel { id: self.channel, name: channel.to_owned() };
         self.submit(vec![name], floor(first.at)).await?;
@@ -198,6 +206,20 @@ impl Player<'_> {
             taken(oldest.await)?;
         }
         Ok(())
+    }
+
+    /// Whether any row gets in. Where none does, the reasons are counted, and the folder's clock is
+    /// not moved: the table can be put right and imported again.
+    fn any_fits(&mut self, rows: &[Row]) -> Result<bool, Failure> {
+        let before = self.refused.clone();
+        let latest = rows.last().map_or(UtcTime::MAX, |row| row.at);
+        for lines in rows.chunks(BATCH_LINES_MAX) {
+            if !self.judge(lines, latest)?.is_empty() {
+                (self.refused, self.accepted) = (before, 0);
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Judges lines as the batch intake does.

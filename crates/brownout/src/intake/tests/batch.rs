@@ -147,3 +147,24 @@ async fn during_a_rotation_both_keys_are_written() {
     assert_eq!((keys[2].source, keys[2].previous), (keys[1].source, None));
     assert_eq!(stand.intake.metrics().salt_rotations.get(), 1);
 }
+
+#[tokio::test]
+async fn a_channels_first_batch_begins_with_its_name() {
+    let stand = stand(loose());
+    let ask = |body: &str| batch(body.to_owned()).header("authorization", "Bearer desk");
+    let names = || {
+        let kept = stand.sink.kept.lock().unwrap();
+        let is_name = |evidence: &Evidence| matches!(evidence, Evidence::Channel { id: ChannelId(17), .. });
+        kept.iter().map(|one| one.evidence.iter().map(is_name).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    // Neither an empty batch nor one that the log refuses tells the name.
+    assert_eq!(stand.ask(ask("{")).await.json()["accepted"], 0);
+    stand.sink.refuse(Some(Refusal::StorageFull));
+    stand.refused(ask(LINE), 503, Reason::StorageFull).await;
+    stand.sink.refuse(None);
+    let first = stand.ask(ask(&[LINE, LINE].join("\n"))).await.json();
+    assert_eq!((&first["accepted"], &first["first_seq"]), (&2.into(), &2.into()), "of the first line");
+    let second = stand.ask(ask(LINE)).await.json();
+    assert_eq!((&second["accepted"], &second["first_seq"]), (&1.into(), &4.into()));
+    assert_eq!(names(), [vec![true, false, false], vec![false]]);
+}
