@@ -4,7 +4,7 @@ use brownout_core::model::{
     Asn, ChannelId, CityId, CountryCode, Evidence, PageViews, Place, PreviousKeys, ProblemKind, RegionCode,
     Report, Seq, ServiceId, SourceKeys, UtcTime, Weight,
 };
-use parquet::column::reader::get_typed_column_reader;
+use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::RowGroupReader;
@@ -74,49 +74,50 @@ pub(crate) fn kind_of(evidence: &Evidence) -> &'static str {
     }
 }
 
+/// Rows that are read together: few enough for their columns to stay in the processor's cache. Small
+/// in tests, so that they meet groups of several slices.
+const SLICE_ROWS: usize = if cfg!(test) { 5 } else { 4096 };
+
 /// The columns of one row group that a record is made from, read side by side from the first row to
 /// the last. The slug is not among them, nor the kind: the number and what is there say the same.
 pub(crate) struct Columns {
     rows: usize,
-    seq: Column<i64>,
-    received_at: Column<i64>,
-    service_id: Column<i32>,
-    problem: Column<ProblemKind>,
-    channel: Column<i32>,
-    occurred_at: Column<i64>,
-    country: Column<CountryCode>,
-    region: Column<RegionCode>,
-    city: Column<i32>,
-    asn: Column<i32>,
-    source_generation: Column<i64>,
-    source_key: Column<i64>,
-    subnet_key: Column<i64>,
-    previous_source_key: Column<i64>,
-    previous_subnet_key: Column<i64>,
-    weight: Column<i32>,
-    views: Column<i64>,
-    payload: Column<ByteArray>,
+    seq: Column<Int64Type>,
+    received_at: Column<Int64Type>,
+    service_id: Column<Int32Type>,
+    problem: Names<ProblemKind>,
+    channel: Column<Int32Type>,
+    occurred_at: Column<Int64Type>,
+    country: Names<CountryCode>,
+    region: Names<RegionCode>,
+    city: Column<Int32Type>,
+    asn: Column<Int32Type>,
+    source_generation: Column<Int64Type>,
+    source_key: Column<Int64Type>,
+    subnet_key: Column<Int64Type>,
+    previous_source_key: Column<Int64Type>,
+    previous_subnet_key: Column<Int64Type>,
+    weight: Column<Int32Type>,
+    views: Column<Int64Type>,
+    payload: Column<ByteArrayType>,
 }
 
 impl Columns {
-    pub(crate) fn read(group: &dyn RowGroupReader) -> Result<Self, ParquetError> {
-        let rows = usize::try_from(group.metadata().num_rows())
-            .map_err(|_| ParquetError::General("a negative number of rows".to_owned()))?;
-        let long = |name| Column::read::<Int64Type>(group, rows, name);
-        let short = |name| Column::read::<Int32Type>(group, rows, name);
-        let problem = |text: &str| ProblemKind::from_slug(text);
-        let country = |text: &str| text.parse().ok();
-        let region = |text: &str| text.parse().ok();
+    pub(crate) fn open(group: &dyn RowGroupReader) -> Result<Self, ParquetError> {
+        let rows =
+            usize::try_from(group.metadata().num_rows()).map_err(|_| broken("a negative number of rows"))?;
+        let long = |name| Column::open(group, name);
+        let short = |name| Column::open(group, name);
         Ok(Columns {
             rows,
             seq: long("seq")?,
             received_at: long("received_at")?,
             service_id: short("service_id")?,
-            problem: Column::read_names(group, rows, "problem", problem)?,
+            problem: Names::open(group, "problem", ProblemKind::from_slug)?,
             channel: short("channel")?,
             occurred_at: long("occurred_at")?,
-            country: Column::read_names(group, rows, "country", country)?,
-            region: Column::read_names(group, rows, "region", region)?,
+            country: Names::open(group, "country", |text| text.parse().ok())?,
+            region: Names::open(group, "region", |text| text.parse().ok())?,
             city: short("city")?,
             asn: short("asn")?,
             source_generation: long("source_generation")?,
@@ -126,35 +127,74 @@ impl Columns {
             previous_subnet_key: long("previous_subnet_key")?,
             weight: short("weight")?,
             views: long("views")?,
-            payload: Column::read::<ByteArrayType>(group, rows, "payload")?,
+            payload: Column::open(group, "payload")?,
         })
     }
 
-    /// Makes the records again and shows them to `see`, in the order of the file. The error says
-    /// what a row lacks.
-    pub(crate) fn rebuild(mut self, mut see: impl FnMut(Row)) -> Result<(), &'static str> {
-        for row in 0..self.rows {
-            let seq = self.seq.cell(row).ok_or("a record has no position")?;
-            let received_at = self.received_at.cell(row).ok_or("a record has no time")?;
-            let (seq, received_at) = (Seq(*seq as u64), UtcTime::from_millis(*received_at));
-            see(Row { seq, received_at, evidence: self.evidence(row)? });
+    /// Makes the records again and shows them to `see`, in the order of the file, with the JSON of
+    /// those that have one, as it was written.
+    pub(crate) fn rebuild(mut self, mut see: impl FnMut(Row, Option<&[u8]>)) -> Result<(), ParquetError> {
+        let mut left = self.rows;
+        while left > 0 {
+            let rows = left.min(SLICE_ROWS);
+            self.fill(rows)?;
+            for row in 0..rows {
+                let seq = self.seq.cell(row).ok_or_else(|| broken("a record has no position"))?;
+                let received_at = self.received_at.cell(row).ok_or_else(|| broken("a record has no time"))?;
+                let (seq, received_at) = (Seq(*seq as u64), UtcTime::from_millis(*received_at));
+                let evidence = self.evidence(row).map_err(broken)?;
+                let payload = self.payload.cell(row).map(ByteArray::data);
+                match (evidence, payload) {
+                    (Some(evidence), _) => see(Row { seq, received_at, evidence }, None),
+                    (None, None) => see(Row { seq, received_at, evidence: Evidence::Tick }, None),
+                    (None, Some(json)) => {
+                        let evidence = serde_json::from_slice(json)
+                            .map_err(|_| broken("a payload is of no known kind"))?;
+                        see(Row { seq, received_at, evidence }, Some(json));
+                    }
+                }
+            }
+            left -= rows;
         }
         Ok(())
     }
 
-    fn evidence(&mut self, row: usize) -> Result<Evidence, &'static str> {
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        let long = [
+            &mut self.seq,
+            &mut self.received_at,
+            &mut self.occurred_at,
+            &mut self.source_generation,
+            &mut self.source_key,
+            &mut self.subnet_key,
+            &mut self.previous_source_key,
+            &mut self.previous_subnet_key,
+            &mut self.views,
+        ];
+        let short =
+            [&mut self.service_id, &mut self.channel, &mut self.city, &mut self.asn, &mut self.weight];
+        long.into_iter().try_for_each(|column| column.fill(rows))?;
+        short.into_iter().try_for_each(|column| column.fill(rows))?;
+        self.problem.fill(rows)?;
+        self.country.fill(rows)?;
+        self.region.fill(rows)?;
+        self.payload.fill(rows)
+    }
+
+    /// The report or page views of the next row, if it is such. The error says what it lacks.
+    fn evidence(&mut self, row: usize) -> Result<Option<Evidence>, &'static str> {
         // Every column is asked at every row, so that all of them go on by one.
-        let (problem, views) = (self.problem.cell(row), self.views.cell(row));
+        let (problem, views) = (self.problem.cell(row), self.views.cell(row).copied());
         let service = self.service_id.cell(row).map(|id| ServiceId(*id as u32));
-        let (country, region) = (self.country.cell(row).copied(), self.region.cell(row).copied());
+        let (country, region) = (self.country.cell(row), self.region.cell(row));
         let city = self.city.cell(row).and_then(|id| CityId::new(*id as u32));
         let network = self.asn.cell(row).and_then(|number| Asn::new(*number as u32));
         let (channel, occurred_at) = (self.channel.cell(row), self.occurred_at.cell(row));
         let (generation, source) = (self.source_generation.cell(row), self.source_key.cell(row));
         let subnet = self.subnet_key.cell(row);
         let previous = (self.previous_source_key.cell(row), self.previous_subnet_key.cell(row));
-        let (weight, payload) = (self.weight.cell(row), self.payload.cell(row));
-        if let Some(&kind) = problem {
+        let weight = self.weight.cell(row);
+        if let Some(kind) = problem {
             let report = || {
                 Some(Report {
                     service: service?,
@@ -177,115 +217,138 @@ impl Columns {
                     weight: Weight::from_percent(u8::try_from(*weight?).ok()?),
                 })
             };
-            return report().map(Evidence::Report).ok_or("a report lacks a part");
+            return report().map(|report| Some(Evidence::Report(report))).ok_or("a report lacks a part");
         }
-        if let Some(views) = views {
-            let count = u32::try_from(*views).map_err(|_| "page views without a number")?;
-            let service = service.ok_or("page views without a service")?;
-            return Ok(Evidence::PageViews(PageViews { service, country, count }));
-        }
-        match payload {
-            Some(json) => serde_json::from_slice(json.data()).map_err(|_| "a payload is of no known kind"),
-            None => Ok(Evidence::Tick),
-        }
+        let Some(views) = views else { return Ok(None) };
+        let count = u32::try_from(views).map_err(|_| "page views without a number")?;
+        let service = service.ok_or("page views without a service")?;
+        Ok(Some(Evidence::PageViews(PageViews { service, country, count })))
     }
 }
 
-/// The cells of one column, read from the first row to the last.
-struct Column<V> {
-    /// Those that are there.
-    values: Vec<V>,
-    /// Per row, whether there is one; empty where none may lack.
+fn broken(what: &str) -> ParquetError {
+    ParquetError::General(what.to_owned())
+}
+
+/// The cells of one column, read slice by slice and each slice from its first row to its last.
+struct Column<T: DataType> {
+    name: &'static str,
+    reader: ColumnReaderImpl<T>,
+    may_lack: bool,
+    /// Those of the slice that are there.
+    values: Vec<T::T>,
+    /// Per row of the slice, whether there is one; empty where none lacks.
     levels: Vec<i16>,
     next: usize,
 }
 
-impl<V> Column<V> {
-    fn read<T: DataType<T = V>>(
-        group: &dyn RowGroupReader,
-        rows: usize,
-        name: &str,
-    ) -> Result<Self, ParquetError> {
+impl<T: DataType> Column<T> {
+    fn open(group: &dyn RowGroupReader, name: &'static str) -> Result<Self, ParquetError> {
         let metadata = group.metadata();
         let index = metadata
             .columns()
             .iter()
             .position(|column| column.column_path().string() == name)
-            .ok_or_else(|| ParquetError::General(format!("no column {name}")))?;
+            .ok_or_else(|| broken(&format!("no column {name}")))?;
         let may_lack = metadata.column(index).column_descr().max_def_level() > 0;
-        let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
-        let mut values = Vec::with_capacity(rows);
-        let mut levels = Vec::with_capacity(if may_lack { rows } else { 0 });
+        let reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
+        Ok(Column { name, reader, may_lack, values: Vec::new(), levels: Vec::new(), next: 0 })
+    }
+
+    /// Reads the next slice.
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.values.clear();
+        self.levels.clear();
+        self.next = 0;
         let mut read = 0;
         while read < rows {
-            let (records, _, _) =
-                reader.read_records(rows - read, may_lack.then_some(&mut levels), None, &mut values)?;
+            let levels = self.may_lack.then_some(&mut self.levels);
+            let (records, _, _) = self.reader.read_records(rows - read, levels, None, &mut self.values)?;
             if records == 0 {
                 break;
             }
             read += records;
         }
-        let cells = if may_lack { levels.len() } else { values.len() };
+        let cells = if self.may_lack { self.levels.len() } else { self.values.len() };
         if cells != rows {
-            return Err(ParquetError::General(format!("column {name} has {cells} of {rows} rows")));
+            return Err(broken(&format!("column {} ends {} rows too soon", self.name, rows.abs_diff(cells))));
         }
-        if values.len() == rows {
-            levels = Vec::new();
+        if self.values.len() == rows {
+            self.levels.clear();
         }
-        Ok(Column { values, levels, next: 0 })
+        Ok(())
     }
 
-    /// The cell of the next row, which is `row`.
+    /// Where the value of the next row is, which is `row`.
     #[inline]
-    fn cell(&mut self, row: usize) -> Option<&V> {
+    fn place(&mut self, row: usize) -> Option<usize> {
         if self.levels.is_empty() {
-            return self.values.get(row);
+            return Some(row);
         }
         if self.levels[row] == 0 {
             return None;
         }
         self.next += 1;
-        self.values.get(self.next - 1)
+        Some(self.next - 1)
+    }
+
+    /// The cell of the next row, which is `row`.
+    #[inline]
+    fn cell(&mut self, row: usize) -> Option<&T::T> {
+        self.place(row).and_then(|place| self.values.get(place))
     }
 }
 
-impl<V: Copy> Column<V> {
-    /// Reads a column of names, of which there are few.
-    fn read_names(
+/// A column of names, of which there are few.
+struct Names<V> {
+    texts: Column<ByteArrayType>,
+    parse: fn(&str) -> Option<V>,
+    values: Vec<V>,
+    /// What names mean that were met in this slice, by where they lie: those of a dictionary lie in
+    /// one place each, so most need not even be compared. What lies elsewhere later may lie there
+    /// too, so nothing is carried over.
+    known: Vec<Option<(*const [u8], V)>>,
+}
+
+impl<V: Copy> Names<V> {
+    const KNOWN_MAX: usize = 256;
+
+    fn open(
         group: &dyn RowGroupReader,
-        rows: usize,
-        name: &str,
-        parse: impl Fn(&str) -> Option<V>,
+        name: &'static str,
+        parse: fn(&str) -> Option<V>,
     ) -> Result<Self, ParquetError> {
-        let texts = Column::<ByteArray>::read::<ByteArrayType>(group, rows, name)?;
-        let mut known = Known::new();
-        let value = |text: &ByteArray| known.value(text.data(), &parse);
-        let values: Option<Vec<V>> = texts.values.iter().map(value).collect();
-        let values = values.ok_or_else(|| ParquetError::General(format!("column {name}: no such name")))?;
-        Ok(Column { values, levels: texts.levels, next: 0 })
-    }
-}
-
-/// What names mean that were met lately, by where they lie: those of a dictionary lie in one place
-/// each, so most need not even be compared.
-struct Known<V>(Vec<Option<(*const [u8], V)>>);
-
-impl<V: Copy> Known<V> {
-    const PLACES: usize = 256;
-
-    fn new() -> Self {
-        Known(vec![None; Self::PLACES])
+        Ok(Names { texts: Column::open(group, name)?, parse, values: Vec::new(), known: Vec::new() })
     }
 
-    fn value(&mut self, name: &[u8], parse: impl Fn(&str) -> Option<V>) -> Option<V> {
-        let place = &mut self.0[name.as_ptr().addr() / 2 % Self::PLACES];
-        if let Some((there, value)) = place
-            && std::ptr::eq(*there, name)
-        {
-            return Some(*value);
+    /// Reads the next slice.
+    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
+        self.texts.fill(rows)?;
+        self.known.clear();
+        self.known.resize(Self::KNOWN_MAX, None);
+        self.values.clear();
+        for text in &self.texts.values {
+            let name = text.data();
+            let known = &mut self.known[name.as_ptr().addr() / 2 % Self::KNOWN_MAX];
+            let value = match *known {
+                Some((there, value)) if std::ptr::eq(there, name) => value,
+                _ => {
+                    let text = std::str::from_utf8(name).ok();
+                    let value = text
+                        .and_then(self.parse)
+                        .ok_or_else(|| broken(&format!("column {}: no such name", self.texts.name)))?;
+                    *known = Some((std::ptr::from_ref(name), value));
+                    value
+                }
+            };
+            self.values.push(value);
         }
-        let value = parse(std::str::from_utf8(name).ok()?)?;
-        *place = Some((std::ptr::from_ref(name), value));
-        Some(value)
+        Ok(())
+    }
+
+    /// The cell of the next row, which is `row`.
+    #[inline]
+    fn cell(&mut self, row: usize) -> Option<V> {
+        self.texts.place(row).and_then(|place| self.values.get(place)).copied()
     }
 }

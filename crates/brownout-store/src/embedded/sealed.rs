@@ -251,6 +251,14 @@ fn encode(row: &Row, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     wire::encode(&row.evidence, bytes).map_err(|error| StoreError::Io(error.to_string()))
 }
 
+/// The same for a record that was read. Its JSON stays as it was written, for a later version of the
+/// program may have more to say of the same record.
+fn encode_stored(row: &Row, json: Option<&[u8]>, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+    let Some(json) = json else { return encode(row, bytes) };
+    bytes.clear();
+    wire::encode_json(json, bytes).map_err(|error| StoreError::Io(error.to_string()))
+}
+
 /// Reads a sealed file and checks it against what it says of itself.
 pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
     let stated = summary(path)?;
@@ -276,15 +284,15 @@ fn walk(path: &Path, mut see: impl FnMut(&Row, &[u8])) -> Result<Summary, StoreE
         let (mut bytes, mut found, mut failed) = (Vec::new(), None, None);
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).map_err(|error| parquet_error(path, &error))?;
-            let columns = Columns::read(&*group).map_err(|error| parquet_error(path, &error))?;
-            let each = |row: Row| match encode(&row, &mut bytes) {
+            let columns = Columns::open(&*group).map_err(|error| parquet_error(path, &error))?;
+            let each = |row: Row, json: Option<&[u8]>| match encode_stored(&row, json, &mut bytes) {
                 Ok(()) => {
                     Summary::add(&mut found, &row, &bytes);
                     see(&row, &bytes);
                 }
                 Err(error) => failed = Some(error),
             };
-            columns.rebuild(each).map_err(corrupt)?;
+            columns.rebuild(each).map_err(|error| parquet_error(path, &error))?;
         }
         match (failed, found) {
             (Some(error), _) => Err(error),
@@ -326,4 +334,24 @@ fn parquet_error(path: &Path, error: &ParquetError) -> StoreError {
         return super::file::store_error(path, io);
     }
     StoreError::Corrupt(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use brownout_core::model::Evidence;
+
+    use super::*;
+
+    #[test]
+    fn what_was_written_in_another_shape_keeps_its_sum() {
+        // As a version might have written it that puts fields elsewhere, or has fewer of them.
+        let json = br#"{ "channel": { "name": "old", "id": 17 } }"#;
+        let evidence: Evidence = serde_json::from_slice(json).expect("evidence");
+        let row = Row { seq: Seq(1), received_at: UtcTime::default(), evidence };
+        let (mut then, mut now) = (Vec::new(), Vec::new());
+        encode_stored(&row, Some(json), &mut then).expect("encodes");
+        encode(&row, &mut now).expect("encodes");
+        assert!(then.ends_with(json) && then != now);
+        assert_eq!(wire::decode_first(&then).expect("decodes"), row.evidence);
+    }
 }

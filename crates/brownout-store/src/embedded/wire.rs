@@ -56,14 +56,19 @@ pub fn encode(evidence: &Evidence, out: &mut Vec<u8>) -> Result<(), WireError> {
             out.extend_from_slice(&bytes);
         }
         rare => {
-            let start = out.len();
-            out.extend_from_slice(&[TAG_JSON, 0, 0, 0, 0]);
-            serde_json::to_writer(&mut *out, rare).map_err(|_| WireError("it has no JSON form"))?;
-            let length =
-                u32::try_from(out.len() - start - 5).map_err(|_| WireError("it is longer than 4 GiB"))?;
-            out[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
+            let json = serde_json::to_vec(rare).map_err(|_| WireError("it has no JSON form"))?;
+            encode_json(&json, out)?;
         }
     }
+    Ok(())
+}
+
+/// Appends a record of a rare kind, whose JSON that is.
+pub(super) fn encode_json(json: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
+    let length = u32::try_from(json.len()).map_err(|_| WireError("it is longer than 4 GiB"))?;
+    out.push(TAG_JSON);
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(json);
     Ok(())
 }
 
