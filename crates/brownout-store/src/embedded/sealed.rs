@@ -266,6 +266,7 @@ pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
         .ok_or_else(|| StoreError::Corrupt(format!("{}: it states too many records", path.display())))?;
     let mut fits = Some(());
     walk(path, |row, bytes| fits = fits.and(rows.put(row, bytes)))?;
+    rows.settle();
     fits.map(|()| rows).ok_or_else(|| StoreError::Corrupt(format!("{}: it is too long", path.display())))
 }
 

@@ -13,6 +13,8 @@ const BATCH_ROWS: usize = 4096;
 const POSITIONS_MAX: u64 = 1 << 27;
 /// How many records are fetched from memory together, where one after the other each would wait.
 const FETCHED_AHEAD: usize = 32;
+/// How many records may wait for being put at their positions.
+const PENDING_MAX: usize = 4096;
 /// Bytes of a time.
 const TIME_BYTES: usize = 8;
 
@@ -28,6 +30,8 @@ pub(crate) struct SealedRows {
     bytes: Vec<u8>,
     /// Where the record of each position lies, plus one; 0 for none.
     places: Vec<u32>,
+    /// Positions and places that are still to be put there: all over memory, and so best together.
+    pending: Vec<(u32, u32)>,
     next: usize,
 }
 
@@ -39,17 +43,31 @@ impl SealedRows {
         // A file that states more than it has takes no memory for it, which is only mapped.
         let records = usize::try_from(stated.count).ok()?.min(positions);
         let bytes = Vec::with_capacity(records * (TIME_BYTES + wire::REPORT_BYTES));
-        Some(SealedRows { first: stated.first, bytes, places: vec![0; positions], next: 0 })
+        let (places, pending) = (vec![0; positions], Vec::with_capacity(PENDING_MAX));
+        Some(SealedRows { first: stated.first, bytes, places, pending, next: 0 })
     }
 
     /// Puts a record, encoded in `bytes`, at its place. `None` when it has none there, or when there
     /// are more bytes than a segment can have.
     pub(super) fn put(&mut self, row: &Row, bytes: &[u8]) -> Option<()> {
-        let at = usize::try_from(row.seq.0.checked_sub(self.first.0)?).ok()?;
-        *self.places.get_mut(at)? = u32::try_from(self.bytes.len() + 1).ok()?;
+        let at = row.seq.0.checked_sub(self.first.0).filter(|at| *at < self.places.len() as u64)?;
+        let place = u32::try_from(self.bytes.len() + 1).ok()?;
+        if self.pending.len() == PENDING_MAX {
+            self.settle();
+        }
+        self.pending.push((u32::try_from(at).ok()?, place));
         self.bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
         self.bytes.extend_from_slice(bytes);
         Some(())
+    }
+
+    /// To be called after the last record was put.
+    pub(super) fn settle(&mut self) {
+        for (at, place) in self.pending.drain(..) {
+            if let Some(there) = self.places.get_mut(at as usize) {
+                *there = place;
+            }
+        }
     }
 
     /// Time and bytes of the record at a position, and of those behind it; `None` for a gap.
