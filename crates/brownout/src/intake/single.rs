@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use brownout_core::model::{
     CityId, CountryCode, Evidence, Place, RegionCode, Seq, ServiceId, SourceKeys, UtcTime, Weight,
 };
-use brownout_core::report::{CityName, Counting, Draft, RejectReason, StatedPlace, check, source_keys};
+use brownout_core::report::{CityName, Draft, RejectReason, StatedPlace, check, source_keys};
 
 use super::idempotency::{Turn, key_of};
 use super::problem::{Problem, Reason, inert_json};
@@ -85,24 +85,11 @@ pub struct Receipt {
     pub weight: Weight,
     /// Where it is counted.
     pub place: Place,
-    /// How often its source counts.
-    pub counting: Counting,
+    /// How it is counted, in words.
+    pub counted_note: Arc<str>,
 }
 
 impl Receipt {
-    /// In words, how the report is counted.
-    pub fn counted_note(&self) -> String {
-        let weight = if self.weight == Weight::FULL {
-            "It weighs in full."
-        } else {
-            "It weighs less, because it came without the proof of work that is asked for now."
-        };
-        let silence = self.counting.silence();
-        format!(
-            "{weight} A source counts once for a service, and again only after {silence} without a report from it."
-        )
-    }
-
     fn to_json(&self) -> String {
         inert_json(&ReceiptJson {
             id: self.seq.0,
@@ -112,7 +99,7 @@ impl Receipt {
             region: self.place.region,
             city: self.place.city,
             weight_percent: self.weight.percent(),
-            counted_note: self.counted_note(),
+            counted_note: &self.counted_note,
         })
     }
 }
@@ -127,7 +114,7 @@ struct ReceiptJson<'a> {
     region: Option<RegionCode>,
     city: Option<CityId>,
     weight_percent: u8,
-    counted_note: String,
+    counted_note: &'a str,
 }
 
 /// Reads a report's JSON.
@@ -229,7 +216,11 @@ impl Intake {
             service: request.service.to_string(),
             weight,
             place,
-            counting: world.counting,
+            counted_note: Arc::clone(if weight == Weight::FULL {
+                &world.notes.in_full
+            } else {
+                &world.notes.less
+            }),
         })
     }
 

@@ -20,16 +20,43 @@ pub struct World {
     pub weight_without_proof: Weight,
     /// How often a source counts.
     pub counting: Counting,
+    /// What reporters are told of it, made once for all of them.
+    pub notes: CountedNotes,
+}
+
+/// What a reporter is told of how the report is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedNotes {
+    /// Of a report that weighs in full.
+    pub in_full: Arc<str>,
+    /// Of one without the proof of work that was asked for.
+    pub less: Arc<str>,
+}
+
+impl From<Counting> for CountedNotes {
+    fn from(counting: Counting) -> Self {
+        let silence = counting.silence();
+        let note = |weight: &str| {
+            let often = "A source counts once for a service, and again only after";
+            format!("{weight} {often} {silence} without a report from it.").into()
+        };
+        CountedNotes {
+            in_full: note("It weighs in full."),
+            less: note("It weighs less, because it came without the proof of work that is asked for now."),
+        }
+    }
 }
 
 impl World {
     /// Puts the parts together. Indexing the city names takes some milliseconds.
     pub fn new(catalogue: Arc<Catalogue>, geography: Arc<Geography>, policy: &Policy) -> Self {
+        let counting = Counting::from(policy);
         World {
             catalogue,
             places: Places::new(geography),
             weight_without_proof: Weight::from_percent(policy.weight_without_proof_percent),
-            counting: Counting::from(policy),
+            counting,
+            notes: counting.into(),
         }
     }
 
