@@ -3,10 +3,11 @@
 use brownout_core::effect::Effect;
 use brownout_core::engine::Engine;
 use brownout_core::model::{
-    Catalogue, Category, ChannelId, CountryCode, Evidence, Facet, Place, ProblemKind, Record, Report, Seq,
-    Service, ServiceId, SourceKeys, UtcTime, Weight,
+    Catalogue, Category, ChannelId, CountryCode, Evidence, Facet, OperatorAction, Place, ProblemKind, Record,
+    Report, Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
 };
 use brownout_core::snapshot::{Change, State};
+use brownout_core::verdict::Reason;
 
 /// A small generator with an explicit seed (splitmix64).
 struct Random(u64);
@@ -272,4 +273,25 @@ fn what_was_counted_before_a_long_pause_becomes_history() {
     let hundredths: u32 = world.history.iter().map(|(_, hundredths)| hundredths).sum();
     assert_eq!(hundredths as usize, reports * 100);
     assert!(world.history.is_sorted());
+}
+
+#[test]
+fn a_hold_is_judged_at_the_next_look() {
+    let mut world = World::new(11, 1, "2025-03-03T00:00:00Z");
+    world.play("2025-03-03T00:00:00Z", 3 * 1440, &CALM);
+    let start: UtcTime = "2025-03-06T00:00:00Z".parse().expect("a time");
+    let minutes = (0..30).map(|minute| start.plus_seconds(minute * 60));
+    let opened = minutes.clone().find(|at| {
+        world.minute(*at, &[("US", 18.0)]);
+        !world.changes.is_empty()
+    });
+    let opened = opened.expect("an incident");
+    let incident = world.engine.snapshot().incidents[0].id;
+    let hold = OperatorAction::Hold { incident, reason: "a drill".to_owned() };
+    world.append(opened.plus_seconds(61), Evidence::Operator(Box::new(hold)));
+    world.tick_before(opened.plus_seconds(85));
+    let snapshot = world.engine.snapshot();
+    let last = snapshot.incidents[0].verdicts.last().expect("a verdict");
+    let reasons = &last.reasons;
+    assert!(reasons.contains(&Reason::Held { reason: "a drill".to_owned() }), "{reasons:?}");
 }

@@ -21,6 +21,8 @@ const SCOPES_MAX: usize = 200;
 const TIMELINE_MAX: usize = 2000;
 /// Unless the state changes, judgements are at least this far apart, in seconds, ...
 const REVISION_SECONDS_MIN: i64 = 300;
+/// ... or, while it grows beyond what the last one said, this far, ...
+const GROWTH_SECONDS_MIN: i64 = 60;
 /// ... and with each so many of one incident by as much more: a week of change makes some 300.
 const REVISIONS_APACE: u32 = 24;
 /// How long an ended incident stays in the snapshot, in days.
@@ -365,13 +367,17 @@ impl Incident {
             policy: now.policy_digest,
         });
         let news = self.verdicts.last().is_none_or(|last| {
-            let turned = last.state != verdict.state;
+            let turned = last.state != verdict.state || hold(last) != hold(&verdict);
+            let (grown, shrunk) = outgrown(last, &verdict);
             let moved = !are_same_parts(&last.extent, &verdict.extent)
                 || last.confidence != verdict.confidence
-                || outgrown(last, &verdict);
+                || shrunk;
             // The longer it lasts, the rarer the news that is none of its state.
-            let pause = REVISION_SECONDS_MIN * i64::from(1 + revision / REVISIONS_APACE);
-            turned || (moved && now.at.millis_since(last.as_of) >= pause * 1000)
+            let pause = |seconds_min: i64| seconds_min * i64::from(1 + revision / REVISIONS_APACE);
+            let age_seconds = now.at.millis_since(last.as_of) / 1000;
+            turned
+                || (grown && age_seconds >= pause(GROWTH_SECONDS_MIN))
+                || (moved && age_seconds >= pause(REVISION_SECONDS_MIN))
         });
         if !news {
             return false;
@@ -428,14 +434,22 @@ fn are_same_parts(these: &[Facet], those: &[Facet]) -> bool {
     these.len() == those.len() && these.iter().all(|part| those.contains(part))
 }
 
-/// The first figure that a judgement gives is no longer half true.
-fn outgrown(last: &Verdict, next: &Verdict) -> bool {
+/// An operator's reason for a hold, if there is one.
+fn hold(verdict: &Verdict) -> Option<&str> {
+    verdict.reasons.iter().find_map(|reason| match reason {
+        Reason::Held { reason } => Some(reason.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether the first figure that a judgement gives is twice what it was, or half.
+fn outgrown(last: &Verdict, next: &Verdict) -> (bool, bool) {
     let figure = |verdict: &Verdict| match verdict.reasons.first() {
         Some(Reason::ReportsAboveUsual { observed, .. }) => u64::from(*observed),
         _ => 0,
     };
     let (last, next) = (figure(last), figure(next));
-    next >= 2 * last.max(10) || last >= 2 * next.max(10)
+    (next >= 2 * last.max(10), last >= 2 * next.max(10))
 }
 
 fn part_of(scope: &ScopeTrack) -> Part {

@@ -309,7 +309,7 @@ impl EngineState {
             Some(index) => index,
             None => {
                 let born_hour = *self.born.get(&service)?;
-                subjects.insert_full(service, Subject::new(service, born_hour, &self.policy)).0
+                subjects.insert_full(service, Subject::new(service, born_hour)).0
             }
         };
         Some((shard, index))

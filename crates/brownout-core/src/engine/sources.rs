@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{SourceKeys, UtcTime};
+use crate::model::{Policy, SourceKeys, UtcTime};
 
 /// What a report is worth after looking at its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub(crate) enum Standing {
 /// together: so a report reads one place of memory, whatever is asked of its source and its subnet.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SourceWindow {
+    /// By the policy of the last report.
     window_seconds: u32,
     /// The newest time of a report, in seconds since 1970.
     newest_seconds: u32,
@@ -43,13 +44,10 @@ impl SourceWindow {
     /// reports be late.
     const LATE_SECONDS: u32 = 30 * 60;
 
-    pub(crate) fn new(window_minutes: u32) -> Self {
-        SourceWindow { window_seconds: window_minutes * 60, ..Self::default() }
-    }
-
     /// Looks at a source at the time of its report and remembers it. A source whose last report
     /// is less than a window away is a repeat, and each repeat extends the window.
-    pub(crate) fn admit(&mut self, keys: &SourceKeys, at: UtcTime, subnet_sources_max: u32) -> Standing {
+    pub(crate) fn admit(&mut self, keys: &SourceKeys, at: UtcTime, policy: &Policy) -> Standing {
+        self.window_seconds = policy.repeat_minutes * 60;
         let now = self.turn(u32::try_from(at.seconds()).unwrap_or(0));
         let slot = slot_of(keys.source, keys.subnet);
         let mut found = self.table.find(slot, now, self.window_seconds);
@@ -66,7 +64,7 @@ impl SourceWindow {
                 self.table.slots[before.at] &= !STAMP;
             }
         }
-        if last == 0 && found.sources >= subnet_sources_max {
+        if last == 0 && found.sources >= policy.subnet_sources_max {
             return Standing::OverSubnetCap;
         }
         self.note_subnet(found.newest, now);
@@ -140,7 +138,8 @@ impl SourceWindow {
     fn sweep(&mut self) {
         let reach = self.window_seconds + Self::LATE_SECONDS;
         let oldest = self.newest_seconds.saturating_sub(reach).saturating_sub(self.base_seconds);
-        let base = self.newest_seconds.saturating_sub(self.window_seconds + reach);
+        // A window that grew reaches no further back than what is still known.
+        let base = self.newest_seconds.saturating_sub(self.window_seconds + reach).max(self.base_seconds);
         let onward = base - self.base_seconds;
         self.table.keep(|stamp| {
             let kept = u32::from(stamp) > oldest;
@@ -158,7 +157,7 @@ impl SourceWindow {
 
     /// Gives memory back when the service has been calm for long.
     pub(crate) fn forget(&mut self) {
-        *self = Self { window_seconds: self.window_seconds, ..Self::default() };
+        *self = Self::default();
     }
 }
 
@@ -322,20 +321,39 @@ mod tests {
         UtcTime::from_seconds(1_741_600_000 + seconds)
     }
 
+    fn policy(repeat_minutes: u32, subnet_sources_max: u32) -> Policy {
+        Policy { repeat_minutes, subnet_sources_max, ..Policy::default() }
+    }
+
     #[test]
     fn a_source_counts_again_only_after_an_hour_of_silence() {
-        let mut window = SourceWindow::new(60);
-        assert_eq!(window.admit(&keys(1, 1), at(0), 3), Standing::New);
-        assert_eq!(window.admit(&keys(1, 1), at(3599), 3), Standing::Repeat);
-        assert_eq!(window.admit(&keys(1, 1), at(7100), 3), Standing::Repeat);
-        assert_eq!(window.admit(&keys(1, 1), at(7100 + 3600), 3), Standing::New);
+        let mut window = SourceWindow::default();
+        assert_eq!(window.admit(&keys(1, 1), at(0), &policy(60, 3)), Standing::New);
+        assert_eq!(window.admit(&keys(1, 1), at(3599), &policy(60, 3)), Standing::Repeat);
+        assert_eq!(window.admit(&keys(1, 1), at(7100), &policy(60, 3)), Standing::Repeat);
+        assert_eq!(window.admit(&keys(1, 1), at(7100 + 3600), &policy(60, 3)), Standing::New);
+    }
+
+    #[test]
+    fn a_window_is_as_long_as_the_policy_of_the_day_has_it() {
+        let mut window = SourceWindow::default();
+        assert_eq!(window.admit(&keys(1, 1), at(0), &policy(60, 3)), Standing::New);
+        assert_eq!(window.admit(&keys(1, 1), at(1800), &policy(20, 3)), Standing::New);
+        assert_eq!(window.admit(&keys(1, 1), at(2400), &policy(20, 3)), Standing::Repeat);
+        assert_eq!(window.admit(&keys(1, 1), at(2400 + 14_000), &policy(240, 3)), Standing::Repeat);
+        // Stamps begin anew in between, and nothing is lost.
+        for second in (20_000..200_000).step_by(9_000) {
+            let window_minutes = if second % 2_000 == 0 { 20 } else { 240 };
+            window.admit(&keys(2, 1), at(second), &policy(window_minutes, 3));
+        }
+        assert_eq!(window.admit(&keys(2, 1), at(200_100), &policy(240, 3)), Standing::Repeat);
     }
 
     #[test]
     fn a_rotation_of_salts_makes_neither_a_new_source_nor_room_in_its_subnet() {
-        let mut window = SourceWindow::new(60);
+        let mut window = SourceWindow::default();
         for source in 1..=3 {
-            assert_eq!(window.admit(&keys(source, 1), at(0), 3), Standing::New);
+            assert_eq!(window.admit(&keys(source, 1), at(0), &policy(60, 3)), Standing::New);
         }
         let rotated = |source: u64| SourceKeys {
             generation: 2,
@@ -343,26 +361,27 @@ mod tests {
             subnet: 1001,
             previous: Some(PreviousKeys { source, subnet: 1 }),
         };
-        assert_eq!(window.admit(&rotated(1), at(60), 3), Standing::Repeat);
-        assert_eq!(window.admit(&keys(1001, 1001), at(120), 3), Standing::Repeat);
+        assert_eq!(window.admit(&rotated(1), at(60), &policy(60, 3)), Standing::Repeat);
+        assert_eq!(window.admit(&keys(1001, 1001), at(120), &policy(60, 3)), Standing::Repeat);
         // The subnet has had its three, two of them under the key before.
-        assert_eq!(window.admit(&rotated(4), at(130), 3), Standing::OverSubnetCap);
-        assert_eq!(window.admit(&rotated(2), at(140), 3), Standing::Repeat);
-        assert_eq!(window.admit(&rotated(4), at(150), 4), Standing::New);
+        assert_eq!(window.admit(&rotated(4), at(130), &policy(60, 3)), Standing::OverSubnetCap);
+        assert_eq!(window.admit(&rotated(2), at(140), &policy(60, 3)), Standing::Repeat);
+        assert_eq!(window.admit(&rotated(4), at(150), &policy(60, 4)), Standing::New);
     }
 
     #[test]
     fn one_subnet_contributes_only_so_much() {
-        let mut window = SourceWindow::new(60);
-        let counted =
-            (0..100).filter(|source| window.admit(&keys(*source, 7), at(0), 3) == Standing::New).count();
+        let mut window = SourceWindow::default();
+        let counted = (0..100)
+            .filter(|source| window.admit(&keys(*source, 7), at(0), &policy(60, 3)) == Standing::New)
+            .count();
         assert_eq!(counted, 3);
         assert_eq!(window.subnets(), 1);
         // In the next window one subnet comes again and one is new.
-        window.admit(&keys(200, 7), at(3700), 3);
-        window.admit(&keys(201, 8), at(3700), 3);
+        window.admit(&keys(200, 7), at(3700), &policy(60, 3));
+        window.admit(&keys(201, 8), at(3700), &policy(60, 3));
         assert_eq!(window.subnets(), 2);
-        window.admit(&keys(202, 9), at(3 * 3700), 3);
+        window.admit(&keys(202, 9), at(3 * 3700), &policy(60, 3));
         assert_eq!(window.subnets(), 1);
     }
 
@@ -392,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_window_says_what_maps_that_forget_nothing_say() {
-        let (mut window, mut plain) = (SourceWindow::new(60), Plain::default());
+        let (mut window, mut plain) = (SourceWindow::default(), Plain::default());
         let mut counted = BTreeMap::new();
         let mut seconds = 0;
         for number in 0..60_000u64 {
@@ -405,7 +424,7 @@ mod tests {
             };
             let then = seconds - if hash.is_multiple_of(7) { (hash >> 32) as i64 % 900 } else { 0 };
             let (source, subnet) = (blake(hash % 9_000), blake(hash % 9_000 % 700));
-            let standing = window.admit(&keys(source, subnet), at(then), 5);
+            let standing = window.admit(&keys(source, subnet), at(then), &policy(60, 5));
             assert_eq!(standing, plain.admit(slot_of(source, subnet), then, 5), "report {number}");
             *counted.entry(format!("{standing:?}")).or_insert(0) += 1;
             if number.is_multiple_of(7_001) {

@@ -83,12 +83,12 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn new(service: ServiceId, born_hour: u32, policy: &Policy) -> Self {
+    pub(crate) fn new(service: ServiceId, born_hour: u32) -> Self {
         let mut subject = Subject {
             service,
             born_hour,
-            sources: SourceWindow::new(policy.repeat_minutes),
-            late_sources: SourceWindow::new(policy.repeat_minutes),
+            sources: SourceWindow::default(),
+            late_sources: SourceWindow::default(),
             series: IndexMap::default(),
             routes: Routes::default(),
             candidates: IndexMap::default(),
@@ -127,7 +127,7 @@ impl Subject {
         self.last_report_at = Some(received_at);
         self.dirty = true;
         let at = report.occurred_at.min(received_at);
-        let standing = self.sources.admit(&report.source, at, policy.subnet_sources_max);
+        let standing = self.sources.admit(&report.source, at, policy);
         let hundredths = u32::from(report.weight.percent());
         if standing != Standing::New || hundredths == 0 {
             return standing;
@@ -162,7 +162,7 @@ impl Subject {
     /// Draws a report that came too late into the chart of the last day; it is never detected on, and
     /// takes nothing away from those that are.
     pub(crate) fn chart_late(&mut self, report: &Report, policy: &Policy) -> Standing {
-        let standing = self.late_sources.admit(&report.source, report.occurred_at, policy.subnet_sources_max);
+        let standing = self.late_sources.admit(&report.source, report.occurred_at, policy);
         if standing != Standing::New {
             return standing;
         }
