@@ -71,13 +71,13 @@ impl Summary {
         let mut summary = None;
         let mut bytes = Vec::new();
         for row in rows {
-            encode(row, &mut bytes)?;
+            encode(row, None, &mut bytes)?;
             Summary::add(&mut summary, row, &bytes);
         }
         Ok(summary)
     }
 
-    /// Takes in one more row, which `bytes` encode.
+    /// Takes in one more row, encoded in `bytes`.
     fn add(summary: &mut Option<Self>, row: &Row, bytes: &[u8]) {
         let so_far = summary.get_or_insert(Summary {
             first: row.seq,
@@ -90,11 +90,7 @@ impl Summary {
         so_far.last = so_far.last.max(row.seq);
         so_far.count += 1;
         so_far.last_received_at = so_far.last_received_at.max(row.received_at);
-        let mut head = [0; 16];
-        head[..8].copy_from_slice(&row.seq.0.to_le_bytes());
-        head[8..].copy_from_slice(&row.received_at.millis().to_le_bytes());
-        let crc = crc32c::crc32c_append(crc32c::crc32c(&head), bytes);
-        so_far.sum = so_far.sum.wrapping_add(u64::from(crc));
+        so_far.sum = so_far.sum.wrapping_add(u64::from(crc32c::crc32c(bytes)));
     }
 
     fn fields(&self) -> [(&'static str, i128); 5] {
@@ -245,18 +241,18 @@ fn optional<T: DataType>(
     column.close()
 }
 
-/// A record as it lies in a frame.
-fn encode(row: &Row, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+/// A row as it is summed: position, time, and the record as it lies in a frame. The JSON of a record
+/// that was read stays as it was written, for a later version of the program may have more to say of
+/// the same record.
+fn encode(row: &Row, json: Option<&[u8]>, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
     bytes.clear();
-    wire::encode(&row.evidence, bytes).map_err(|error| StoreError::Io(error.to_string()))
-}
-
-/// The same for a record that was read. Its JSON stays as it was written, for a later version of the
-/// program may have more to say of the same record.
-fn encode_stored(row: &Row, json: Option<&[u8]>, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
-    let Some(json) = json else { return encode(row, bytes) };
-    bytes.clear();
-    wire::encode_json(json, bytes).map_err(|error| StoreError::Io(error.to_string()))
+    bytes.extend_from_slice(&row.seq.0.to_le_bytes());
+    bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
+    match json {
+        None => wire::encode(&row.evidence, bytes),
+        Some(json) => wire::encode_json(json, bytes),
+    }
+    .map_err(|error| StoreError::Io(error.to_string()))
 }
 
 /// Reads a sealed file and checks it against what it says of itself.
@@ -275,7 +271,7 @@ pub(crate) fn check(path: &Path) -> Result<Summary, StoreError> {
     walk(path, |_, _| {})
 }
 
-/// Shows every row with its bytes to `see`, in the order of the file; fails when they are not those
+/// Shows every row to `see`, with its bytes as [`encode`] makes them, in the order of the file; fails when they are not those
 /// that were sealed.
 fn walk(path: &Path, mut see: impl FnMut(&Row, &[u8])) -> Result<Summary, StoreError> {
     guarded(path, || {
@@ -286,7 +282,7 @@ fn walk(path: &Path, mut see: impl FnMut(&Row, &[u8])) -> Result<Summary, StoreE
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).map_err(|error| parquet_error(path, &error))?;
             let columns = Columns::open(&*group).map_err(|error| parquet_error(path, &error))?;
-            let each = |row: Row, json: Option<&[u8]>| match encode_stored(&row, json, &mut bytes) {
+            let each = |row: Row, json: Option<&[u8]>| match encode(&row, json, &mut bytes) {
                 Ok(()) => {
                     Summary::add(&mut found, &row, &bytes);
                     see(&row, &bytes);
@@ -350,9 +346,9 @@ mod tests {
         let evidence: Evidence = serde_json::from_slice(json).expect("evidence");
         let row = Row { seq: Seq(1), received_at: UtcTime::default(), evidence };
         let (mut then, mut now) = (Vec::new(), Vec::new());
-        encode_stored(&row, Some(json), &mut then).expect("encodes");
-        encode(&row, &mut now).expect("encodes");
+        encode(&row, Some(json), &mut then).expect("encodes");
+        encode(&row, None, &mut now).expect("encodes");
         assert!(then.ends_with(json) && then != now);
-        assert_eq!(wire::decode_first(&then).expect("decodes"), row.evidence);
+        assert_eq!(wire::decode_first(&then[16..]).expect("decodes"), row.evidence);
     }
 }

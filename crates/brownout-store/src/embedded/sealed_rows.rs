@@ -15,6 +15,8 @@ const POSITIONS_MAX: u64 = 1 << 27;
 const FETCHED_AHEAD: usize = 32;
 /// How many records may wait for being put at their positions.
 const PENDING_MAX: usize = 4096;
+/// Bytes of a position.
+const POSITION_BYTES: usize = 8;
 /// Bytes of a time.
 const TIME_BYTES: usize = 8;
 
@@ -47,7 +49,7 @@ impl SealedRows {
         Some(SealedRows { first: stated.first, bytes, places, pending, next: 0 })
     }
 
-    /// Puts a record, encoded in `bytes`, at its place. `None` when it has none there, or when there
+    /// Puts a row, encoded in `bytes` with position and time before the record, at its place. `None` when it has none there, or when there
     /// are more bytes than a segment can have.
     pub(super) fn put(&mut self, row: &Row, bytes: &[u8]) -> Option<()> {
         let at = row.seq.0.checked_sub(self.first.0).filter(|at| *at < self.places.len() as u64)?;
@@ -56,8 +58,7 @@ impl SealedRows {
             self.settle();
         }
         self.pending.push((u32::try_from(at).ok()?, place));
-        self.bytes.extend_from_slice(&row.received_at.millis().to_le_bytes());
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes.get(POSITION_BYTES..)?);
         Some(())
     }
 
