@@ -176,6 +176,8 @@ fn a_start_on_a_full_disk_shows_what_is_there() {
     if with_own_disk(&mut plan, &mount).is_none() {
         return;
     }
+    // Temporary files would lie on the same disk.
+    plan.variables.push(("TMPDIR".to_owned(), plan.data.clone().into_os_string()));
     let program = start(&plan);
     pages_are_up(&program);
     assert!(get(program.address, "/").expect("a page").text().contains("takes no reports in"));
@@ -242,6 +244,7 @@ fn a_folder_that_cannot_be_written_is_shown() {
     if with_own_disk(&mut plan, "mount --bind PLACE PLACE && mount -o remount,bind,ro PLACE").is_none() {
         return;
     }
+    plan.variables.push(("TMPDIR".to_owned(), plan.data.clone().into_os_string()));
     let program = start(&plan);
     pages_are_up(&program);
     assert!(get(program.address, "/").expect("a page").text().contains("takes no reports in"));

@@ -44,7 +44,8 @@ pub struct Salts {
 
 /// Keeps the salts and turns them over. Time is an argument.
 pub struct SaltBox {
-    folder: PathBuf,
+    /// `None`: they are in memory only and go with the program.
+    folder: Option<PathBuf>,
     overlap_millis: i64,
     fill: FillRandom,
     salts: ArcSwap<Salts>,
@@ -53,7 +54,7 @@ pub struct SaltBox {
 
 impl fmt::Debug for SaltBox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SaltBox({}, {:?})", self.folder.display(), self.salts.load())
+        write!(f, "SaltBox({:?}, {:?})", self.folder, self.salts.load())
     }
 }
 
@@ -84,19 +85,27 @@ impl SaltBox {
         found.sort_by_key(|(salt, _)| salt.generation());
         let (current, made_at) = match found.pop() {
             Some(newest) => newest,
-            None => (make_salt(folder, 0, now, fill)?, now),
+            None => (make_salt(Some(folder), 0, now, fill)?, now),
         };
         // The last one found is the one before, if any; the rest outlived a crash.
         let previous = found.pop().map(|(salt, _)| salt);
         for (salt, _) in found {
             destroy(&path_of(folder, salt.generation()))?;
         }
-        let salts = Salts { current, previous, made_at };
-        let salts = ArcSwap::from_pointee(salts);
-        let salt_box =
-            SaltBox { folder: folder.to_owned(), overlap_millis, fill, salts, turning: Mutex::new(()) };
+        let salts = ArcSwap::from_pointee(Salts { current, previous, made_at });
+        let folder = Some(folder.to_owned());
+        let salt_box = SaltBox { folder, overlap_millis, fill, salts, turning: Mutex::new(()) };
         salt_box.turn(now)?;
         Ok(salt_box)
+    }
+
+    /// Salts that are nowhere but in memory, for a program that keeps no report: it needs no medium
+    /// that can be written, and leaves nothing behind.
+    pub fn in_memory(overlap_minutes: u32, now: UtcTime, fill: FillRandom) -> io::Result<Self> {
+        let current = make_salt(None, 0, now, fill)?;
+        let salts = ArcSwap::from_pointee(Salts { current, previous: None, made_at: now });
+        let overlap_millis = i64::from(overlap_minutes) * 60_000;
+        Ok(SaltBox { folder: None, overlap_millis, fill, salts, turning: Mutex::new(()) })
     }
 
     /// The salts in force.
@@ -114,10 +123,10 @@ impl SaltBox {
         // A clock that was set back by more than a day says nothing about the salt's age.
         if age.abs() >= LIFE_MILLIS {
             if let Some(old) = salts.previous.take() {
-                destroy(&path_of(&self.folder, old.generation()))?;
+                self.destroy(&old)?;
                 turned.destroyed = true;
             }
-            let next = make_salt(&self.folder, salts.current.generation(), now, self.fill)?;
+            let next = make_salt(self.folder.as_deref(), salts.current.generation(), now, self.fill)?;
             salts = Salts { previous: Some(salts.current), current: next, made_at: now };
             turned.made = true;
             self.salts.store(Arc::new(salts.clone()));
@@ -127,10 +136,14 @@ impl SaltBox {
         {
             // Out of memory first: once it is to go, no key is made with it any more.
             self.salts.store(Arc::new(salts));
-            destroy(&path_of(&self.folder, old.generation()))?;
+            self.destroy(&old)?;
             turned.destroyed = true;
         }
         Ok(turned)
+    }
+
+    fn destroy(&self, old: &Salt) -> io::Result<()> {
+        self.folder.as_deref().map_or(Ok(()), |folder| destroy(&path_of(folder, old.generation())))
     }
 }
 
@@ -174,25 +187,30 @@ fn checksum(body: &[u8]) -> [u8; 8] {
 
 /// Makes the salt after `last`. Its generation is the minute of its making, or one more than the
 /// last: so a number is not given again even when the folder was lost and the log was not.
-fn make_salt(folder: &Path, last: u32, now: UtcTime, fill: FillRandom) -> io::Result<Salt> {
+fn make_salt(folder: Option<&Path>, last: u32, now: UtcTime, fill: FillRandom) -> io::Result<Salt> {
     let generation = now.minute().0.max(last.saturating_add(1));
     let mut secret = [0; 32];
     fill(&mut secret)?;
-    let salt = Salt::new(generation, secret);
+    if let Some(folder) = folder {
+        store_salt(&path_of(folder, generation), &secret, generation, now)?;
+    }
+    Ok(Salt::new(generation, secret))
+}
+
+/// Writes a salt's file and flushes it into place.
+fn store_salt(path: &Path, secret: &[u8; 32], generation: u32, made_at: UtcTime) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(FILE_BYTES);
-    bytes.extend_from_slice(&secret);
-    bytes.extend_from_slice(&now.millis().to_le_bytes());
+    bytes.extend_from_slice(secret);
+    bytes.extend_from_slice(&made_at.millis().to_le_bytes());
     bytes.extend_from_slice(&generation.to_le_bytes());
     let sum = checksum(&bytes);
     bytes.extend_from_slice(&sum);
-    let path = path_of(folder, generation);
     let unfinished = path.with_extension("new");
     let mut file = private_file().create(true).truncate(true).open(&unfinished)?;
     file.write_all(&bytes)?;
     file.sync_all()?;
-    fs::rename(&unfinished, &path)?;
-    sync_folder(folder)?;
-    Ok(salt)
+    fs::rename(&unfinished, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Overwrites a file in place, flushes and removes it. A file that is gone already is fine.
@@ -285,6 +303,17 @@ mod tests {
     }
 
     #[test]
+    fn salts_in_memory_turn_over_and_touch_no_folder() {
+        let salts = SaltBox::in_memory(OVERLAP, at(0), counting).unwrap();
+        let first = salts.salts().current.clone();
+        assert_eq!(salts.turn(at(1440)).unwrap(), Turned { made: true, destroyed: false });
+        assert_eq!(salts.salts().previous.as_ref(), Some(&first));
+        assert_eq!(salts.turn(at(1440 + 75)).unwrap(), Turned { made: false, destroyed: true });
+        assert_eq!(salts.salts().previous, None);
+        assert_eq!(salts.folder, None);
+    }
+
+    #[test]
     fn a_restart_keeps_the_salts_and_a_long_stop_renews_them() {
         let folder = tempfile::tempdir().unwrap();
         let before = open(folder.path(), 0).salts();
@@ -317,7 +346,7 @@ mod tests {
         fs::write(folder.path().join("salt-99999999.new"), [7; 20]).unwrap();
         fs::write(folder.path().join("salt-5"), [0; FILE_BYTES]).unwrap();
         for generation in [0, 1] {
-            make_salt(folder.path(), generation, UtcTime::from_millis(0), counting).unwrap();
+            make_salt(Some(folder.path()), generation, UtcTime::from_millis(0), counting).unwrap();
         }
         fs::write(folder.path().join("README"), "mine").unwrap();
         let salts = open(folder.path(), 80).salts();

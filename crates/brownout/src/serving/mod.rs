@@ -137,7 +137,7 @@ impl Observatory {
         let settings = IntakeSettings { is_live: plan.clock == Clock::Live, ..settings(config) };
         let proxies = settings.proxies.clone();
         let lookup = shared.addresses.clone();
-        let salts = salts(&plan.folder, &instance, config)?;
+        let salts = salts(&plan.folder, instance.degraded.is_some(), config)?;
         let intake = Intake::new(IntakeParts {
             sink: sink.clone(),
             world,
@@ -210,14 +210,16 @@ pub fn settings(config: &Config) -> IntakeSettings {
 }
 
 /// Salts live beside the folder's data, readable by the program only. A folder that cannot be
-/// written takes nothing in, so its salts may be thrown away.
-fn salts(folder: &Path, instance: &Instance, config: &Config) -> Result<SaltBox, String> {
+/// written takes nothing in, so its salts need no place: the temporary folder may lie on the same
+/// full disk, and pages must be served all the same.
+fn salts(folder: &Path, is_degraded: bool, config: &Config) -> Result<SaltBox, String> {
     let overlap = config.policy.repeat_minutes + config.policy.lateness_minutes;
     let now = crate::host::wall_clock();
-    let folder = match &instance.degraded {
-        None => folder.join("secrets"),
-        Some(_) => std::env::temp_dir().join(format!("brownout-salts-{}", std::process::id())),
-    };
+    if is_degraded {
+        return SaltBox::in_memory(overlap, now, system_random)
+            .map_err(|error| format!("no randomness to be had: {error}"));
+    }
+    let folder = folder.join("secrets");
     SaltBox::open(&folder, overlap, now, system_random)
         .map_err(|error| format!("{}: {error}", folder.display()))
 }
@@ -335,6 +337,18 @@ type Later<T> = Arc<OnceLock<T>>;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_folder_that_can_be_written_holds_its_salts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config::default();
+        let degraded = salts(folder.path(), true, &config).expect("salts");
+        assert!(!folder.path().join("secrets").exists());
+        let opened_again = salts(folder.path(), false, &config).expect("salts");
+        let kept = opened_again.salts().current.generation();
+        assert!(folder.path().join(format!("secrets/salt-{kept}")).is_file());
+        assert_ne!(degraded.salts().current.secret(), opened_again.salts().current.secret());
+    }
 
     #[test]
     fn the_public_learns_no_path() {
