@@ -110,9 +110,6 @@ pub struct IntakeSettings {
     pub comments: bool,
     /// Whether single reports are taken: not where the clock is a script's.
     pub is_live: bool,
-    /// How long user agents behind one address are told apart after the last of them was seen:
-    /// at least the policy's repeat window.
-    pub agents_kept: Duration,
 }
 
 impl Default for IntakeSettings {
@@ -131,7 +128,6 @@ impl Default for IntakeSettings {
             proof_subnet_rate: Rate::new(20, 40),
             comments: true,
             is_live: true,
-            agents_kept: Duration::from_secs(2 * 3600),
         }
     }
 }
@@ -245,7 +241,11 @@ impl Intake {
         self.calm.sweep();
         self.proofs.sweep(unix_seconds());
         self.answers.sweep(self.uptime_seconds());
-        self.agents.sweep(self.uptime_seconds(), self.settings.agents_kept.as_secs() as i64);
+        let world = self.world.load();
+        // User agents behind one address are told apart for longer than their reports matter.
+        let agents_kept_seconds = i64::from(world.counting.repeat_minutes) * 120;
+        self.agents.sweep(self.uptime_seconds(), agents_kept_seconds);
+        self.salts.set_overlap(world.salt_overlap_minutes);
         let turned = self.salts.turn(now).inspect_err(|_| {
             self.metrics.salt_errors.inc();
         })?;

@@ -11,6 +11,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -46,7 +47,8 @@ pub struct Salts {
 pub struct SaltBox {
     /// `None`: they are in memory only and go with the program.
     folder: Option<PathBuf>,
-    overlap_millis: i64,
+    /// May change with the policy.
+    overlap_millis: AtomicI64,
     fill: FillRandom,
     salts: ArcSwap<Salts>,
     turning: Mutex<()>,
@@ -72,7 +74,7 @@ impl SaltBox {
     /// and takes up where the last run stopped. `overlap_minutes` is the policy's repeat window plus lateness.
     pub fn open(folder: &Path, overlap_minutes: u32, now: UtcTime, fill: FillRandom) -> io::Result<Self> {
         make_private_folder(folder)?;
-        let overlap_millis = i64::from(overlap_minutes) * 60_000;
+        let overlap_millis = AtomicI64::new(i64::from(overlap_minutes) * 60_000);
         let mut found = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -104,13 +106,19 @@ impl SaltBox {
     pub fn in_memory(overlap_minutes: u32, now: UtcTime, fill: FillRandom) -> io::Result<Self> {
         let current = make_salt(None, 0, now, fill)?;
         let salts = ArcSwap::from_pointee(Salts { current, previous: None, made_at: now });
-        let overlap_millis = i64::from(overlap_minutes) * 60_000;
+        let overlap_millis = AtomicI64::new(i64::from(overlap_minutes) * 60_000);
         Ok(SaltBox { folder: None, overlap_millis, fill, salts, turning: Mutex::new(()) })
     }
 
     /// The salts in force.
     pub fn salts(&self) -> Arc<Salts> {
         self.salts.load_full()
+    }
+
+    /// From the next turn on the salt before is kept for as long as this: the repeat window plus
+    /// lateness of a policy that has changed.
+    pub fn set_overlap(&self, minutes: u32) {
+        self.overlap_millis.store(i64::from(minutes) * 60_000, Ordering::Relaxed);
     }
 
     /// Makes and destroys what is due; to be called every minute. After an error the salts in force
@@ -131,7 +139,7 @@ impl SaltBox {
             turned.made = true;
             self.salts.store(Arc::new(salts.clone()));
         }
-        if now.millis_since(salts.made_at) >= self.overlap_millis
+        if now.millis_since(salts.made_at) >= self.overlap_millis.load(Ordering::Relaxed)
             && let Some(old) = salts.previous.take()
         {
             // Out of memory first: once it is to go, no key is made with it any more.
@@ -261,7 +269,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU8, Ordering};
+    use std::sync::atomic::AtomicU8;
 
     use super::*;
 
@@ -283,6 +291,18 @@ mod tests {
 
     fn files(folder: &Path) -> usize {
         fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_longer_window_keeps_the_salt_before_for_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let salts = open(folder.path(), 0);
+        salts.turn(at(1440)).unwrap();
+        salts.set_overlap(270);
+        salts.turn(at(1440 + 200)).unwrap();
+        assert!(salts.salts().previous.is_some());
+        salts.turn(at(1440 + 270)).unwrap();
+        assert_eq!((salts.salts().previous.as_ref(), files(folder.path())), (None, 1));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct World {
     pub weight_without_proof: Weight,
     /// How often a source counts.
     pub counting: Counting,
+    /// For how long the salt before is still needed: the repeat window plus lateness.
+    pub salt_overlap_minutes: u32,
     /// What reporters are told of it, made once for all of them.
     pub notes: CountedNotes,
 }
@@ -56,6 +58,7 @@ impl World {
             places: Places::new(geography),
             weight_without_proof: Weight::from_percent(policy.weight_without_proof_percent),
             counting,
+            salt_overlap_minutes: policy.repeat_minutes + policy.lateness_minutes,
             notes: counting.into(),
         }
     }

@@ -204,7 +204,6 @@ pub fn settings(config: &Config) -> IntakeSettings {
             ProofOfWork::On => ProofMode::On,
         },
         comments: intake.comments,
-        agents_kept: Duration::from_secs(u64::from(config.policy.repeat_minutes) * 120),
         ..IntakeSettings::default()
     }
 }
