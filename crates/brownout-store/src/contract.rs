@@ -139,8 +139,16 @@ fn derived_state_is_applied_once(open: &mut Open) {
     parts.derived.apply(Seq(11), &derived(7)).expect("applied");
     let verdicts = parts.history.verdicts(incident(1, 5).id).expect("readable");
     assert_eq!(verdicts, [verdict(1, 5, 7), verdict(1, 5, 100)], "by revision");
-    let roll_ups = parts.history.roll_ups(roll_up(1, 5, 0).key, Minute(0), Minute(100), 10);
-    assert_eq!(roll_ups.expect("readable"), [roll_up(1, 5, 7)], "a later position replaces");
+    let roll_ups = |parts: &Parts| {
+        parts.history.roll_ups(roll_up(1, 5, 0).key, Minute(0), Minute(100), 10).expect("readable")
+    };
+    assert_eq!(roll_ups(&parts), [roll_up(1, 5, 7)], "a later position replaces");
+    let sets = [(11, 999), (12, 8), (14, 9)].map(|(seq, it)| (Seq(seq), Box::new(derived(it))));
+    parts.derived.apply_all(&sets).expect("applied");
+    assert_eq!(parts.derived.applied().expect("readable"), Seq(14));
+    assert_eq!(roll_ups(&parts), [roll_up(1, 5, 9)], "of several the last one counts");
+    let verdicts = parts.history.verdicts(incident(1, 5).id).expect("readable");
+    assert_eq!(verdicts, [7, 8, 9, 100].map(|revision| verdict(1, 5, revision)), "and none is lost");
 }
 
 fn history_keeps_its_order_and_limits(open: &mut Open) {

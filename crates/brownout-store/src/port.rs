@@ -99,6 +99,12 @@ pub trait DerivedStore {
 
     /// Applies what was derived up to `seq`, durably and whole; ignored if `seq` is applied already.
     fn apply(&mut self, seq: Seq, derived: &Derived) -> Result<(), StoreError>;
+
+    /// The same for several sets, in the order of their positions: where that is cheaper, they become
+    /// durable together. After an error the first of them may be applied.
+    fn apply_all(&mut self, sets: &[(Seq, Box<Derived>)]) -> Result<(), StoreError> {
+        sets.iter().try_for_each(|(seq, derived)| self.apply(*seq, derived))
+    }
 }
 
 /// Which intervals of history are whole.

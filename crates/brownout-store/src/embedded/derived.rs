@@ -114,40 +114,59 @@ impl DerivedStore for SqliteDerived {
     }
 
     fn apply(&mut self, seq: Seq, derived: &Derived) -> Result<(), StoreError> {
-        if seq <= self.applied()? {
-            return Ok(());
+        self.apply_together(&[(seq, derived)])
+    }
+
+    fn apply_all(&mut self, sets: &[(Seq, Box<Derived>)]) -> Result<(), StoreError> {
+        let sets: Vec<(Seq, &Derived)> = sets.iter().map(|(seq, derived)| (*seq, &**derived)).collect();
+        self.apply_together(&sets)
+    }
+}
+
+impl SqliteDerived {
+    /// Applies sets in one transaction, and so with one flush of the medium.
+    fn apply_together(&mut self, sets: &[(Seq, &Derived)]) -> Result<(), StoreError> {
+        let applied = self.applied()?;
+        let sets = || sets.iter().filter(|(seq, _)| *seq > applied);
+        let Some((last, _)) = sets().next_back() else { return Ok(()) };
+        for (seq, derived) in sets() {
+            self.ledger.append(*seq, &derived.verdicts)?;
         }
-        self.ledger.append(seq, &derived.verdicts)?;
         let path = self.path.clone();
         let transaction = self.connection.transaction().in_db(&path)?;
-        {
-            let put = "INSERT OR REPLACE INTO roll_ups VALUES (?1, ?2, ?3, ?4, ?5)";
-            let mut put = transaction.prepare_cached(put).in_db(&path)?;
-            for it in &derived.roll_ups {
-                let facet = facet_number(it.key.facet);
-                let expected = if it.expected.is_finite() { it.expected } else { 0.0 };
-                put.execute(params![it.key.service.0, facet, it.start.0, it.hundredths, f64::from(expected)])
-                    .in_db(&path)?;
-            }
-            let put = "INSERT OR REPLACE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5)";
-            let mut put = transaction.prepare_cached(put).in_db(&path)?;
-            for view in &derived.incidents {
-                let state = format!("{:?}", view.state).to_lowercase();
-                let opened_at = view.opened_at.millis();
-                let detail = json::incident(view)?;
-                put.execute(params![view.id.service.0, view.id.opened.0, opened_at, state, detail])
-                    .in_db(&path)?;
-            }
+        for (seq, derived) in sets() {
+            put_set(&transaction, *seq, derived, &path)?;
         }
-        for verdict in &derived.verdicts {
-            put_verdict(&transaction, seq, verdict, &path)?;
-        }
-        for span in spans(&derived.collected) {
-            put_collected(&transaction, span).in_db(&path)?;
-        }
-        transaction.execute("UPDATE applied SET seq = ?1", [seq.0 as i64]).in_db(&path)?;
+        transaction.execute("UPDATE applied SET seq = ?1", [last.0 as i64]).in_db(&path)?;
         transaction.commit().in_db(&path)
     }
+}
+
+/// Everything of a set but its position. What is there already is replaced: the last one counts.
+fn put_set(connection: &Connection, seq: Seq, derived: &Derived, path: &Path) -> Result<(), StoreError> {
+    let put = "INSERT OR REPLACE INTO roll_ups VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut put = connection.prepare_cached(put).in_db(path)?;
+    for it in &derived.roll_ups {
+        let facet = facet_number(it.key.facet);
+        let expected = if it.expected.is_finite() { it.expected } else { 0.0 };
+        put.execute(params![it.key.service.0, facet, it.start.0, it.hundredths, f64::from(expected)])
+            .in_db(path)?;
+    }
+    let put = "INSERT OR REPLACE INTO incidents VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut put = connection.prepare_cached(put).in_db(path)?;
+    for view in &derived.incidents {
+        let state = format!("{:?}", view.state).to_lowercase();
+        let opened_at = view.opened_at.millis();
+        let detail = json::incident(view)?;
+        put.execute(params![view.id.service.0, view.id.opened.0, opened_at, state, detail]).in_db(path)?;
+    }
+    for verdict in &derived.verdicts {
+        put_verdict(connection, seq, verdict, path)?;
+    }
+    for span in spans(&derived.collected) {
+        put_collected(connection, span).in_db(path)?;
+    }
+    Ok(())
 }
 
 fn put_verdict(connection: &Connection, seq: Seq, verdict: &Verdict, path: &Path) -> Result<(), StoreError> {

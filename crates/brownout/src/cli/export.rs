@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::client::{Client, ServerArg, segment};
-use super::{Console, Exit, Failure};
+use super::{Console, Exit, Failure, Format};
 
 /// Exports an incident.
 #[derive(Args, Debug)]
@@ -37,7 +37,21 @@ pub enum Form {
     Json,
 }
 
+/// The option of every command means nothing here, and leaving it aside would hand over Markdown to
+/// who asked for something else.
+fn refuse_output(format: Format) -> Result<(), Failure> {
+    let instead = match format {
+        Format::Table => return Ok(()),
+        Format::Csv => "--as csv",
+        Format::Json => "--as json",
+        Format::Ndjson => "--as md, --as csv or --as json",
+    };
+    let message = format!("an export has forms of its own: use {instead} instead of --output");
+    Err(Failure { exit: Exit::Usage, message })
+}
+
 pub(super) fn run(args: &Export, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    refuse_output(console.format)?;
     let client = Client::new(&args.server.server)?;
     let ending = match args.form {
         Form::Md => "md",
@@ -54,4 +68,21 @@ pub(super) fn run(args: &Export, console: &mut Console<'_>) -> Result<Exit, Fail
         }
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_option_is_refused_with_what_to_use_instead() {
+        assert!(refuse_output(Format::Table).is_ok());
+        for (format, instead) in
+            [(Format::Csv, "use --as csv"), (Format::Json, "use --as json"), (Format::Ndjson, "use --as md")]
+        {
+            let failure = refuse_output(format).expect_err("refused");
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.message.contains(instead), "{}", failure.message);
+        }
+    }
 }

@@ -129,6 +129,7 @@ fn rubbish_is_refused_with_a_reason_and_never_a_panic() {
         ("at,source,servce\n", "did you mean `servce`?"),
         ("at,source,service\n", "no row can be imported"),
         ("at,source,service\nx,y,z\n,,\n", "2 rows refused: the time cannot be read"),
+        ("at,source,service\n2023-03-09T12:00:00Z,a,x\n2025-03-09T12:00:00Z,a,x\n", "more than 400 days"),
         ("at,source,service\n0,a,x\n2025-03-09T12:00:00Z,a,x\n", "is one of the times wrong?"),
     ] {
         fs::write(&folder.csv, text).expect("written");

@@ -110,6 +110,7 @@ pub(super) fn start(
         behind: behind.clone(),
         stopping: stopping.clone(),
         counters: counters.clone(),
+        maintained: Instant::now(),
     };
     let keeper = Keeper { tasks, behind, stopping, counters };
     let thread = std::thread::Builder::new()
@@ -119,21 +120,22 @@ pub(super) fn start(
     Ok((keeper, thread))
 }
 
-struct Keeping {
-    derived: SqliteDerived,
+struct Keeping<D> {
+    derived: D,
     checkpoints: CheckpointFolder,
     maintenance: Arc<Maintenance>,
     retention: Retention,
     behind: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     counters: Arc<HostCounters>,
+    /// When the folder was last looked after.
+    maintained: Instant,
 }
 
-impl Keeping {
+impl<D: DerivedStore> Keeping<D> {
     fn run(mut self, tasks: &Receiver<Task>) {
-        let mut maintained = Instant::now();
         loop {
-            match tasks.recv_timeout(MAINTENANCE_EVERY.saturating_sub(maintained.elapsed())) {
+            match tasks.recv_timeout(MAINTENANCE_EVERY.saturating_sub(self.maintained.elapsed())) {
                 Ok(Task::Keep(seq, derived)) => match self.keep_with_next(seq, derived, tasks) {
                     None => {}
                     Some(Task::Checkpoint(checkpoint)) => self.checkpoint(&checkpoint),
@@ -143,10 +145,7 @@ impl Keeping {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
-            if maintained.elapsed() >= MAINTENANCE_EVERY {
-                self.maintain();
-                maintained = Instant::now();
-            }
+            self.maintain_if_due();
         }
     }
 
@@ -195,6 +194,8 @@ impl Keeping {
             }
             failed = true;
             std::thread::sleep(RETRY_PAUSE);
+            // On a full disk it is the old segments that make room again.
+            self.maintain_if_due();
         }
     }
 
@@ -206,6 +207,13 @@ impl Keeping {
         }
         if let Err(error) = self.checkpoints.save(checkpoint) {
             tracing::error!(%error, "a checkpoint could not be written; the next start takes longer");
+        }
+    }
+
+    fn maintain_if_due(&mut self) {
+        if self.maintained.elapsed() >= MAINTENANCE_EVERY {
+            self.maintain();
+            self.maintained = Instant::now();
         }
     }
 
@@ -221,5 +229,62 @@ impl Keeping {
         if let Err(error) = self.maintenance.retain(wall_clock(), &self.retention) {
             tracing::error!(%error, "old segments could not be let go");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brownout_core::model::{Evidence, UtcTime};
+    use brownout_store::embedded::{Clock, EmbeddedStore, Options, Rolling};
+    use brownout_store::port::EvidenceLog;
+
+    use super::*;
+
+    /// A history for which there is no room.
+    struct Full;
+
+    impl DerivedStore for Full {
+        fn applied(&self) -> Result<Seq, StoreError> {
+            Ok(Seq(0))
+        }
+
+        fn apply(&mut self, _: Seq, _: &Derived) -> Result<(), StoreError> {
+            Err(StoreError::Full("no room".to_owned()))
+        }
+    }
+
+    #[test]
+    fn the_folder_is_looked_after_while_history_cannot_be_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rolling = Rolling { segment_bytes: 1, ..Rolling::default() };
+        let options = Options { clock: Clock::Live, rolling };
+        let mut store = EmbeddedStore::open(folder.path(), options, UtcTime::from_seconds(0)).expect("opens");
+        for minute in 1..4 {
+            let at = UtcTime::from_seconds(minute * 60);
+            store.log.append(at, &[vec![Evidence::Tick]]).expect("appended");
+        }
+        let stopping = Arc::new(AtomicBool::new(false));
+        let mut keeping = Keeping {
+            derived: Full,
+            checkpoints: store.checkpoints.clone(),
+            maintenance: store.maintenance.clone(),
+            retention: Retention::default(),
+            behind: Arc::default(),
+            stopping: stopping.clone(),
+            counters: Arc::default(),
+            maintained: Instant::now().checked_sub(MAINTENANCE_EVERY).expect("up for a minute"),
+        };
+        let thread = std::thread::spawn(move || keeping.keep(Seq(1), &Derived::default()));
+        let is_sealed = || {
+            let files = std::fs::read_dir(folder.path().join("log")).expect("readable");
+            files.flatten().any(|file| file.path().extension().is_some_and(|it| it == "parquet"))
+        };
+        let begun = Instant::now();
+        while !is_sealed() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nothing was sealed");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        stopping.store(true, Ordering::Release);
+        thread.join().expect("it ends");
     }
 }

@@ -14,8 +14,7 @@ pub fn advance(
     evidence: &[Evidence],
     mut each: impl FnMut(&mut Engine, UtcTime, Option<&'static [Evidence]>),
 ) {
-    while let Some(due) = engine.poll_timeout().filter(|due| *due < at) {
-        feed(engine, due, TICK);
+    while let Some(due) = tick_before(engine, at) {
         each(engine, due, Some(TICK));
     }
     let due = engine.poll_timeout() == Some(at);
@@ -27,9 +26,18 @@ pub fn advance(
     }
 }
 
+/// Gives the engine the next tick that is due before `at`, and tells its time; `None` when there is
+/// none left. For whoever must do something between two ticks of a long way.
+pub fn tick_before(engine: &mut Engine, at: UtcTime) -> Option<UtcTime> {
+    let due = engine.poll_timeout().filter(|due| *due < at)?;
+    feed(engine, due, TICK);
+    Some(due)
+}
+
 /// Gives the engine evidence at its next positions.
 pub fn feed(engine: &mut Engine, at: UtcTime, evidence: &[Evidence]) {
     engine.handle_batch(engine.seq().next(), at, evidence);
 }
 
-const TICK: &[Evidence] = &[Evidence::Tick];
+/// What a tick is in the log.
+pub const TICK: &[Evidence] = &[Evidence::Tick];

@@ -34,6 +34,10 @@ pub use sink::HostSink;
 pub(crate) use time::Time;
 pub use worker::wall_clock;
 
+/// Most days that a virtual clock may be moved on at once. Each of them costs ticks: a mistyped
+/// century would fill the disk.
+pub const CLOCK_DAYS_MAX: i64 = 400;
+
 /// What an instance is made of.
 pub struct Setup {
     /// The data folder.
@@ -323,3 +327,6 @@ pub fn number(engine: &Engine, services: Vec<ServiceEntry>) -> Result<Catalogue,
     numbers.reserve(engine.service_numbers());
     assign(services, &mut numbers).map_err(|error| StoreError::Io(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

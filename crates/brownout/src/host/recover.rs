@@ -73,29 +73,58 @@ pub(super) fn engine_at_end(
         .unwrap_or_default();
     let from = engine.seq().next();
     let mut records = 0u64;
-    let mut calm = Derived::default();
+    let mut owed = Owed::default();
     run(&mut engine, reader, from, |engine, count| {
         records += count;
         while let Some(effect) = engine.poll_effect() {
-            if let (Effect::Persist(seq, mut rows), Some(derived)) = (effect, derived.as_deref_mut()) {
-                rows.absorb(std::mem::take(&mut calm));
-                if rows.is_calm() && rows.collected.len() < CALM_MAX {
-                    calm = *rows;
-                } else {
-                    derived.apply(seq, &rows)?;
-                }
+            if let (Effect::Persist(seq, rows), Some(derived)) = (effect, derived.as_deref_mut()) {
+                owed.take(seq, rows, derived)?;
             }
         }
         Ok(())
     })?;
     if let Some(derived) = derived {
         // A checkpoint after the last row that was derived can be used at the next start, too.
-        derived.apply(engine.seq(), &calm)?;
+        owed.sets.push((engine.seq(), Box::new(std::mem::take(&mut owed.calm))));
+        derived.apply_all(&owed.sets)?;
     }
     if records > 0 {
         tracing::info!(records, from = from.0, "replayed the log");
     }
     Ok(engine)
+}
+
+/// Most sets that are made durable together while history is made again. One by one, a flush of the
+/// medium for each, a year of a busy folder takes hours.
+const SETS_MAX: usize = 256;
+
+/// What a replay derived and history does not have yet.
+#[derive(Default)]
+struct Owed {
+    /// Calm sets, as one.
+    calm: Derived,
+    sets: Vec<(Seq, Box<Derived>)>,
+}
+
+impl Owed {
+    fn take(
+        &mut self,
+        seq: Seq,
+        mut rows: Box<Derived>,
+        derived: &mut impl DerivedStore,
+    ) -> Result<(), StoreError> {
+        rows.absorb(std::mem::take(&mut self.calm));
+        if rows.is_calm() && rows.collected.len() < CALM_MAX {
+            self.calm = *rows;
+            return Ok(());
+        }
+        self.sets.push((seq, rows));
+        if self.sets.len() >= SETS_MAX {
+            derived.apply_all(&self.sets)?;
+            self.sets.clear();
+        }
+        Ok(())
+    }
 }
 
 /// Feeds the log to an engine; `after` is called after each batch with its size.
@@ -243,4 +272,53 @@ fn horizon(folder: &Path, first: Seq) -> Result<Engine, StoreError> {
     let checkpoint = checkpoints.load(seq)?;
     let fits = checkpoint.engine == ENGINE_VERSION;
     Ok(fits.then(|| Engine::restore(&checkpoint.state)).flatten().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use brownout_core::effect::RollUp;
+    use brownout_core::model::{Facet, Minute, SeriesKey, ServiceId};
+
+    use super::*;
+
+    /// Remembers how many sets came together, and what they said.
+    #[derive(Default)]
+    struct Together {
+        groups: Vec<usize>,
+        collected: Vec<Minute>,
+    }
+
+    impl DerivedStore for Together {
+        fn applied(&self) -> Result<Seq, StoreError> {
+            Ok(Seq(0))
+        }
+
+        fn apply(&mut self, _: Seq, _: &Derived) -> Result<(), StoreError> {
+            Err(StoreError::Io("one by one".to_owned()))
+        }
+
+        fn apply_all(&mut self, sets: &[(Seq, Box<Derived>)]) -> Result<(), StoreError> {
+            self.groups.push(sets.len());
+            self.collected.extend(sets.iter().flat_map(|(_, derived)| derived.collected.clone()));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn history_is_made_again_in_groups_and_in_order() {
+        let (mut owed, mut store) = (Owed::default(), Together::default());
+        let key = SeriesKey { service: ServiceId(1), facet: Facet::All };
+        for number in 0..2 * SETS_MAX as u32 + 1 {
+            let [calm, busy] = [number * 10, number * 10 + 5].map(Minute);
+            let roll_up = RollUp { key, start: busy, hundredths: 100, expected: 1.0 };
+            let sets = [(calm, Vec::new()), (busy, vec![roll_up])];
+            for (minute, roll_ups) in sets {
+                let derived = Derived { collected: vec![minute], roll_ups, ..Derived::default() };
+                owed.take(Seq(u64::from(minute.0) + 1), Box::new(derived), &mut store).expect("kept");
+            }
+        }
+        assert_eq!((&store.groups[..], owed.sets.len()), (&[SETS_MAX; 2][..], 1));
+        let expected: Vec<Minute> = (0..4 * SETS_MAX as u32).map(|number| Minute(number * 5)).collect();
+        assert_eq!(store.collected, expected);
+    }
 }

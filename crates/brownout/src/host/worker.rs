@@ -1,5 +1,6 @@
 //! The one thread that writes the log and drives the engine.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -16,14 +17,14 @@ use tokio::sync::watch;
 
 use super::keeper::Keeper;
 use super::sink::Job;
-use super::{HostCounters, Time, lane, recover};
+use super::{CLOCK_DAYS_MAX, HostCounters, Time, lane, recover};
 use crate::intake::{Accepted, Refusal};
 
 /// Most submissions that share one flush.
 const GROUP_SUBMISSIONS_MAX: usize = 512;
 /// Most pieces of evidence that share one flush.
 const GROUP_EVIDENCE_MAX: usize = 100_000;
-/// Most batches of a virtual stretch of time that share one flush.
+/// Most batches of a virtual stretch of time that share one flush, and with it one room in memory.
 const VIRTUAL_BATCHES_MAX: usize = 4096;
 /// Records after which the engine's state is checkpointed: some seconds of replay at a start, and
 /// seldom enough that a flood is not spent on checkpoints.
@@ -108,7 +109,7 @@ impl Worker {
             rhythm.groups = [jobs.len(), rhythm.groups[0]];
             let worked = Instant::now();
             if self.time.is_virtual() {
-                self.take_virtual(jobs);
+                self.take_virtual(jobs, &mut rhythm);
             } else {
                 self.take_live(jobs, &mut rhythm);
             }
@@ -251,45 +252,94 @@ impl Worker {
 
     /// Moves a virtual clock along. The engine goes first, because what it asks for next depends
     /// on what it has seen; if the log then fails, the engine is set up anew from the log.
-    fn take_virtual(&mut self, jobs: Vec<Job>) {
-        let mut group = Group::default();
-        let mut failed = None;
-        for job in jobs {
-            let at = job.clock.unwrap_or_else(|| self.time.now());
-            if at < self.time.now() {
-                let _ = job.reply.send(Err(Refusal::ClockBackwards));
-                continue;
-            }
-            self.begin(at);
-            let evidence = job.evidence.clone();
-            let mut job = Some(job);
-            lane::advance(&mut self.engine, at, &evidence, |_, at, own| match (own, job.take()) {
-                (Some(tick), kept) => {
-                    job = kept;
-                    group.batches.push((at, encoded(tick)));
-                }
-                (None, Some(job)) => group.push(at, job),
-                (None, None) => {}
-            });
-            self.time.advance(at);
-            if group.batches.len() >= VIRTUAL_BATCHES_MAX {
-                failed = self.flush(&mut group).err().or(failed);
-            }
-        }
-        failed = self.flush(&mut group).err().or(failed);
-        if let Some(error) = failed {
+    fn take_virtual(&mut self, jobs: Vec<Job>, rhythm: &mut Rhythm) {
+        let mut jobs = VecDeque::from(jobs);
+        if let Err(error) = self.play(&mut jobs, rhythm) {
             tracing::error!(%error, "the log failed; the engine is set up anew from it");
+            // They came after what was refused, and cannot be taken before it.
+            self.refuse(jobs.into_iter().map(|job| (0, job)).collect(), &error);
             self.set_up_anew();
         }
     }
 
-    fn flush(&mut self, group: &mut Group) -> Result<(), StoreError> {
+    /// Takes one job after the other; what is not taken because the log fails stays in `jobs`.
+    fn play(&mut self, jobs: &mut VecDeque<Job>, rhythm: &mut Rhythm) -> Result<(), StoreError> {
+        let mut group = Group::default();
+        // What is flushed is the folder's time; this is where the engine is.
+        let mut reached = self.time.now();
+        while let Some(clock) = jobs.front().map(|job| job.clock) {
+            let at = clock.unwrap_or(reached);
+            let refusal = self.refusal_of_clock(at, reached);
+            if refusal.is_none() {
+                self.begin(at);
+                self.pass(at, &mut group, rhythm)?;
+            }
+            let Some(job) = jobs.pop_front() else { break };
+            if let Some(refusal) = refusal {
+                let _ = job.reply.send(Err(refusal));
+                continue;
+            }
+            self.arrive(at, job, &mut group);
+            reached = at;
+            self.flush_if_full(&mut group, rhythm)?;
+        }
+        self.flush(&mut group, rhythm)
+    }
+
+    /// Why a virtual clock cannot be moved from `reached` to `at`. The log of an empty folder may
+    /// begin at any time: nothing passes before it.
+    fn refusal_of_clock(&self, at: UtcTime, reached: UtcTime) -> Option<Refusal> {
+        if at < reached {
+            return Some(Refusal::ClockBackwards);
+        }
+        let is_empty = self.log.last_seq() == Seq(0);
+        let latest = reached.plus_seconds(CLOCK_DAYS_MAX * 86_400);
+        (at > latest && !is_empty).then_some(Refusal::ClockTooFar)
+    }
+
+    /// Lets the time before `at` pass, however long that is, in a bounded room.
+    fn pass(&mut self, at: UtcTime, group: &mut Group, rhythm: &mut Rhythm) -> Result<(), StoreError> {
+        while let Some(due) = lane::tick_before(&mut self.engine, at) {
+            group.batches.push((due, encoded(lane::TICK)));
+            self.flush_if_full(group, rhythm)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a job at its time.
+    fn arrive(&mut self, at: UtcTime, job: Job, group: &mut Group) {
+        let evidence = job.evidence.clone();
+        let mut job = Some(job);
+        lane::advance(&mut self.engine, at, &evidence, |_, at, own| match (own, job.take()) {
+            (Some(tick), kept) => {
+                job = kept;
+                group.batches.push((at, encoded(tick)));
+            }
+            (None, Some(job)) => group.push(at, job),
+            (None, None) => {}
+        });
+    }
+
+    fn flush_if_full(&mut self, group: &mut Group, rhythm: &mut Rhythm) -> Result<(), StoreError> {
+        if group.batches.len() < VIRTUAL_BATCHES_MAX {
+            return Ok(());
+        }
+        self.flush(group, rhythm)
+    }
+
+    /// Makes a group durable and carries out what the engine made of it: later the log may fail,
+    /// and an engine that is set up anew from the log does not say it again.
+    fn flush(&mut self, group: &mut Group, rhythm: &mut Rhythm) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let mut group = std::mem::take(group);
         if group.batches.is_empty() {
             return Ok(());
         }
         match self.append(&mut group.batches) {
             Ok(first) => {
+                if let Some((at, _)) = group.batches.last() {
+                    self.time.advance(*at);
+                }
                 self.keep_comments(&group, first, self.time.now());
                 let mut place = 0;
                 let mut next = first;
@@ -301,6 +351,7 @@ impl Worker {
                     let received_at = group.batches[index].0;
                     let _ = job.reply.send(Ok(Accepted { first_seq: next, received_at }));
                 }
+                self.carry_out(rhythm, begun);
                 Ok(())
             }
             Err(error) => {

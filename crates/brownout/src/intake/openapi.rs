@@ -129,7 +129,7 @@ fn report() {}
     request_body(content = BatchLine, content_type = "application/x-ndjson"),
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "As for a single report"),
-        ("Brownout-Clock" = Option<String>, Header, description = "RFC 3339; only for tokens with a virtual clock"),
+        ("Brownout-Clock" = Option<String>, Header, description = "RFC 3339; only for tokens with a virtual clock; at most 400 days on at once"),
     ),
     security(("token" = [])),
     responses(

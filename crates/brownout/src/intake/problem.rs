@@ -95,6 +95,8 @@ reasons! {
     ClockNotAllowed, "clock_not_allowed", 403, "This token may not set the clock";
     /// The virtual clock only moves on.
     ClockBackwards, "clock_backwards", 409, "The virtual clock only moves forward";
+    /// The virtual clock only moves on by so much at once.
+    ClockTooFar, "clock_too_far", 422, "The virtual clock may not move that far at once";
     /// The queue is full.
     Overloaded, "overloaded", 503, "Too busy, try again soon";
     /// No room is left.
@@ -222,6 +224,11 @@ impl From<Refusal> for Problem {
                 (Reason::ShuttingDown, "Nothing was kept; please send it again.", Some(5))
             }
             Refusal::ClockBackwards => (Reason::ClockBackwards, "The clock is already past that time.", None),
+            Refusal::ClockTooFar => (
+                Reason::ClockTooFar,
+                "The clock is more than 400 days behind that time; move it on in shorter steps.",
+                None,
+            ),
         };
         Problem { retry_after_seconds: retry_after, ..Problem::new(reason, detail) }
     }

@@ -53,6 +53,8 @@ pub enum Refusal {
     ShuttingDown,
     /// The virtual clock cannot be moved there: it only moves on.
     ClockBackwards,
+    /// The virtual clock cannot be moved there: it is too far ahead of the folder's time.
+    ClockTooFar,
 }
 
 /// The answer to a submission, once it is durable or refused.

@@ -17,7 +17,7 @@ use super::super::progress::Progress;
 use super::super::{Exit, Failure, check};
 use super::Source;
 use crate::config::Config;
-use crate::host::{HostSink, Instance, Setup};
+use crate::host::{CLOCK_DAYS_MAX, HostSink, Instance, Setup};
 use crate::intake::{BATCH_LINES_MAX, Sink, Submission, Submitting, TokenGrant, World, judge};
 
 /// Virtual time of one step.
@@ -80,6 +80,13 @@ pub(super) fn play(
             first.at, last.at
         )));
     }
+    let is_far = |from: UtcTime, to: UtcTime| to.millis_since(from) > CLOCK_DAYS_MAX * 86_400_000;
+    let times: Vec<UtcTime> = imported.rows.iter().map(|row| floor(row.at)).collect();
+    if let Some([before, after]) = times.array_windows().find(|[before, after]| is_far(*before, *after)) {
+        return Err(Failure::new(format!(
+            "no row is between {before} and {after}, more than {CLOCK_DAYS_MAX} days: is one of the times wrong?"
+        )));
+    }
     let folder = source.into.display();
     let failed = |error: StoreError| Failure::new(format!("{folder}: {error}"));
     let instance = open(source, config, &geography).map_err(failed)?;
@@ -94,6 +101,13 @@ pub(super) fn play(
     if sink.now() > begin {
         return Err(Failure::new(format!(
             "{folder} has come to {} already and {begin} is before that; import into another folder",
+            sink.now()
+        )));
+    }
+    // Before its first record a folder has no time to be far from.
+    if sink.now() > UtcTime::default() && is_far(sink.now(), begin) {
+        return Err(Failure::new(format!(
+            "{folder} has come to {} and {begin} is more than {CLOCK_DAYS_MAX} days later; import into another folder",
             sink.now()
         )));
     }

@@ -83,6 +83,8 @@ async fn every_refusal_of_a_batch_has_its_reason() {
     stand.refused(demo().header(clock.0, "soon"), 422, Reason::BadTime).await;
     stand.sink.refuse(Some(Refusal::ClockBackwards));
     stand.refused(demo().header(clock.0, clock.1), 409, Reason::ClockBackwards).await;
+    stand.sink.refuse(Some(Refusal::ClockTooFar));
+    stand.refused(demo().header(clock.0, clock.1), 422, Reason::ClockTooFar).await;
     stand.sink.refuse(Some(Refusal::Overloaded { retry_after: Duration::from_millis(200) }));
     let answer = stand.refused(batch(LINE), 503, Reason::Overloaded).await;
     assert_eq!(answer.headers["retry-after"], "1");
