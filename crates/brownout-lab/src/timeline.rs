@@ -28,8 +28,8 @@ pub struct TimelineLine {
     pub state: State,
     /// Distinct sources in the 15 minutes up to then.
     pub observed: u32,
-    /// Usual mean for these 15 minutes, to a hundredth.
-    pub expected: f64,
+    /// Usual mean for these 15 minutes, to a hundredth; null while it is still being learned.
+    pub expected: Option<f64>,
     /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `operator`, or `sampled` at a
     /// time that an expectation names.
     pub change: String,
@@ -81,7 +81,7 @@ impl Timeline {
                 &line.scope,
                 state_word(line.state),
                 &line.observed.to_string(),
-                &line.expected.to_string(),
+                &line.expected.map_or_else(String::new, |mean| mean.to_string()),
                 &line.change,
             ]);
         }
@@ -103,13 +103,13 @@ impl Timeline {
         for line in &self.lines {
             let _ = writeln!(
                 text,
-                "{:20}  {:service$}  {:scope$}  {:12}  {:>8}  {:>8.1}  {}",
+                "{:20}  {:service$}  {:scope$}  {:12}  {:>8}  {:>8}  {}",
                 line.at.to_string(),
                 line.service,
                 line.scope,
                 state_word(line.state),
                 line.observed,
-                line.expected,
+                line.expected.map_or_else(|| "unknown".to_owned(), |mean| format!("{mean:.1}")),
                 line.change
             );
         }
@@ -159,7 +159,7 @@ pub fn state_word(state: State) -> &'static str {
 struct Sample {
     state: State,
     observed: u32,
-    expected: f32,
+    expected: Option<f64>,
 }
 
 /// Writes the timeline of incidents as they change, whatever they come from.
@@ -192,15 +192,15 @@ impl Chronicle {
                 continue;
             }
             let Some(service) = catalogue.get(view.id.service) else { continue };
-            let known = before.map_or(&[][..], |before| &before.timeline);
+            let told = before.map_or(&[][..], |before| &before.timeline);
+            let is_guess = view.verdicts.last().is_some_and(|verdict| verdict.is_learning());
             let mut lines = Vec::new();
-            for entry in view.timeline.iter().filter(|entry| !known.contains(entry)) {
-                let standing = view.scopes.iter().find(|scope| scope.facet == entry.facet);
+            for entry in view.timeline.iter().filter(|entry| !told.contains(entry)) {
                 let (state, change) = match &entry.change {
                     Change::Possible => (State::Possible, "possible"),
                     Change::Confirmed => (State::Confirmed, "confirmed"),
                     Change::Ended => (State::Ended, "ended"),
-                    Change::Peak => (standing.map_or(view.state, |scope| scope.state), "peak"),
+                    Change::Peak => (state_at(view, entry.facet, entry.at), "peak"),
                     Change::Operator(_) => (view.state, "operator"),
                 };
                 lines.push(TimelineLine {
@@ -209,7 +209,7 @@ impl Chronicle {
                     scope: self.scope_name(entry.facet),
                     state,
                     observed: entry.observed,
-                    expected: hundredths(entry.expected),
+                    expected: known(entry.expected, is_guess),
                     change: change.to_owned(),
                 });
             }
@@ -276,11 +276,23 @@ impl Recorder {
             let Some(view) = snapshot.service(service) else { continue };
             let place = |facet| view.countries.iter().find(|place| place.facet == facet);
             let sample = match country {
-                None => Sample { state: view.state, observed: view.observed, expected: view.usual.mean },
+                None => Sample {
+                    state: view.state,
+                    observed: view.observed,
+                    expected: known(view.usual.mean, view.learning),
+                },
                 Some(country) => match place(Facet::Country(*country)) {
-                    Some(row) => Sample { state: row.state, observed: row.observed, expected: row.expected },
+                    Some(row) => Sample {
+                        state: row.state,
+                        observed: row.observed,
+                        expected: known(row.expected, view.learning),
+                    },
                     // Nobody there reported for an hour.
-                    None => Sample { state: State::Insufficient, observed: 0, expected: 0.0 },
+                    None => Sample {
+                        state: State::Insufficient,
+                        observed: 0,
+                        expected: known(0.0, view.learning),
+                    },
                 },
             };
             self.samples[index] = Some(sample);
@@ -290,7 +302,7 @@ impl Recorder {
                 scope: country.map_or_else(|| "world".to_owned(), |country| country.to_string()),
                 state: sample.state,
                 observed: sample.observed,
-                expected: hundredths(sample.expected),
+                expected: sample.expected,
                 change: "sampled".to_owned(),
             });
         }
@@ -308,8 +320,23 @@ impl Recorder {
     }
 }
 
-fn hundredths(value: f32) -> f64 {
-    (f64::from(value) * 100.0).round() / 100.0
+/// How a part stood at a moment, by the changes up to then. How it stands by now would not do: a peak
+/// is told once it has passed, and the part may have ended since.
+fn state_at(view: &IncidentView, facet: Facet, at: UtcTime) -> State {
+    let changes = view.timeline.iter().filter(|entry| entry.facet == facet && entry.at <= at);
+    let states = changes.filter_map(|entry| match entry.change {
+        Change::Possible => Some((entry.at, State::Possible)),
+        Change::Confirmed => Some((entry.at, State::Confirmed)),
+        Change::Ended => Some((entry.at, State::Ended)),
+        Change::Peak | Change::Operator(_) => None,
+    });
+    // Of one moment the later entry counts. What peaked was at least possible.
+    states.max_by_key(|(at, _)| *at).map_or(State::Possible, |(_, state)| state)
+}
+
+/// A mean to a hundredth, or nothing where it is only a guess.
+fn known(mean: f32, is_guess: bool) -> Option<f64> {
+    (!is_guess).then(|| (f64::from(mean) * 100.0).round() / 100.0)
 }
 
 mod rfc3339 {

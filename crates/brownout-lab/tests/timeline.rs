@@ -9,7 +9,7 @@ use brownout_core::snapshot::{
     Band, Change, Chart, IncidentView, Onset, PlaceView, ScopeView, ServiceView, Snapshot, State,
     TimelineEntry, Totals, Wave,
 };
-use brownout_core::verdict::{Confidence, Locus, Verdict};
+use brownout_core::verdict::{Confidence, Locus, Reason, Verdict};
 use brownout_lab::Scenario;
 use brownout_lab::timeline::{Difference, Recorder, Timeline};
 
@@ -229,4 +229,37 @@ fn timelines_are_written_and_compared() {
     assert!(timeline.to_csv().contains("2025-03-10T10:02:00Z,x,Lahore,possible,65,1.5,possible"));
     assert!(timeline.to_table().contains("10:30:00Z"));
     assert!(Timeline::from_ndjson("{}").is_err());
+}
+
+#[test]
+fn a_peak_tells_how_its_part_stood_then_and_a_guess_is_not_a_figure() {
+    let scenario = Arc::new(Scenario::parse(SCENARIO).expect("it parses"));
+    // A peak is told once it has passed: here all at once, when the part had long ended.
+    let all = [
+        ("10:02", pk(), Change::Possible),
+        ("10:02", lahore(), Change::Possible),
+        ("10:10", pk(), Change::Confirmed),
+        ("11:20", pk(), Change::Ended),
+        ("10:05", pk(), Change::Peak),
+        ("10:30", pk(), Change::Peak),
+        ("10:30", lahore(), Change::Peak),
+    ];
+    let mut over = snapshot(&scenario, 2, "11:21", &all);
+    let mut incident = (*over.incidents[0]).clone();
+    (incident.state, incident.scopes[1].state) = (State::Ended, State::Ended);
+    let guess = Verdict { reasons: vec![Reason::StillLearning], ..(*verdict()).clone() };
+    incident.verdicts = vec![Arc::new(guess)];
+    over.incidents = vec![Arc::new(incident)];
+    let mut recorder = Recorder::new(Arc::clone(&scenario), Arc::new(Geography::default()));
+    recorder.observe(&over);
+    let timeline = recorder.timeline();
+    let peaks: Vec<State> =
+        timeline.lines.iter().filter(|line| line.change == "peak").map(|line| line.state).collect();
+    assert_eq!(peaks, [State::Possible, State::Confirmed, State::Possible]);
+    let changes = || timeline.lines.iter().filter(|line| line.change != "sampled");
+    assert!(changes().all(|line| line.expected.is_none()), "what is being learned is not known");
+    assert!(timeline.to_ndjson().contains(r#""expected":null"#));
+    assert_eq!(&Timeline::from_ndjson(&timeline.to_ndjson()).expect("readable"), timeline);
+    assert!(timeline.to_csv().contains(",65,,peak"), "{}", timeline.to_csv());
+    assert!(timeline.to_table().contains("unknown  peak"), "{}", timeline.to_table());
 }

@@ -12,7 +12,7 @@ use brownout_core::model::{
 use brownout_core::snapshot::{Chart, IncidentView, State};
 use brownout_core::verdict::{Confidence, Locus, Reason, Source, Verdict};
 
-use crate::port::{Appended, Checkpoint, Checkpoints, DerivedStore, EvidenceLog, History};
+use crate::port::{Appended, Checkpoint, Checkpoints, DerivedStore, EvidenceLog, History, IncidentCursor};
 
 /// The parts of a store that is open.
 pub struct Parts {
@@ -36,6 +36,7 @@ pub fn run(new: &mut dyn FnMut() -> Box<dyn FnMut() -> Parts>) {
     the_newest_checkpoint_not_after_is_found(&mut new());
     derived_state_is_applied_once(&mut new());
     history_keeps_its_order_and_limits(&mut new());
+    pages_of_incidents_lose_none_and_repeat_none(&mut new());
     silence_is_told_from_nothing_known(&mut new());
 }
 
@@ -173,7 +174,8 @@ fn history_keeps_its_order_and_limits(open: &mut Open) {
     let other = SeriesKey { facet: Facet::All, ..key };
     assert_eq!(history.roll_ups(other, Minute(0), Minute(100), 10).expect("readable"), []);
     let opened = |before: u32, limit| -> Vec<u32> {
-        let found = history.incidents(Minute(before).start(), limit).expect("readable");
+        let found =
+            history.incidents(IncidentCursor::before(Minute(before).start()), limit).expect("readable");
         found.iter().map(|view| view.id.opened.0).collect()
     };
     assert_eq!(opened(100, 10), [9, 7, 5], "latest first");
@@ -181,6 +183,36 @@ fn history_keeps_its_order_and_limits(open: &mut Open) {
     let unknown = IncidentId { service: ServiceId(99), opened: Minute(1) };
     assert_eq!(history.incident(unknown).expect("readable"), None);
     assert_eq!(history.verdicts(unknown).expect("readable"), []);
+}
+
+fn pages_of_incidents_lose_none_and_repeat_none(open: &mut Open) {
+    let mut parts = open();
+    append(&mut parts, 1, &[batch(0, 20)]);
+    // Three of one tick, across two pages, and their neighbours in time.
+    let all = [(8, 9), (1, 7), (3, 7), (12, 7), (2, 5)];
+    let derived = Derived {
+        incidents: all.map(|(service, opened)| Arc::new(incident(service, opened))).to_vec(),
+        ..Derived::default()
+    };
+    parts.derived.apply(Seq(3), &derived).expect("applied");
+    for limit in 1..=all.len() + 1 {
+        let mut read = Vec::new();
+        let mut from = IncidentCursor::before(UtcTime::MAX);
+        loop {
+            let page = parts.history.incidents(from, limit).expect("readable");
+            let Some(last) = page.last() else { break };
+            // As a reader keeps it: in an address.
+            from = IncidentCursor::after(last).to_string().parse().expect("a cursor");
+            read.extend(page.iter().map(|view| (view.id.service.0, view.id.opened.0)));
+        }
+        assert_eq!(read, all, "in pages of {limit}");
+    }
+    let at = Minute(7).start();
+    let before = parts.history.incidents(IncidentCursor::before(at), 9).expect("readable");
+    assert_eq!(before.len(), 1, "before a time is before all of that time");
+    for text in ["", "~3", "2025-03-10T10:02:00Z~", "2025-03-10T10:02:00Z~x", "yesterday"] {
+        assert!(text.parse::<IncidentCursor>().is_err(), "{text}");
+    }
 }
 
 fn silence_is_told_from_nothing_known(open: &mut Open) {

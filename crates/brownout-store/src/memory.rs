@@ -10,7 +10,8 @@ use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
 
 use crate::port::{
-    Appended, Checkpoint, Checkpoints, Collected, DerivedStore, EvidenceLog, History, StoreError,
+    Appended, Checkpoint, Checkpoints, Collected, DerivedStore, EvidenceLog, History, IncidentCursor,
+    StoreError,
 };
 
 /// Storage that is gone with the process. Clones share what they hold.
@@ -143,9 +144,9 @@ impl History for MemoryStore {
         Ok(Collected { spans, settled_until: state.collected.last().map(|start| start.plus(5)) })
     }
 
-    fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
+    fn incidents(&self, from: IncidentCursor, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
         let state = self.state();
-        let mut views: Vec<_> = state.incidents.values().filter(|view| view.opened_at < before).collect();
+        let mut views: Vec<_> = state.incidents.values().filter(|view| from.is_before(view)).collect();
         views.sort_by_key(|view| (std::cmp::Reverse(view.opened_at), view.id.service));
         Ok(views.into_iter().take(limit).cloned().collect())
     }

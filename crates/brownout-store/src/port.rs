@@ -1,9 +1,10 @@
 //! The storage port: an evidence log, checkpoints, a verdict ledger and a history to read.
 
 use std::fmt;
+use std::str::FromStr;
 
 use brownout_core::effect::{Derived, RollUp};
-use brownout_core::model::{Evidence, IncidentId, Minute, Record, Seq, SeriesKey, UtcTime};
+use brownout_core::model::{Evidence, IncidentId, Minute, Record, Seq, SeriesKey, ServiceId, UtcTime};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
 
@@ -178,8 +179,8 @@ pub trait History: Send + Sync {
         Ok(Steps { steps, settled_until })
     }
 
-    /// Incidents opened before `before`, latest first, at most `limit`.
-    fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError>;
+    /// Incidents behind `from`, latest first and those of one moment by service, at most `limit`.
+    fn incidents(&self, from: IncidentCursor, limit: usize) -> Result<Vec<IncidentView>, StoreError>;
 
     /// One incident.
     fn incident(&self, id: IncidentId) -> Result<Option<IncidentView>, StoreError>;
@@ -187,3 +188,74 @@ pub trait History: Send + Sync {
     /// Published judgements of an incident, oldest first.
     fn verdicts(&self, id: IncidentId) -> Result<Vec<Verdict>, StoreError>;
 }
+
+/// A place in the list of incidents, from which one reads on. A time alone would not do: whatever one
+/// cause breaks opens in one tick, and the end of a page may fall between two of these incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncidentCursor {
+    opened_at: UtcTime,
+    /// The last service already read of those whose incident opened then; `None` leaves out all of them.
+    after: Option<ServiceId>,
+}
+
+impl IncidentCursor {
+    /// Before everything that opened at this time or later.
+    pub fn before(opened_at: UtcTime) -> Self {
+        IncidentCursor { opened_at, after: None }
+    }
+
+    /// Behind an incident already read.
+    pub fn after(read: &IncidentView) -> Self {
+        IncidentCursor { opened_at: read.opened_at, after: Some(read.id.service) }
+    }
+
+    /// Whether an incident is still to be read.
+    pub fn is_before(self, incident: &IncidentView) -> bool {
+        let is_left = self.after.is_some_and(|after| incident.id.service > after);
+        incident.opened_at < self.opened_at || (incident.opened_at == self.opened_at && is_left)
+    }
+
+    /// When the incidents opened that it stands at.
+    pub(crate) fn opened_at(self) -> UtcTime {
+        self.opened_at
+    }
+
+    /// The service behind which it stands.
+    pub(crate) fn service(self) -> Option<ServiceId> {
+        self.after
+    }
+}
+
+/// A time, and behind `~` the number of a service.
+impl fmt::Display for IncidentCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            None => self.opened_at.fmt(f),
+            Some(service) => write!(f, "{}~{}", self.opened_at, service.0),
+        }
+    }
+}
+
+impl FromStr for IncidentCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let (time, service) =
+            text.split_once('~').map_or((text, None), |(time, service)| (time, Some(service)));
+        let opened_at = time.parse().map_err(|_| NotACursor)?;
+        let after = service.map(str::parse).transpose().map_err(|_| NotACursor)?.map(ServiceId);
+        Ok(IncidentCursor { opened_at, after })
+    }
+}
+
+/// A text that is no place in the list of incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotACursor;
+
+impl fmt::Display for NotACursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("neither a time such as 2025-03-10T10:02:00Z nor the end of a page")
+    }
+}
+
+impl std::error::Error for NotACursor {}

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use brownout_core::model::{CountryCode, IncidentId, Service, UtcTime};
 use brownout_core::snapshot::{IncidentView, Snapshot};
-use brownout_store::port::StoreError;
+use brownout_store::port::{IncidentCursor, StoreError};
 use serde::Deserialize;
 
 use crate::asked::{Name, refuse};
@@ -295,17 +295,32 @@ async fn incidents_answer(site: &WebState, uri: &Uri, headers: &HeaderMap) -> Re
         let key = Key { kind: Kind::Incidents, entity: 0, text: None, zone: zone.key() };
         let render = move || {
             let shown: Vec<&IncidentView> = view.snapshot.incidents.iter().map(|one| &**one).collect();
-            let oldest = shown.iter().map(|one| one.opened_at).min();
-            let next = oldest.unwrap_or(view.snapshot.at);
+            let next = older_than_shown(&view.snapshot);
             incident::list(&view, &shown, false, view.site.history.is_some().then_some(next))
         };
         return cached(site, key, version, Document::Page, headers, render).await;
     };
-    let before: UtcTime = before.parse().map_err(|_| Failure::BadRequest("“before” is not a time."))?;
+    let before: IncidentCursor =
+        before.parse().map_err(|_| Failure::BadRequest("“before” is not a time."))?;
     let found = history(site, move |store| store.incidents(before, INCIDENTS_PER_PAGE)).await?;
-    let next = found.last().filter(|_| found.len() == INCIDENTS_PER_PAGE).map(|last| last.opened_at);
+    let next = found.last().filter(|_| found.len() == INCIDENTS_PER_PAGE).map(IncidentCursor::after);
     let shown: Vec<&IncidentView> = found.iter().collect();
     Ok(fresh(incident::list(&view, &shown, true, next)?, Document::Page))
+}
+
+/// Days for which an incident that ended stays in the snapshot.
+const SHOWN_DAYS: i64 = 7;
+/// From this many on the snapshot leaves out those that ended first.
+const SHOWN_MAX: usize = 500;
+
+/// Where the past begins that the first page does not show. What is not shown ended, and so opened,
+/// before it; the oldest that is shown would not do, for one that is ongoing may be older than many
+/// that are not shown.
+fn older_than_shown(snapshot: &Snapshot) -> IncidentCursor {
+    let ended: Vec<UtcTime> = snapshot.incidents.iter().filter_map(|one| one.ended_at).collect();
+    let horizon = snapshot.at.plus_seconds(-SHOWN_DAYS * 86_400);
+    let first = ended.iter().min().filter(|_| ended.len() >= SHOWN_MAX);
+    IncidentCursor::before(first.map_or(horizon, |first| horizon.max(*first)))
 }
 
 /// Asks the store about the past, away from the threads that answer.

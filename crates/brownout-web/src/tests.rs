@@ -8,10 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use brownout_core::effect::RollUp;
-use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, UtcTime};
+use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, ServiceId};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
-use brownout_store::port::{Collected, History, StoreError};
+use brownout_store::port::{Collected, History, IncidentCursor, StoreError};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
@@ -533,8 +533,8 @@ impl History for Past {
         Ok(Collected { spans, settled_until: Some(from.plus(20)) })
     }
 
-    fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
-        Ok(self.incidents.iter().filter(|one| one.opened_at < before).take(limit).cloned().collect())
+    fn incidents(&self, from: IncidentCursor, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
+        Ok(self.incidents.iter().filter(|one| from.is_before(one)).take(limit).cloned().collect())
     }
 
     fn incident(&self, id: IncidentId) -> Result<Option<IncidentView>, StoreError> {
@@ -566,14 +566,24 @@ async fn the_description_holds_what_the_host_answers_too() {
 }
 
 fn with_past(broken: bool) -> Router {
-    let mut old = (*snapshot().incidents[2]).clone();
+    after(vec![long_ago(&snapshot().incidents[2])], broken)
+}
+
+/// The same thirty days before.
+fn long_ago(incident: &IncidentView) -> IncidentView {
+    let mut old = incident.clone();
     old.id.opened = Minute(old.id.opened.0 - 60 * 24 * 30);
     old.opened_at = old.id.opened.start();
+    old
+}
+
+/// A site with this past, latest first.
+fn after(incidents: Vec<IncidentView>, broken: bool) -> Router {
     let (_, updates) = tokio::sync::watch::channel(41);
     app(WebState::new(SiteParts {
         snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(snapshot())),
         geography: Arc::new(geography()),
-        history: Some(Arc::new(Past { incidents: vec![old], broken })),
+        history: Some(Arc::new(Past { incidents, broken })),
         options: SiteOptions::default(),
         hooks: Hooks::with_clock(now),
         updates,
@@ -600,6 +610,35 @@ async fn the_past_comes_from_the_history() {
     let silent = serde_json::json!({"at": "2025-03-10T09:15:00Z", "sources": 0.0, "expected": null});
     assert_eq!((&json["points"][3], &json["points"][4]), (&silent, &serde_json::Value::Null));
     assert_eq!(json["settled_until"], "2025-03-10T09:20:00Z");
+}
+
+#[tokio::test]
+async fn pages_of_incidents_lose_none_that_opened_at_one_time() {
+    let old = long_ago(&snapshot().incidents[2]);
+    let services: Vec<_> = snapshot().catalogue.iter().take(4).map(|service| service.id).collect();
+    let of =
+        |service: &ServiceId| IncidentView { id: IncidentId { service: *service, ..old.id }, ..old.clone() };
+    let app = after(services.iter().map(of).collect(), false);
+    let (mut read, mut before) = (BTreeSet::new(), "2025-03-01T00:00:00Z".to_owned());
+    for _ in &services {
+        let path = format!("/api/v1/incidents?limit=1&before={before}");
+        let json: serde_json::Value = serde_json::from_str(&text(&app, &path).await).expect("JSON");
+        assert!(read.insert(json["incidents"][0]["name"].to_string()), "{json} is there twice");
+        before = json["next_before"].as_str().expect("more may follow").to_owned();
+    }
+    let path = format!("/api/v1/incidents?limit=1&before={before}");
+    let json: serde_json::Value = serde_json::from_str(&text(&app, &path).await).expect("JSON");
+    assert_eq!(
+        (&json["incidents"], &json["next_before"]),
+        (&serde_json::json!([]), &serde_json::Value::Null)
+    );
+    assert_eq!(ask(&app, &format!("/incidents?before={before}"), &[]).await.0, StatusCode::OK);
+    assert_eq!(ask(&app, "/api/v1/incidents?before=yesterday", &[]).await.0, StatusCode::BAD_REQUEST);
+    let first = text(&app, "/incidents").await;
+    assert!(
+        first.contains("/incidents?before=2025-03-03T"),
+        "older ones begin where the snapshot ends: {first}"
+    );
 }
 
 #[tokio::test]

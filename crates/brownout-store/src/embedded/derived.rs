@@ -7,14 +7,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use brownout_core::effect::{Derived, RollUp};
-use brownout_core::model::{Facet, IncidentId, Minute, Seq, SeriesKey, UtcTime};
+use brownout_core::model::{Facet, IncidentId, Minute, Seq, SeriesKey};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::Verdict;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use crate::counters::Counters;
-use crate::port::{Collected, DerivedStore, History, StoreError};
+use crate::port::{Collected, DerivedStore, History, IncidentCursor, StoreError};
 
 use super::file::At;
 use super::folder::FolderLock;
@@ -323,12 +323,15 @@ impl History for SqliteHistory {
         })
     }
 
-    fn incidents(&self, before: UtcTime, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
+    fn incidents(&self, from: IncidentCursor, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
         let details: Vec<String> = self.with(|connection| {
-            let ask = "SELECT detail FROM incidents WHERE opened_at < ?1
-                ORDER BY opened_at DESC, service LIMIT ?2";
+            let ask = "SELECT detail FROM incidents
+                WHERE opened_at <= ?1 AND (opened_at < ?1 OR service > ?2)
+                ORDER BY opened_at DESC, service LIMIT ?3";
             let mut ask = connection.prepare_cached(ask)?;
-            ask.query_map(params![before.millis(), row_limit(limit)], |row| row.get(0))?.collect()
+            let service = from.service().map_or(i64::MAX, |service| service.0.into());
+            let values = params![from.opened_at().millis(), service, row_limit(limit)];
+            ask.query_map(values, |row| row.get(0))?.collect()
         })?;
         details.iter().map(|detail| self.parse(detail)).collect()
     }

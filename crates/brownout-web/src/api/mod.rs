@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use brownout_core::model::{Asn, ChannelId, CityId, Facet, ProblemKind, SeriesKey, Service, UtcTime};
 use brownout_core::snapshot::{IncidentView, State as Condition};
+use brownout_store::port::IncidentCursor;
 use serde::{Deserialize, Serialize};
 use utoipa::OpenApi;
 
@@ -213,7 +214,7 @@ pub(crate) struct IncidentsQuery {
 #[utoipa::path(get, path = "/api/v1/incidents", tag = "incidents",
     params(("state" = Option<String>, Query, description = "ongoing, possible, confirmed or ended"),
            ("limit" = Option<usize>, Query, description = "1 to 100, and what is beyond is taken for the nearest; 50 where not given"),
-           ("before" = Option<String>, Query, description = "RFC 3339: only incidents opened before, latest first")),
+           ("before" = Option<String>, Query, description = "RFC 3339: only incidents opened before, latest first, so that the time of asking begins with the latest; or `next_before` of an answer, which goes on behind its last incident and loses none of those that opened at one time")),
     responses((status = 200, body = wire::Incidents), Problem))]
 pub(crate) async fn incidents(State(site): State<WebState>, uri: Uri) -> Response {
     answer(incidents_answer(&site, &uri).await)
@@ -227,7 +228,10 @@ async fn incidents_answer(site: &WebState, uri: &Uri) -> Result<Response, Failur
         Some(Err(_)) => return Err(Failure::BadRequest("“limit” is a number from 1 to 100.")),
     };
     let wanted = wanted_states(query.state.as_deref())?;
-    let before = parse_time(query.before.as_deref())?;
+    let before: Option<IncidentCursor> =
+        query.before.as_deref().map(str::parse).transpose().map_err(|_| {
+            Failure::BadRequest("“before” is a time like 2025-03-10T10:02:00Z, or next_before of an answer.")
+        })?;
     let view = view(site);
     let fits = |one: &Arc<IncidentView>| wanted.is_none_or(|states| states.contains(&one.state));
     let mut next = None;
@@ -235,7 +239,7 @@ async fn incidents_answer(site: &WebState, uri: &Uri) -> Result<Response, Failur
         None => view.snapshot.incidents.iter().filter(|one| fits(one)).take(limit).cloned().collect(),
         Some(before) => {
             let read = history(site, move |store| store.incidents(before, limit)).await?;
-            next = read.last().filter(|_| read.len() == limit).map(|last| last.opened_at);
+            next = read.last().filter(|_| read.len() == limit).map(IncidentCursor::after);
             read.into_iter().map(Arc::new).filter(fits).collect()
         }
     };

@@ -8,7 +8,7 @@ use brownout_core::snapshot::{
     Wave as CoreWave,
 };
 use brownout_core::verdict::{Verdict as CoreVerdict, confidence_words, explained, sentence, source_words};
-use brownout_store::port::{Step, Steps};
+use brownout_store::port::{IncidentCursor, Step, Steps};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -422,15 +422,15 @@ impl Incident {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Incidents {
     incidents: Vec<Incident>,
-    /// `before` of the next page, where there may be one.
+    /// `before` of the next page, where there may be one: give it back as it is.
     next_before: Option<String>,
 }
 
 impl Incidents {
-    pub(crate) fn new(view: &View, incidents: &[Arc<IncidentView>], next: Option<UtcTime>) -> Self {
+    pub(crate) fn new(view: &View, incidents: &[Arc<IncidentView>], next: Option<IncidentCursor>) -> Self {
         Incidents {
             incidents: incidents.iter().filter_map(|one| Incident::new(view, one)).collect(),
-            next_before: next.map(time),
+            next_before: next.map(|next| next.to_string()),
         }
     }
 }

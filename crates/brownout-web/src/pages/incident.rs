@@ -8,6 +8,7 @@ use brownout_core::snapshot::{Change, IncidentView, Onset, ScopeView, State, Tim
 use brownout_core::verdict::{
     Verdict, confidence_words, explained, sentence, source_words, state_words, would_change,
 };
+use brownout_store::port::IncidentCursor;
 
 use super::{render, unknown};
 use crate::chart::{self, Marks, Row};
@@ -375,14 +376,14 @@ pub(crate) fn list(
     view: &View,
     incidents: &[&IncidentView],
     older: bool,
-    next: Option<UtcTime>,
+    next: Option<IncidentCursor>,
 ) -> Result<String, Failure> {
     let zone = view.zone.key().map_or_else(String::new, |zone| format!("&tz={zone}"));
     render(&IncidentsPage {
         shell: view.shell(&format!("Incidents - {}", view.site.options.title), if older { "" } else { "*" }),
         rows: incidents.iter().filter_map(|one| view.incident_row(one)).collect(),
         older,
-        next: next.map(|at| format!("{}/incidents?before={at}{zone}", view.site.options.base_path)),
+        next: next.map(|from| format!("{}/incidents?before={from}{zone}", view.site.options.base_path)),
     })
 }
 

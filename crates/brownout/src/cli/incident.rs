@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use brownout_core::model::{IncidentId, UtcTime};
+use brownout_core::model::IncidentId;
 use brownout_store::embedded::{Admin, OrderKind, Progress};
-use brownout_store::port::StoreError;
+use brownout_store::port::{IncidentCursor, StoreError};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::client::{Client, ServerArg, rows, segment};
@@ -62,9 +62,10 @@ pub struct List {
     /// At most this many, 1 to 100
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub limit: u32,
-    /// Only those opened before this time, the latest first; reaches back as far as the records do
+    /// Only those opened before this time, the latest first; reaches back as far as the records do.
+    /// Where a list is cut, it says what to give here for the rest
     #[arg(long, value_name = "TIME")]
-    pub before: Option<UtcTime>,
+    pub before: Option<IncidentCursor>,
     /// Which server.
     #[command(flatten)]
     pub server: ServerArg,
@@ -193,6 +194,9 @@ fn ls(args: &List, console: &mut Console<'_>) -> Result<Exit, Failure> {
         Format::Json => console.json(document.get("incidents").unwrap_or(&document))?,
         Format::Table if table.rows.is_empty() => console.say("no such incidents"),
         _ => console.table(&table)?,
+    }
+    if let Some(next) = document.get("next_before").and_then(serde_json::Value::as_str) {
+        console.say(&format!("older ones: --before {}", without_controls(next)));
     }
     Ok(Exit::Ok)
 }

@@ -11,7 +11,7 @@ use brownout_core::report::PartnerKey;
 use brownout_core::snapshot::{IncidentView, Totals};
 use brownout_lab::import::{Imported, Row};
 use brownout_store::embedded::{Clock, Retention, Rolling};
-use brownout_store::port::{History, StoreError};
+use brownout_store::port::{History, IncidentCursor, StoreError};
 
 use super::super::progress::Progress;
 use super::super::{Exit, Failure, check};
@@ -165,7 +165,7 @@ fn open(source: &Source, config: &Config, geography: &Geography) -> Result<Insta
 
 /// Incidents since `begin`, oldest first.
 fn incidents(history: &dyn History, begin: UtcTime) -> Result<Vec<IncidentView>, StoreError> {
-    let mut incidents = history.incidents(UtcTime::MAX, INCIDENTS_MAX)?;
+    let mut incidents = history.incidents(IncidentCursor::before(UtcTime::MAX), INCIDENTS_MAX)?;
     incidents.retain(|incident| incident.opened_at >= begin);
     incidents.reverse();
     Ok(incidents)
