@@ -96,7 +96,7 @@ pub(crate) async fn service(State(site): State<WebState>, Name(slug): Name, head
     answer(outcome)
 }
 
-/// Countries with reports in the last hour or an ongoing incident.
+/// Countries with reports in the last hour: those with very few sources are left out.
 #[utoipa::path(get, path = "/api/v1/countries", tag = "status",
     responses((status = 200, body = wire::Countries), Problem))]
 pub(crate) async fn countries(State(site): State<WebState>, headers: HeaderMap) -> Response {
@@ -142,7 +142,8 @@ pub(crate) struct SeriesQuery {
     to: Option<String>,
 }
 
-/// Counts of one service and part of the world, per five minutes.
+/// Counts of one service and part of the world, per five minutes. Very small counts of places and networks
+/// are withheld.
 #[utoipa::path(get, path = "/api/v1/services/{slug}/series", tag = "services",
     params(("slug" = String, Path, description = "The service's public name"),
            ("facet" = Option<String>, Query, description = "all, country:PK, region:PK-PB, city:1172451, network:AS17557, kind:login or channel:0"),
