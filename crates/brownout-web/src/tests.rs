@@ -632,6 +632,23 @@ async fn only_counts_that_could_point_at_a_person_are_withheld() {
 }
 
 #[tokio::test]
+async fn an_alias_leads_to_its_service() {
+    let app = plain();
+    let (status, headers, _) = ask(&app, "/s/Twitter?tz=Asia/Karachi", &[]).await;
+    assert_eq!(
+        (status, &headers["location"]),
+        (StatusCode::FOUND, &"/s/x?tz=Asia/Karachi".parse().expect("text"))
+    );
+    for path in ["/api/v1/services/twitter", "/api/v1/services/twitter/series"] {
+        let (status, _, body) = ask(&app, path, &[]).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(String::from_utf8_lossy(&body).contains("slug is “x”"), "{path}");
+    }
+    assert_eq!(ask(&app, "/s/x", &[]).await.0, StatusCode::OK);
+    assert_eq!(ask(&app, "/s/nothing", &[]).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_country_with_very_few_reports_is_not_called_silent() {
     let app = plain();
     let html = text(&app, "/c/FR").await;
