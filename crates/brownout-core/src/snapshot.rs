@@ -30,8 +30,10 @@ pub struct Snapshot {
     /// Ongoing incidents (most reports first), then those ended within the last seven days
     /// (latest first).
     pub incidents: Vec<Arc<IncidentView>>,
-    /// Countries with reports in the last hour or an ongoing incident, most sources first.
+    /// Countries with enough sources in the last hour to be shown, most sources first.
     pub countries: Vec<CountryView>,
+    /// Sources in an hour from which a place or network is shown, for fewer could point at a person.
+    pub place_sources_min: u32,
     /// Counts over everything.
     pub totals: Totals,
 }

@@ -295,3 +295,33 @@ fn a_hold_is_judged_at_the_next_look() {
     let reasons = &last.reasons;
     assert!(reasons.contains(&Reason::Held { reason: "a drill".to_owned() }), "{reasons:?}");
 }
+
+#[test]
+fn countries_are_summed_before_small_ones_are_left_out() {
+    let mut world = World::new(1, 2, "2025-03-10T09:00:00Z");
+    let at: UtcTime = "2025-03-10T09:01:00Z".parse().expect("a time");
+    // Two sources in PK on each of four services, and one alone in GB.
+    for (source, (service, country)) in (0..8).map(|index| (index % 4, "PK")).chain([(0, "GB")]).enumerate() {
+        let place = Place { country: country.parse().ok(), region: None, city: None };
+        let source = source as u64;
+        world.append(
+            at,
+            Evidence::Report(Report {
+                service: ServiceId(service),
+                kind: ProblemKind::ALL[0],
+                channel: ChannelId::WEB,
+                occurred_at: at,
+                place,
+                network: None,
+                source: SourceKeys { generation: 1, source, subnet: source, previous: None },
+                weight: Weight::FULL,
+            }),
+        );
+    }
+    world.tick_before(at.plus_seconds(60));
+    let snapshot = world.engine.snapshot();
+    let told: Vec<(String, u32)> =
+        snapshot.countries.iter().map(|one| (one.country.to_string(), one.observed)).collect();
+    assert_eq!(told, [("PK".to_owned(), 8)]);
+    assert!(snapshot.services.iter().all(|view| view.countries.is_empty()), "none is shown by itself");
+}

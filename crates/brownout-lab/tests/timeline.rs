@@ -153,6 +153,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         services: vec![Arc::new(view)],
         incidents: if changes.is_empty() { Vec::new() } else { vec![Arc::new(incident)] },
         countries: Vec::new(),
+        place_sources_min: 3,
         totals: Totals::default(),
     }
 }

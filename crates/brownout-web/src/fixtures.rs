@@ -434,6 +434,7 @@ pub fn snapshot() -> Snapshot {
             country("BR", 9, Vec::new()),
             country("JP", 6, Vec::new()),
         ],
+        place_sources_min: 3,
         totals: Totals {
             reports: 1_204_330,
             repeats: 20_112,

@@ -173,8 +173,22 @@ async fn searched(
 }
 
 async fn service_page(State(site): State<WebState>, Name(slug): Name, parts: Parts) -> Response {
+    if let Some(there) = called(&site.snapshot.load(), &slug) {
+        let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
+        let address = format!("{}/s/{}{query}", site.options.base_path, there.slug);
+        // Not for ever: an alias may come to mean another service.
+        return (StatusCode::FOUND, [(header::LOCATION, address)]).into_response();
+    }
     let outcome = service_answer(&site, &slug, &parts).await;
     page(&site, outcome)
+}
+
+/// The service that has this name as an alias, where no service has it as its slug.
+pub(crate) fn called<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Service> {
+    let name = name.to_lowercase();
+    let catalogue = &snapshot.catalogue;
+    let is_meant = |service: &&Service| service.aliases.contains(&name);
+    catalogue.find(&name).is_none().then(|| catalogue.iter().find(is_meant)).flatten()
 }
 
 async fn service_answer(site: &WebState, slug: &str, parts: &Parts) -> Result<Response, Failure> {

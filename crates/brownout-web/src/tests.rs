@@ -606,10 +606,55 @@ async fn the_past_comes_from_the_history() {
     let json: serde_json::Value = serde_json::from_str(&text(&app, path).await).expect("JSON");
     assert_eq!(json["scope"]["name"], "Pakistan");
     assert_eq!(json["points"][1]["at"], "2025-03-10T09:05:00Z");
-    assert_eq!(json["points"][1]["sources"], 2.5);
-    let silent = serde_json::json!({"at": "2025-03-10T09:15:00Z", "sources": 0.0, "expected": null});
+    let few =
+        serde_json::json!({"at": "2025-03-10T09:05:00Z", "sources": null, "withheld": true, "expected": 1.5});
+    assert_eq!(json["points"][1], few, "two people of a country are not told apart");
+    let silent = serde_json::json!({"at": "2025-03-10T09:15:00Z", "sources": 0.0, "withheld": false, "expected": null});
     assert_eq!((&json["points"][3], &json["points"][4]), (&silent, &serde_json::Value::Null));
     assert_eq!(json["settled_until"], "2025-03-10T09:20:00Z");
+}
+
+#[tokio::test]
+async fn only_counts_that_could_point_at_a_person_are_withheld() {
+    let app = with_past(false);
+    for (facet, sources) in [
+        ("all", serde_json::json!(2.5)),
+        ("kind:login", serde_json::json!(2.5)),
+        ("network:AS17557", serde_json::Value::Null),
+        ("region:PK-PB", serde_json::Value::Null),
+        ("city:1172451", serde_json::Value::Null),
+    ] {
+        let path = format!("/api/v1/services/x/series?facet={facet}&from=2025-03-10T09:00:00Z");
+        let json: serde_json::Value = serde_json::from_str(&text(&app, &path).await).expect("JSON");
+        assert_eq!(json["points"][0]["sources"], sources, "{facet}");
+        assert_eq!(json["points"][0]["withheld"], sources.is_null(), "{facet}");
+    }
+}
+
+#[tokio::test]
+async fn an_alias_leads_to_its_service() {
+    let app = plain();
+    let (status, headers, _) = ask(&app, "/s/Twitter?tz=Asia/Karachi", &[]).await;
+    assert_eq!(
+        (status, &headers["location"]),
+        (StatusCode::FOUND, &"/s/x?tz=Asia/Karachi".parse().expect("text"))
+    );
+    for path in ["/api/v1/services/twitter", "/api/v1/services/twitter/series"] {
+        let (status, _, body) = ask(&app, path, &[]).await;
+        assert_eq!(status, StatusCode::NOT_FOUND);
+        assert!(String::from_utf8_lossy(&body).contains("slug is “x”"), "{path}");
+    }
+    assert_eq!(ask(&app, "/s/x", &[]).await.0, StatusCode::OK);
+    assert_eq!(ask(&app, "/s/nothing", &[]).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_country_with_very_few_reports_is_not_called_silent() {
+    let app = plain();
+    let html = text(&app, "/c/FR").await;
+    assert!(html.contains("Fewer than 3 reports in the last hour over all services."), "{html}");
+    assert!(text(&app, "/c/PK").await.contains(r#"<b class="big">102</b> reports"#));
+    assert!(text(&app, "/").await.contains("fewer than 3 reports in the last hour"));
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(super) struct Publisher {
     serial: u64,
     step: u32,
     views: IndexMap<ServiceId, Arc<ServiceView>, FxBuildHasher>,
+    /// Of each view, the countries with reports, also those that it does not show.
+    countries: IndexMap<ServiceId, Vec<CountryCount>, FxBuildHasher>,
     /// Usual per hour, newest last: the usual of an hour is drawn once and stays as it was.
     usual: IndexMap<ServiceId, VecDeque<(u32, Band, f32)>, FxBuildHasher>,
     incidents: IndexMap<ServiceId, (u64, Arc<crate::snapshot::IncidentView>), FxBuildHasher>,
@@ -99,11 +101,17 @@ impl Publisher {
             last_report_at: state.last_report_at,
             catalogue: state.catalogue.clone(),
             channels: state.channels.iter().map(|(id, name)| (*id, name.clone())).collect(),
-            countries: countries(&services),
+            countries: self.countries(&services, state.policy.materialise_sources),
+            place_sources_min: state.policy.materialise_sources,
             services,
             incidents,
             totals,
         })
+    }
+
+    fn countries(&self, services: &[Arc<ServiceView>], sources_min: u32) -> Vec<CountryView> {
+        let counts = |view: &ServiceView| self.countries.get(&view.service).map_or(&[][..], Vec::as_slice);
+        countries(services.iter().map(|view| (&**view, counts(view))), sources_min)
     }
 
     fn draw(&mut self, state: &EngineState, service: ServiceId, at: UtcTime) -> ServiceView {
@@ -115,6 +123,7 @@ impl Publisher {
         let expected = whole_series.map(|(subject, series)| subject.usual(Facet::All, series, at, 15.0));
         let usual = expected.map(band).unwrap_or_default();
         let places = subject.map(|subject| Places::of(subject, state, at)).unwrap_or_default();
+        self.countries.insert(service, places.counts);
         let observed = windows.shown();
         let reported = subject.is_some_and(|subject| subject.last_report_at.is_some());
         let calm = if reported { State::Calm } else { State::Insufficient };
@@ -247,11 +256,23 @@ fn threshold(expected: Expected, policy: &Policy) -> f32 {
     low as f32
 }
 
+/// What one service has in a country. It is never shown by itself.
+#[derive(Clone, Copy, Debug)]
+struct CountryCount {
+    country: CountryCode,
+    /// Distinct sources of the last hour.
+    hour: u32,
+    /// Distinct sources of the last 15 minutes.
+    observed: u32,
+}
+
 /// The lists of one service.
 #[derive(Default)]
 struct Places {
     kinds: Vec<(crate::model::ProblemKind, u32)>,
     channels: Vec<(crate::model::ChannelId, u32)>,
+    /// Countries before any is left out.
+    counts: Vec<CountryCount>,
     countries: Vec<PlaceView>,
     regions: Vec<PlaceView>,
     cities: Vec<PlaceView>,
@@ -273,6 +294,10 @@ impl Places {
                 Facet::All => continue,
                 Facet::Kind(kind) => places.kinds.push((*kind, hour)),
                 Facet::Channel(channel) => places.channels.push((*channel, hour)),
+                Facet::Country(country) => {
+                    let observed = windows.shown();
+                    places.counts.push(CountryCount { country: *country, hour, observed });
+                }
                 _ => {}
             }
             // A place with very few sources could point at a person.
@@ -303,24 +328,30 @@ impl Places {
     }
 }
 
-/// Countries over all services, most sources first.
-fn countries(services: &[Arc<ServiceView>]) -> Vec<CountryView> {
-    let mut countries: IndexMap<CountryCode, CountryView, FxBuildHasher> = IndexMap::default();
-    for view in services {
-        for row in &view.countries {
+/// Countries over all services that have enough sources together, most sources first. They are summed
+/// before any is left out: many services with two sources each are not silence.
+fn countries<'a>(
+    services: impl Iterator<Item = (&'a ServiceView, &'a [CountryCount])>,
+    sources_min: u32,
+) -> Vec<CountryView> {
+    let mut sums: IndexMap<CountryCode, (u32, CountryView), FxBuildHasher> = IndexMap::default();
+    for (view, counts) in services {
+        for count in counts {
+            let empty = CountryView { country: count.country, observed: 0, services: Vec::new() };
+            let (hour, sum) = sums.entry(count.country).or_insert((0, empty));
+            *hour = hour.saturating_add(count.hour);
+            sum.observed = sum.observed.saturating_add(count.observed);
+        }
+        for row in view.countries.iter().filter(|row| matches!(row.state, State::Possible | State::Confirmed))
+        {
             let Facet::Country(country) = row.facet else { continue };
-            let entry = countries.entry(country).or_insert_with(|| CountryView {
-                country,
-                observed: 0,
-                services: Vec::new(),
-            });
-            entry.observed += row.observed;
-            if matches!(row.state, State::Possible | State::Confirmed) {
-                entry.services.push((view.service, row.state));
+            if let Some((_, sum)) = sums.get_mut(&country) {
+                sum.services.push((view.service, row.state));
             }
         }
     }
-    let mut countries: Vec<CountryView> = countries.into_values().collect();
+    let shown = sums.into_values().filter(|(hour, _)| *hour >= sources_min);
+    let mut countries: Vec<CountryView> = shown.map(|(_, sum)| sum).collect();
     for country in &mut countries {
         country.services.sort_by_key(|(service, state)| (std::cmp::Reverse(*state), *service));
     }

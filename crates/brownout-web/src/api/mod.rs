@@ -16,8 +16,8 @@ use utoipa::OpenApi;
 
 use crate::asked::Name;
 use crate::cache::{Key, Kind};
-use crate::respond::{Document, Failure, Problem, cached, fresh};
-use crate::router::{find_incident, history, incident_entity, version, version_of};
+use crate::respond::{Document, Failure, Problem, cached, fresh, problem};
+use crate::router::{called, find_incident, history, incident_entity, version, version_of};
 use crate::site::WebState;
 use crate::view::View;
 use crate::zone::Zone;
@@ -77,12 +77,14 @@ pub(crate) async fn services(State(site): State<WebState>, headers: HeaderMap) -
 
 /// One service with its judgement, chart and places.
 #[utoipa::path(get, path = "/api/v1/services/{slug}", tag = "services",
-    params(("slug" = String, Path, description = "The service's public name")),
+    params(("slug" = String, Path, description = "The service's slug; of an alias, the problem's detail names the slug")),
     responses((status = 200, body = wire::ServiceDetail), Problem))]
 pub(crate) async fn service(State(site): State<WebState>, Name(slug): Name, headers: HeaderMap) -> Response {
     let outcome = async {
         let view = view(&site);
-        let id = view.snapshot.catalogue.find(&slug).ok_or(Failure::NotFound)?.id;
+        let Some(id) = view.snapshot.catalogue.find(&slug).map(|service| service.id) else {
+            return Ok(no_service(&view, &slug));
+        };
         let status = site.status(&view.snapshot, id).ok_or(Failure::NotFound)?;
         let version = version_of(&site, &view.snapshot, status.version);
         let render = move || {
@@ -96,7 +98,16 @@ pub(crate) async fn service(State(site): State<WebState>, Name(slug): Name, head
     answer(outcome)
 }
 
-/// Countries with reports in the last hour or an ongoing incident.
+/// That there is no such service; of an alias, which service it means.
+fn no_service(view: &View, name: &str) -> Response {
+    let Some(meant) = called(&view.snapshot, name) else { return Failure::NotFound.for_program() };
+    let detail =
+        format!("No service has this slug. As an alias it means the one whose slug is “{}”.", meant.slug);
+    let failure = Failure::NotFound;
+    problem(failure.status(), failure.reason(), failure.title(), &detail)
+}
+
+/// Countries with reports in the last hour: those with very few sources are left out.
 #[utoipa::path(get, path = "/api/v1/countries", tag = "status",
     responses((status = 200, body = wire::Countries), Problem))]
 pub(crate) async fn countries(State(site): State<WebState>, headers: HeaderMap) -> Response {
@@ -142,9 +153,10 @@ pub(crate) struct SeriesQuery {
     to: Option<String>,
 }
 
-/// Counts of one service and part of the world, per five minutes.
+/// Counts of one service and part of the world, per five minutes. Very small counts of places and networks
+/// are withheld.
 #[utoipa::path(get, path = "/api/v1/services/{slug}/series", tag = "services",
-    params(("slug" = String, Path, description = "The service's public name"),
+    params(("slug" = String, Path, description = "The service's slug; of an alias, the problem's detail names the slug"),
            ("facet" = Option<String>, Query, description = "all, country:PK, region:PK-PB, city:1172451, network:AS17557, kind:login or channel:0"),
            ("from" = Option<String>, Query, description = "RFC 3339; a day before `to` where not given"),
            ("to" = Option<String>, Query, description = "RFC 3339, at most 31 days after `from`; now where not given")),
@@ -156,7 +168,9 @@ pub(crate) async fn series(State(site): State<WebState>, Name(slug): Name, uri: 
 async fn series_answer(site: &WebState, slug: &str, uri: &Uri) -> Result<Response, Failure> {
     let query: SeriesQuery = parse_query(uri)?;
     let view = view(site);
-    let service = view.snapshot.catalogue.find(slug).ok_or(Failure::NotFound)?.id;
+    let Some(service) = view.snapshot.catalogue.find(slug).map(|service| service.id) else {
+        return Ok(no_service(&view, slug));
+    };
     let facet = parse_facet(query.facet.as_deref().unwrap_or("all"))
         .ok_or(Failure::BadRequest("“facet” is all, or a kind and a code such as country:PK."))?;
     let to =

@@ -588,7 +588,9 @@ pub(crate) struct CountryService {
     state: State,
 }
 
-/// Countries with reports in the last hour or an ongoing incident.
+/// Countries with at least as many distinct sources in the last hour, over all services, as
+/// `materialise_sources` of the policy (3 by default). Of any other country nothing is told: there were
+/// none or very few.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Countries {
     serial: u64,
@@ -642,8 +644,11 @@ pub(crate) struct Series {
 pub(crate) struct Point {
     at: String,
     /// Distinct sources; a report without a proof of work may count less than one. 0 says that nobody
-    /// reported while reports were collected.
-    sources: f64,
+    /// reported while reports were collected. Null where it is withheld.
+    sources: Option<f64>,
+    /// Whether the count is withheld for privacy: somebody reported, but of a place or network fewer
+    /// than `materialise_sources` of the policy (3 by default), which could point at a person.
+    withheld: bool,
     /// Usual mean for the interval; null where nobody reported and while it is still being learned. Of
     /// a service's first day, asked for later, it is the guess of that time.
     expected: Option<f64>,
@@ -658,10 +663,15 @@ impl Series {
         found: &Steps,
     ) -> Self {
         let is_guess = view.snapshot.service(slug).is_none_or(|status| status.learning);
-        let point = |one: &Step| Point {
-            at: time(one.start.start()),
-            sources: f64::from(one.hundredths) / 100.0,
-            expected: one.expected.and_then(|mean| known(mean, is_guess)),
+        let floor = if is_place(facet) { view.snapshot.place_sources_min.saturating_mul(100) } else { 0 };
+        let point = |one: &Step| {
+            let withheld = (1..floor).contains(&one.hundredths);
+            Point {
+                at: time(one.start.start()),
+                sources: (!withheld).then(|| f64::from(one.hundredths) / 100.0),
+                withheld,
+                expected: one.expected.and_then(|mean| known(mean, is_guess)),
+            }
         };
         Series {
             service: slug.to_owned(),
@@ -673,4 +683,9 @@ impl Series {
             points: found.steps.iter().map(point).collect(),
         }
     }
+}
+
+/// Whether a part of a service is small enough to point at a person.
+fn is_place(facet: Facet) -> bool {
+    matches!(facet, Facet::Country(_) | Facet::Region(_) | Facet::City(_) | Facet::Network(_))
 }

@@ -22,7 +22,10 @@ struct CountryPage {
     name: String,
     class: &'static str,
     sentence: String,
-    observed: String,
+    /// Reports of the last 15 minutes; `None` where there were too few in an hour to tell.
+    observed: Option<String>,
+    /// Sources in an hour from which a country is shown.
+    few: u32,
     rate: Option<String>,
     rows: Vec<Row>,
     places: Vec<Places>,
@@ -51,7 +54,6 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
     let snapshot = &view.snapshot;
     let name = view.facet_name(Facet::Country(country));
     let status = snapshot.countries.iter().find(|one| one.country == country);
-    let observed = status.map_or(0, |status| status.observed);
     let mut rows = Vec::new();
     let mut worst = State::Calm;
     for (id, state) in status.map_or(&[][..], |status| &status.services) {
@@ -81,8 +83,9 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         name,
         class: marks::class(worst),
         sentence,
-        observed: thousands(observed.into()),
-        rate: view.rate(country, observed).map(rate_words),
+        observed: status.map(|status| thousands(status.observed.into())),
+        few: snapshot.place_sources_min,
+        rate: status.and_then(|status| view.rate(country, status.observed)).map(rate_words),
         rows,
         // A city and the region around it often have one name, so they never share a table.
         places: [regions(view, country), cities(view, country)]

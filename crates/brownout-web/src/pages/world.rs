@@ -33,6 +33,8 @@ struct World {
     map_base: String,
     legend: Vec<&'static str>,
     countries: Vec<CountryRow>,
+    /// Sources in an hour from which a country is shown.
+    few: u32,
     query: String,
     groups: Vec<Group>,
     hidden: usize,
@@ -86,6 +88,7 @@ pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
         map_base: map_base(view),
         legend: STEPS.iter().map(|(_, words)| *words).collect(),
         countries: countries(view),
+        few: snapshot.place_sources_min,
         query: query.to_owned(),
         groups,
         hidden,

@@ -17,7 +17,8 @@ use super::{Console, Exit, Failure, Format};
     20 minutes after; how far they are settled is told on standard error, and as settled_until in\n\
     JSON. For the last minutes look at `brownout status`.\n\n\
     A count of 0 says that nobody reported while reports were collected. Where a line is missing,\n\
-    nothing is known: the server did not run, or the series had not had its first report yet.")]
+    nothing is known: the server did not run, or the series had not had its first report yet. Where a\n\
+    count of a place or network is empty and withheld, there were so few that it could point at a person.")]
 pub struct Query {
     /// The service's slug
     pub service: String,
@@ -75,7 +76,7 @@ fn instant(moment: Moment) -> UtcTime {
 }
 
 /// Columns of an interval, in the words of the interface.
-const COLUMNS: &[&str] = &["at", "sources", "expected"];
+const COLUMNS: &[&str] = &["at", "sources", "expected", "withheld"];
 
 pub(super) fn run(args: &Query, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let client = Client::new(&args.server.server)?;
