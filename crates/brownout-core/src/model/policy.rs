@@ -35,7 +35,8 @@ pub struct Policy {
     /// A source that reports the same service again within this many minutes of its last report,
     /// which may be a repeat itself, is a repeat and is not counted.
     pub repeat_minutes: u32,
-    /// Most sources of one subnet that are counted for one service within `repeat_minutes`.
+    /// Most sources of one subnet that are counted for one service within `repeat_minutes`, 1 to 1,000:
+    /// a look at a source passes by all that are known of its subnet.
     pub subnet_sources_max: u32,
     /// How late a report may be and still be counted in its minute.
     pub lateness_minutes: u32,
@@ -91,7 +92,7 @@ impl Policy {
             ("quiet_minutes", (5..=1440).contains(&self.quiet_minutes)),
             ("same_incident_minutes", self.same_incident_minutes <= 1440),
             ("repeat_minutes", (1..=240).contains(&self.repeat_minutes)),
-            ("subnet_sources_max", (1..=10_000).contains(&self.subnet_sources_max)),
+            ("subnet_sources_max", (1..=1_000).contains(&self.subnet_sources_max)),
             ("lateness_minutes", (1..=30).contains(&self.lateness_minutes)),
             ("materialise_sources", (1..=1000).contains(&self.materialise_sources)),
             ("learning_lag_hours", (1..=24).contains(&self.learning_lag_hours)),
