@@ -365,9 +365,12 @@ impl EngineState {
         // After a pause what was counted before it becomes history too; of the time between there is
         // nothing to say, and the rings remember no more than an hour.
         for step in (from..to).filter(|step| step - from < STEPS_HELD || to - step <= STEPS_HELD) {
-            derived.collected.extend((!self.gaps.touch(Minute(step * 5), 5)).then_some(Minute(step * 5)));
+            let start = Minute(step * 5);
+            if !self.gaps.touch(start, 5) {
+                derived.collected.push(start);
+            }
             for shard in &mut self.shards {
-                shard.roll_up(Minute(step * 5), &mut derived.roll_ups);
+                shard.roll_up(start, &mut derived.roll_ups);
             }
         }
         // Each shard's are in order already.

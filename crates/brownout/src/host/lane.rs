@@ -17,13 +17,19 @@ pub fn advance(
     while let Some(due) = tick_before(engine, at) {
         each(engine, due, Some(TICK));
     }
-    let due = engine.poll_timeout() == Some(at);
-    feed(engine, at, evidence);
+    let is_due = arrive(engine, at, evidence);
     each(engine, at, None);
-    if due {
+    if is_due {
         feed(engine, at, TICK);
         each(engine, at, Some(TICK));
     }
+}
+
+/// Gives an engine that has come to `at` the evidence there. Whether a tick is due after it.
+pub fn arrive(engine: &mut Engine, at: UtcTime, evidence: &[Evidence]) -> bool {
+    let is_due = engine.poll_timeout() == Some(at);
+    feed(engine, at, evidence);
+    is_due
 }
 
 /// Gives the engine the next tick that is due before `at`, and tells its time; `None` when there is

@@ -15,6 +15,7 @@ use brownout_store::embedded::{Admin, CheckpointFolder, Comment, CommentLog, Emb
 use brownout_store::port::{EvidenceLog, StoreError};
 use tokio::sync::watch;
 
+use super::group::{Group, encoded};
 use super::keeper::Keeper;
 use super::sink::Job;
 use super::{CLOCK_DAYS_MAX, HostCounters, Time, lane, recover};
@@ -70,14 +71,6 @@ pub(super) struct Worker {
     pub(super) rebuild: Rebuild,
     /// Time that the last write took with its flush.
     pub(super) flush: Duration,
-}
-
-/// Batches that wait to be made durable together, each with its time.
-#[derive(Default)]
-struct Group {
-    batches: Vec<(UtcTime, EncodedBatch)>,
-    /// The job and its place in `batches`.
-    jobs: Vec<(usize, Job)>,
 }
 
 /// When things were last done.
@@ -237,14 +230,17 @@ impl Worker {
         match self.append(&mut group.batches) {
             Ok(first) => {
                 let received_at = self.log.last_received_at().unwrap_or(now);
-                self.keep_comments(&group, first, received_at);
-                let mut next = first;
-                for (_, job) in group.jobs {
-                    let _ = job.reply.send(Ok(Accepted { first_seq: next, received_at }));
-                    self.feed(next, received_at, &job.evidence);
-                    next = Seq(next.0 + job.evidence.len() as u64);
+                let starts = group.starts(first);
+                self.keep_comments(&group, &starts, received_at);
+                for (index, job) in group.jobs {
+                    let first_seq = starts[index];
+                    let _ = job.reply.send(Ok(Accepted { first_seq, received_at }));
+                    self.feed(first_seq, received_at, &job.evidence);
                 }
-                self.feed(next, received_at, &own);
+                // What is the program's own stands last.
+                if let Some(last) = starts.last().filter(|_| due) {
+                    self.feed(*last, received_at, &own);
+                }
             }
             Err(error) => self.refuse(group.jobs, &error),
         }
@@ -308,16 +304,12 @@ impl Worker {
 
     /// Takes a job at its time.
     fn arrive(&mut self, at: UtcTime, job: Job, group: &mut Group) {
-        let evidence = job.evidence.clone();
-        let mut job = Some(job);
-        lane::advance(&mut self.engine, at, &evidence, |_, at, own| match (own, job.take()) {
-            (Some(tick), kept) => {
-                job = kept;
-                group.batches.push((at, encoded(tick)));
-            }
-            (None, Some(job)) => group.push(at, job),
-            (None, None) => {}
-        });
+        let is_due = lane::arrive(&mut self.engine, at, &job.evidence);
+        group.push(at, job);
+        if is_due {
+            self.feed(self.engine.seq().next(), at, lane::TICK);
+            group.batches.push((at, encoded(lane::TICK)));
+        }
     }
 
     fn flush_if_full(&mut self, group: &mut Group, rhythm: &mut Rhythm) -> Result<(), StoreError> {
@@ -340,16 +332,11 @@ impl Worker {
                 if let Some((at, _)) = group.batches.last() {
                     self.time.advance(*at);
                 }
-                self.keep_comments(&group, first, self.time.now());
-                let mut place = 0;
-                let mut next = first;
+                let starts = group.starts(first);
+                self.keep_comments(&group, &starts, self.time.now());
                 for (index, job) in group.jobs {
-                    while place < index {
-                        next = Seq(next.0 + group.batches[place].1.len() as u64);
-                        place += 1;
-                    }
-                    let received_at = group.batches[index].0;
-                    let _ = job.reply.send(Ok(Accepted { first_seq: next, received_at }));
+                    let (first_seq, received_at) = (starts[index], group.batches[index].0);
+                    let _ = job.reply.send(Ok(Accepted { first_seq, received_at }));
                 }
                 self.carry_out(rhythm, begun);
                 Ok(())
@@ -387,20 +374,14 @@ impl Worker {
         Ok(appended.first().map_or(self.log.last_seq().next(), |appended| appended.first_seq))
     }
 
-    /// Keeps the comments of a group that is in the log from `first` on. They go after their
+    /// Keeps the comments of a group whose batches begin at `starts` in the log. They go after their
     /// reports: a comment whose report was not kept would be taken for the next report's.
-    fn keep_comments(&mut self, group: &Group, first: Seq, at: UtcTime) {
-        let mut seq = first;
-        let mut place = 0;
+    fn keep_comments(&mut self, group: &Group, starts: &[Seq], at: UtcTime) {
         let mut comments = Vec::new();
         for (index, job) in &group.jobs {
-            while place < *index {
-                seq = Seq(seq.0 + group.batches[place].1.len() as u64);
-                place += 1;
-            }
             if let Some(comment) = &job.comment {
                 comments.push(Comment {
-                    report: seq,
+                    report: starts[*index],
                     service: comment.service,
                     received_at: at,
                     text: comment.text.clone(),
@@ -498,22 +479,6 @@ impl Worker {
         rhythm.checkpoint_seq = self.engine.seq();
         rhythm.checkpoint_at = Instant::now();
     }
-}
-
-impl Group {
-    fn push(&mut self, at: UtcTime, mut job: Job) {
-        let encoded = std::mem::replace(&mut job.encoded, EncodedBatch::with_capacity(0));
-        self.jobs.push((self.batches.len(), job));
-        self.batches.push((at, encoded));
-    }
-}
-
-/// Encodes the program's own records, which always can be.
-fn encoded(evidence: &[Evidence]) -> EncodedBatch {
-    EncodedBatch::encode(evidence).unwrap_or_else(|error| {
-        tracing::error!(%error, "a record of the program's own could not be encoded");
-        EncodedBatch::with_capacity(0)
-    })
 }
 
 fn set_micros(counter: &AtomicU64, since: Instant) {
