@@ -21,11 +21,26 @@ use crate::{
     render_report_form, render_report_refused, router,
 };
 
+mod events;
+mod past;
 mod programs;
 mod readers;
 
 fn state(options: SiteOptions) -> WebState {
     site(snapshot(), options, 0)
+}
+
+/// A site without a past, whose host says with `updates` when it has published.
+fn parts(updates: tokio::sync::watch::Receiver<u64>) -> SiteParts {
+    SiteParts {
+        snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(snapshot())),
+        geography: Arc::new(geography()),
+        history: None,
+        options: SiteOptions::default(),
+        hooks: Hooks::with_clock(now),
+        updates,
+        more_api: None,
+    }
 }
 
 fn app(state: WebState) -> Router {
@@ -381,26 +396,6 @@ fn the_interface_is_described() {
 }
 
 #[tokio::test]
-async fn the_stream_says_what_changed_and_has_a_last_seat() {
-    let site = state(SiteOptions { event_readers_max: 1, ..SiteOptions::default() });
-    let app = app(site.clone());
-    let request =
-        Request::get("/api/v1/events").header("last-event-id", "40").body(Body::empty()).expect("request");
-    let mut body = app.clone().oneshot(request).await.expect("an answer").into_body();
-    let frame = body.frame().await.expect("a frame").expect("bytes").into_data().expect("data");
-    let event = String::from_utf8(frame.to_vec()).expect("text");
-    assert!(event.contains("event: delta") && event.contains("id: 41"), "{event}");
-    assert!(event.contains(r#""slug":"x","state":"confirmed","observed":31402"#), "{event}");
-    assert!(!event.contains("netflix"), "it did not change: {event}");
-    let (status, headers, _) = ask(&app, "/api/v1/events", &[]).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(headers.contains_key("retry-after"));
-    assert_eq!((site.stats().event_readers, site.stats().event_readers_refused), (1, 1));
-    drop(body);
-    assert_eq!(site.stats().event_readers, 0, "the seat is given back");
-}
-
-#[tokio::test]
 async fn the_peak_of_an_incident_of_places_is_its_largest_places() {
     let site = state(SiteOptions::default());
     let mut changed = snapshot();
@@ -427,57 +422,6 @@ async fn the_operator_is_named_and_only_safe_addresses_are_links() {
     assert!(about("https://x.example").await.contains(r#"<a href="https://x.example">"#));
     let page = about("javascript:alert(1)<script>").await;
     assert!(!page.contains("href=\"javascript") && !page.contains("1)<script>"), "{page}");
-}
-
-#[tokio::test]
-async fn a_stop_ends_the_stream() {
-    let site = state(SiteOptions::default());
-    let (_sender, updates) = tokio::sync::watch::channel(41);
-    let site = WebState::new(SiteParts {
-        snapshot: Arc::clone(&site.snapshot),
-        geography: Arc::clone(&site.geography),
-        history: None,
-        options: SiteOptions::default(),
-        hooks: Hooks::with_clock(now),
-        updates,
-        more_api: None,
-    });
-    let request = Request::get("/api/v1/events").body(Body::empty()).expect("request");
-    let mut body = app(site.clone()).oneshot(request).await.expect("an answer").into_body();
-    body.frame().await.expect("a frame").expect("bytes");
-    site.end_events();
-    assert!(body.frame().await.is_none());
-}
-
-#[tokio::test]
-async fn readers_are_told_when_the_host_publishes() {
-    let (sender, updates) = tokio::sync::watch::channel(41);
-    let snapshots = Arc::new(arc_swap::ArcSwap::from_pointee(snapshot()));
-    let site = WebState::new(SiteParts {
-        snapshot: Arc::clone(&snapshots),
-        geography: Arc::new(geography()),
-        history: None,
-        options: SiteOptions::default(),
-        hooks: Hooks::with_clock(now),
-        updates,
-        more_api: None,
-    });
-    let request = Request::get("/api/v1/events").body(Body::empty()).expect("request");
-    let mut body = app(site).oneshot(request).await.expect("an answer").into_body();
-    let mut read = async || {
-        let frame = body.frame().await.expect("a frame").expect("bytes").into_data().expect("data");
-        String::from_utf8(frame.to_vec()).expect("text")
-    };
-    assert!(read().await.contains(r#""services":[]"#), "a new reader is told where things stand");
-    let mut next = snapshot();
-    next.serial = 42;
-    let mut signal = (*next.services[3]).clone();
-    signal.version = 42;
-    next.services[3] = Arc::new(signal);
-    snapshots.store(Arc::new(next));
-    sender.send(42).expect("a reader");
-    let event = read().await;
-    assert!(event.contains("id: 42") && event.contains(r#""slug":"signal""#), "{event}");
 }
 
 #[test]
@@ -507,130 +451,6 @@ fn the_form_comes_back_with_what_was_entered_and_runs_nothing_of_it() {
     }
 }
 
-/// The past as a list.
-struct Past {
-    incidents: Vec<IncidentView>,
-    broken: bool,
-}
-
-impl History for Past {
-    fn roll_ups(
-        &self,
-        key: SeriesKey,
-        from: Minute,
-        to: Minute,
-        limit: usize,
-    ) -> Result<Vec<RollUp>, StoreError> {
-        if self.broken {
-            return Err(StoreError::Io("the disk is gone".to_owned()));
-        }
-        let starts = (from.0..to.0).step_by(5).take(limit.min(3)).map(Minute);
-        Ok(starts.map(|start| RollUp { key, start, hundredths: 250, expected: 1.5 }).collect())
-    }
-
-    fn collected(&self, from: Minute, _: Minute) -> Result<Collected, StoreError> {
-        let spans = vec![(from, from.plus(20))];
-        Ok(Collected { spans, settled_until: Some(from.plus(20)) })
-    }
-
-    fn incidents(&self, from: IncidentCursor, limit: usize) -> Result<Vec<IncidentView>, StoreError> {
-        Ok(self.incidents.iter().filter(|one| from.is_before(one)).take(limit).cloned().collect())
-    }
-
-    fn incident(&self, id: IncidentId) -> Result<Option<IncidentView>, StoreError> {
-        Ok(self.incidents.iter().find(|one| one.id == id).cloned())
-    }
-
-    fn verdicts(&self, id: IncidentId) -> Result<Vec<Verdict>, StoreError> {
-        let found = self.incidents.iter().find(|one| one.id == id);
-        Ok(found
-            .map_or_else(Vec::new, |one| one.verdicts.iter().map(|verdict| (**verdict).clone()).collect()))
-    }
-}
-
-/// The description of a route that is not ours.
-fn more_api() -> utoipa::openapi::OpenApi {
-    serde_json::from_value(serde_json::json!({
-        "openapi": "3.1.0", "info": {"title": "More", "version": "1"},
-        "paths": {"/api/v1/reports": {"post": {"responses": {}}}},
-    }))
-    .expect("a description")
-}
-
-#[tokio::test]
-async fn the_description_holds_what_the_host_answers_too() {
-    let json: serde_json::Value =
-        serde_json::from_str(&text(&with_past(false), "/api/v1/openapi.json").await).expect("JSON");
-    assert!(json["paths"]["/api/v1/reports"]["post"].is_object());
-    assert!(json["paths"]["/api/v1/status"]["get"].is_object());
-}
-
-fn with_past(broken: bool) -> Router {
-    after(vec![long_ago(&snapshot().incidents[2])], broken)
-}
-
-/// The same thirty days before.
-fn long_ago(incident: &IncidentView) -> IncidentView {
-    let mut old = incident.clone();
-    old.id.opened = Minute(old.id.opened.0 - 60 * 24 * 30);
-    old.opened_at = old.id.opened.start();
-    old
-}
-
-/// A site with this past, latest first.
-fn after(incidents: Vec<IncidentView>, broken: bool) -> Router {
-    let (_, updates) = tokio::sync::watch::channel(41);
-    app(WebState::new(SiteParts {
-        snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(snapshot())),
-        geography: Arc::new(geography()),
-        history: Some(Arc::new(Past { incidents, broken })),
-        options: SiteOptions::default(),
-        hooks: Hooks::with_clock(now),
-        updates,
-        more_api: Some(more_api()),
-    }))
-}
-
-#[tokio::test]
-async fn the_past_comes_from_the_history() {
-    let app = with_past(false);
-    let html = text(&app, "/i/github-2025-02-06-1105").await;
-    assert!(html.contains("6 February 2025"));
-    let html = text(&app, "/incidents?before=2025-03-01T00:00:00Z").await;
-    assert!(html.contains("/i/github-2025-02-06-1105"));
-    let json: serde_json::Value =
-        serde_json::from_str(&text(&app, "/api/v1/incidents?before=2025-03-01T00:00:00Z").await)
-            .expect("JSON");
-    assert_eq!(json["incidents"][0]["name"], "github-2025-02-06-1105");
-    let path = "/api/v1/services/x/series?facet=country:PK&from=2025-03-10T09:00:00Z&to=2025-03-10T10:00:00Z";
-    let json: serde_json::Value = serde_json::from_str(&text(&app, path).await).expect("JSON");
-    assert_eq!(json["scope"]["name"], "Pakistan");
-    assert_eq!(json["points"][1]["at"], "2025-03-10T09:05:00Z");
-    let few =
-        serde_json::json!({"at": "2025-03-10T09:05:00Z", "sources": null, "withheld": true, "expected": 1.5});
-    assert_eq!(json["points"][1], few, "two people of a country are not told apart");
-    let silent = serde_json::json!({"at": "2025-03-10T09:15:00Z", "sources": 0.0, "withheld": false, "expected": null});
-    assert_eq!((&json["points"][3], &json["points"][4]), (&silent, &serde_json::Value::Null));
-    assert_eq!(json["settled_until"], "2025-03-10T09:20:00Z");
-}
-
-#[tokio::test]
-async fn only_counts_that_could_point_at_a_person_are_withheld() {
-    let app = with_past(false);
-    for (facet, sources) in [
-        ("all", serde_json::json!(2.5)),
-        ("kind:login", serde_json::json!(2.5)),
-        ("network:AS17557", serde_json::Value::Null),
-        ("region:PK-PB", serde_json::Value::Null),
-        ("city:1172451", serde_json::Value::Null),
-    ] {
-        let path = format!("/api/v1/services/x/series?facet={facet}&from=2025-03-10T09:00:00Z");
-        let json: serde_json::Value = serde_json::from_str(&text(&app, &path).await).expect("JSON");
-        assert_eq!(json["points"][0]["sources"], sources, "{facet}");
-        assert_eq!(json["points"][0]["withheld"], sources.is_null(), "{facet}");
-    }
-}
-
 #[tokio::test]
 async fn an_alias_leads_to_its_service() {
     let app = plain();
@@ -655,42 +475,6 @@ async fn a_country_with_very_few_reports_is_not_called_silent() {
     assert!(html.contains("Fewer than 3 reports in the last hour over all services."), "{html}");
     assert!(text(&app, "/c/PK").await.contains(r#"<b class="big">102</b> reports"#));
     assert!(text(&app, "/").await.contains("fewer than 3 reports in the last hour"));
-}
-
-#[tokio::test]
-async fn pages_of_incidents_lose_none_that_opened_at_one_time() {
-    let old = long_ago(&snapshot().incidents[2]);
-    let services: Vec<_> = snapshot().catalogue.iter().take(4).map(|service| service.id).collect();
-    let of =
-        |service: &ServiceId| IncidentView { id: IncidentId { service: *service, ..old.id }, ..old.clone() };
-    let app = after(services.iter().map(of).collect(), false);
-    let (mut read, mut before) = (BTreeSet::new(), "2025-03-01T00:00:00Z".to_owned());
-    for _ in &services {
-        let path = format!("/api/v1/incidents?limit=1&before={before}");
-        let json: serde_json::Value = serde_json::from_str(&text(&app, &path).await).expect("JSON");
-        assert!(read.insert(json["incidents"][0]["name"].to_string()), "{json} is there twice");
-        before = json["next_before"].as_str().expect("more may follow").to_owned();
-    }
-    let path = format!("/api/v1/incidents?limit=1&before={before}");
-    let json: serde_json::Value = serde_json::from_str(&text(&app, &path).await).expect("JSON");
-    assert_eq!(
-        (&json["incidents"], &json["next_before"]),
-        (&serde_json::json!([]), &serde_json::Value::Null)
-    );
-    assert_eq!(ask(&app, &format!("/incidents?before={before}"), &[]).await.0, StatusCode::OK);
-    assert_eq!(ask(&app, "/api/v1/incidents?before=yesterday", &[]).await.0, StatusCode::BAD_REQUEST);
-    let first = text(&app, "/incidents").await;
-    assert!(
-        first.contains("/incidents?before=2025-03-03T"),
-        "older ones begin where the snapshot ends: {first}"
-    );
-}
-
-#[tokio::test]
-async fn a_store_that_fails_does_not_take_the_pages_down() {
-    let app = with_past(true);
-    assert_eq!(ask(&app, "/api/v1/services/x/series", &[]).await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(ask(&app, "/s/x", &[]).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
