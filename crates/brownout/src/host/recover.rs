@@ -94,8 +94,8 @@ pub(super) fn engine_at_end(
     Ok(engine)
 }
 
-/// Most sets that are made durable together while history is made again. One by one, a flush of the
-/// medium for each, a year of a busy folder takes hours.
+/// Most sets that are made durable together while history is made again: one by one, each would
+/// wait for a flush of the medium.
 const SETS_MAX: usize = 256;
 
 /// What a replay derived and history does not have yet.

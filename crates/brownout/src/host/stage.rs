@@ -136,19 +136,7 @@ pub fn services_of(scenario: &Scenario, known: &[ServiceEntry]) -> Vec<ServiceEn
         .map(|service| match known.iter().find(|entry| entry.slug == service.slug) {
             // Only what it depends on inside the scenario can be told.
             Some(entry) => ServiceEntry { depends_on: Vec::new(), ..entry.clone() },
-            None => ServiceEntry {
-                slug: service.slug,
-                name: service.name,
-                aliases: Vec::new(),
-                category: service.category,
-                home: None,
-                targets: Vec::new(),
-                networks: Vec::new(),
-                depends_on: Vec::new(),
-                status_page: None,
-                users: None,
-                users_source: None,
-            },
+            None => ServiceEntry::new(service.slug, service.name, service.category),
         })
         .collect()
 }

@@ -41,6 +41,25 @@ pub struct ServiceEntry {
     pub users_source: Option<String>,
 }
 
+impl ServiceEntry {
+    /// A service of which no more is known than what it is called and what it is for.
+    pub fn new(slug: String, name: String, category: Category) -> Self {
+        ServiceEntry {
+            slug,
+            name,
+            aliases: Vec::new(),
+            category,
+            home: None,
+            targets: Vec::new(),
+            networks: Vec::new(),
+            depends_on: Vec::new(),
+            status_page: None,
+            users: None,
+            users_source: None,
+        }
+    }
+}
+
 /// One `[[service]]` of a file: only the fields it gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServicePatch {
