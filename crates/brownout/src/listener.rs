@@ -2,7 +2,7 @@
 //!
 //! * A connection on which no request comes whole and no answer moves on for `header_timeout` (and
 //!   at most half as long again) is closed: a head that drips in, a reader that stopped reading. One
-//!   that is idle between two requests gets `idle_timeout`. One slow look per connection sees to both
+//!   that is idle between two requests gets `idle_timeout`. A slow look at all of them sees to both
 //!   instead of a timer per request, which costs a fifth of the request rate.
 //! * Nobody can send a head of more than `head_bytes_max`.
 //! * At most `connections_max` connections are open. One more is answered 503 at once and closed,
@@ -33,7 +33,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tower_service::Service;
 
 /// What clients may use up.
@@ -116,12 +118,15 @@ pub async fn serve(
     let goodbyes = Arc::new(AtomicU64::new(0));
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_buf_size(limits.head_bytes_max.max(8192));
-    // Every connection holds a receiver: the sender knows when the last one is gone.
-    let (stopping, stopped) = watch::channel(());
+    let mut looks = Looks::new(&limits);
     let mut stop = pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
             () = &mut stop => break,
+            () = looks.due() => {
+                metrics.broken.inc_by(looks.look());
+                continue;
+            }
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -143,26 +148,30 @@ pub async fn serve(
         metrics.accepted.inc();
         // Answers are written whole, so waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
-        let open = Open::new(permit, metrics.clone(), Patience::new(&limits));
-        tokio::spawn(converse(http.clone(), stream, peer, router.clone(), open, stopped.clone()));
+        let life = Arc::new(Life::new());
+        let open = Open::new(permit, metrics.clone());
+        let task =
+            tokio::spawn(converse(http.clone(), stream, peer, router.clone(), Arc::clone(&life), open));
+        looks.add(life, task.abort_handle());
     }
-    drop((listener, stopped));
-    let _ = stopping.send(());
-    let _ = tokio::time::timeout(limits.stop_timeout, stopping.closed()).await;
+    drop(listener);
+    looks.tell_to_stop();
+    // The last one that ends gives the last place back.
+    let all = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(limits.stop_timeout, room.acquire_many(all)).await;
     Ok(())
 }
 
 /// A connection's place among the open ones.
 struct Open {
     metrics: ListenerMetrics,
-    patience: Patience,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Open {
-    fn new(permit: OwnedSemaphorePermit, metrics: ListenerMetrics, patience: Patience) -> Self {
+    fn new(permit: OwnedSemaphorePermit, metrics: ListenerMetrics) -> Self {
         metrics.open.inc();
-        Open { metrics, patience, _permit: permit }
+        Open { metrics, _permit: permit }
     }
 }
 
@@ -172,23 +181,91 @@ impl Drop for Open {
     }
 }
 
-/// How long a connection may stand still, counted in looks at it.
-#[derive(Clone, Copy)]
-struct Patience {
-    /// Time between two looks.
-    look: Duration,
+/// All open connections, and the look at each of them from time to time.
+struct Looks {
+    connections: Vec<Looked>,
+    /// More entries than this are worth a search for those whose connection is gone.
+    entries_max: usize,
+    clock: Interval,
     /// Looks in a row without a move while the client owes something.
     owing_looks: u32,
     /// The same while the connection is idle.
     idle_looks: u32,
 }
 
-impl Patience {
+/// A connection as it was at the last look.
+struct Looked {
+    life: Arc<Life>,
+    task: AbortHandle,
+    /// Its moves, and whether it was the client's turn.
+    seen: Option<(u64, bool)>,
+    /// Looks in a row that found it as it was.
+    still: u32,
+}
+
+impl Looks {
     fn new(limits: &ListenerLimits) -> Self {
         let shorter = limits.header_timeout.min(limits.idle_timeout);
         let look = (shorter / 2).max(Duration::from_millis(1));
         let looks = |time: Duration| time.as_millis().div_ceil(look.as_millis()) as u32;
-        Patience { look, owing_looks: looks(limits.header_timeout), idle_looks: looks(limits.idle_timeout) }
+        let mut clock = interval(look);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Looks {
+            connections: Vec::new(),
+            entries_max: limits.connections_max.saturating_mul(2),
+            clock,
+            owing_looks: looks(limits.header_timeout),
+            idle_looks: looks(limits.idle_timeout),
+        }
+    }
+
+    /// Waits for the time of the next look.
+    async fn due(&mut self) {
+        self.clock.tick().await;
+    }
+
+    fn add(&mut self, life: Arc<Life>, task: AbortHandle) {
+        if self.connections.len() >= self.entries_max {
+            self.connections.retain(|connection| !connection.task.is_finished());
+        }
+        self.connections.push(Looked { life, task, seen: None, still: 0 });
+    }
+
+    /// Closes the connections that have not moved for as many looks in a row, after the first, as
+    /// there is patience for; how many those are.
+    fn look(&mut self) -> u64 {
+        let mut closed = 0;
+        self.connections.retain_mut(|connection| {
+            if connection.task.is_finished() {
+                return false;
+            }
+            let patience = |owing| if owing { self.owing_looks } else { self.idle_looks };
+            let stalled = connection.look(patience);
+            if stalled {
+                connection.task.abort();
+                closed += 1;
+            }
+            !stalled
+        });
+        closed
+    }
+
+    fn tell_to_stop(&self) {
+        self.connections.iter().for_each(|connection| connection.life.stop.notify_one());
+    }
+}
+
+impl Looked {
+    /// Whether it has stood still for longer than the patience that there is while it is the
+    /// client's turn, or is not.
+    fn look(&mut self, patience: impl Fn(bool) -> u32) -> bool {
+        let owing = self.life.owing.load(Ordering::Relaxed);
+        let now = Some((self.life.moves.load(Ordering::Relaxed), owing));
+        // A head that begins after a long pause has its whole time from there.
+        let quiet = now == self.seen && self.life.busy.load(Ordering::Relaxed) == 0;
+        self.still = if quiet { self.still + 1 } else { 0 };
+        self.seen = now;
+        self.still >= patience(owing)
     }
 }
 
@@ -198,28 +275,28 @@ async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
+    life: Arc<Life>,
     open: Open,
-    mut stopped: watch::Receiver<()>,
 ) {
-    let life = Arc::new(Life::new());
     let io = Watched { io: TokioIo::new(stream), life: Arc::clone(&life) };
     let service = {
         let life = Arc::clone(&life);
         service_fn(move |request| answer(router.clone(), peer, Arc::clone(&life), request))
     };
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut stalled = pin!(life.stalled(open.patience));
-    let fine = loop {
-        tokio::select! {
-            result = connection.as_mut() => break result.is_ok(),
-            () = stalled.as_mut() => break false,
-            _ = stopped.changed(), if !life.is_stopping() => {
-                life.stopping.store(true, Ordering::Relaxed);
-                connection.as_mut().graceful_shutdown();
-            }
+    let told = tokio::select! {
+        biased;
+        result = connection.as_mut() => Some(result),
+        () = life.stop.notified() => None,
+    };
+    let ended = match told {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     };
-    if !fine {
+    if ended.is_err() {
         open.metrics.broken.inc();
     }
     drop(open);
@@ -233,7 +310,9 @@ struct Life {
     busy: AtomicU64,
     /// Whether it is the client's turn: to send the rest of a head, or to take what is written.
     owing: AtomicBool,
-    stopping: AtomicBool,
+    /// Tells it to end with the request that is under way. Of its own, for what all connections
+    /// shared would be fought over at each of their steps.
+    stop: Notify,
 }
 
 impl Life {
@@ -243,35 +322,13 @@ impl Life {
             moves: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             owing: AtomicBool::new(true),
-            stopping: AtomicBool::new(false),
+            stop: Notify::new(),
         }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
     }
 
     fn moved(&self) {
         // Only the connection's own task writes, so nothing can be lost between the two.
         self.moves.store(self.moves.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// Waits until nothing has moved for as many looks in a row, after the first, as there is
-    /// patience for.
-    async fn stalled(&self, patience: Patience) {
-        let (mut seen, mut still) = ((u64::MAX, true), 0);
-        loop {
-            tokio::time::sleep(patience.look).await;
-            let owing = self.owing.load(Ordering::Relaxed);
-            let now = (self.moves.load(Ordering::Relaxed), owing);
-            // A head that begins after a long pause has its whole time from there.
-            let quiet = now == seen && self.busy.load(Ordering::Relaxed) == 0;
-            still = if quiet { still + 1 } else { 0 };
-            seen = now;
-            if still >= if owing { patience.owing_looks } else { patience.idle_looks } {
-                return;
-            }
-        }
     }
 }
 

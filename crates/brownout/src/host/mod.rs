@@ -4,6 +4,7 @@
 //! Evidence goes one way: [`Instance::sink`] → queue → log (durable, then acknowledged) → engine →
 //! snapshot and derived rows. Readers see the snapshot and the history and never this thread.
 
+mod gathering;
 mod group;
 mod keeper;
 pub mod lane;

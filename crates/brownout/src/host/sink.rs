@@ -1,10 +1,11 @@
 //! The bounded queue in front of the log.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use brownout_core::model::{Evidence, UtcTime};
 use brownout_store::embedded::EncodedBatch;
 use tokio::sync::oneshot;
@@ -17,19 +18,22 @@ const SUBMISSIONS_MAX: usize = 4096;
 /// When a refused client may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// What became of a submission.
+type Outcome = Result<Accepted, Refusal>;
+
 /// Something for the log's thread.
 pub(super) struct Job {
     pub(super) encoded: EncodedBatch,
     pub(super) evidence: Vec<Evidence>,
     pub(super) comment: Option<Comment>,
     pub(super) clock: Option<UtcTime>,
-    pub(super) reply: oneshot::Sender<Result<Accepted, Refusal>>,
+    pub(super) reply: oneshot::Sender<Outcome>,
 }
 
 /// Hands submissions to the log's thread; they are durable when `submit` returns.
 pub struct HostSink {
-    jobs: Mutex<Option<SyncSender<Job>>>,
-    open: AtomicBool,
+    /// Gone once nothing is taken any more.
+    jobs: ArcSwapOption<SyncSender<Job>>,
     time: Arc<Time>,
     counters: Arc<HostCounters>,
     /// Most pieces of evidence that wait. Beyond, the newest submission is refused.
@@ -45,8 +49,7 @@ impl HostSink {
     ) -> (Arc<Self>, Receiver<Job>) {
         let (sender, receiver) = sync_channel(SUBMISSIONS_MAX);
         let sink = HostSink {
-            jobs: Mutex::new(Some(sender)),
-            open: AtomicBool::new(true),
+            jobs: ArcSwapOption::from_pointee(sender),
             time,
             counters,
             evidence_max,
@@ -57,29 +60,17 @@ impl HostSink {
 
     /// A sink that takes nothing, for a folder that cannot be written.
     pub(super) fn closed(time: Arc<Time>, counters: Arc<HostCounters>, refusal: Refusal) -> Arc<Self> {
-        Arc::new(HostSink {
-            jobs: Mutex::new(None),
-            open: AtomicBool::new(false),
-            time,
-            counters,
-            evidence_max: 0,
-            refusal,
-        })
+        Arc::new(HostSink { jobs: ArcSwapOption::empty(), time, counters, evidence_max: 0, refusal })
     }
 
     /// Takes nothing from now on; what waits is still written.
     pub(super) fn close(&self) {
-        self.open.store(false, Ordering::Release);
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.jobs.store(None);
     }
 
-    fn enqueue(
-        &self,
-        submission: Submission,
-    ) -> Result<oneshot::Receiver<Result<Accepted, Refusal>>, Refusal> {
-        if !self.open.load(Ordering::Acquire) {
-            return Err(self.refusal);
-        }
+    fn enqueue(&self, submission: Submission) -> Result<oneshot::Receiver<Outcome>, Refusal> {
+        let jobs = self.jobs.load();
+        let Some(jobs) = &*jobs else { return Err(self.refusal) };
         let count = submission.evidence.len() as u64;
         // Room is taken before it is used: the log's thread gives it back, maybe before this one
         // comes to its next line.
@@ -89,7 +80,7 @@ impl HostSink {
             self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
             Err(Refusal::Overloaded { retry_after: RETRY_AFTER })
         } else {
-            self.send(submission)
+            self.send(jobs, submission)
         };
         if sent.is_err() {
             self.counters.queued_evidence.fetch_sub(count, Ordering::Relaxed);
@@ -98,13 +89,17 @@ impl HostSink {
         sent
     }
 
-    fn send(&self, submission: Submission) -> Result<oneshot::Receiver<Result<Accepted, Refusal>>, Refusal> {
+    fn send(
+        &self,
+        jobs: &SyncSender<Job>,
+        submission: Submission,
+    ) -> Result<oneshot::Receiver<Outcome>, Refusal> {
         // Encoding here spreads it over the threads that serve requests.
         let encoded = EncodedBatch::encode(&submission.evidence).map_err(|error| {
             tracing::error!(%error, "evidence could not be encoded");
             Refusal::StorageFailed
         })?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, waiting) = oneshot::channel();
         let job = Job {
             encoded,
             evidence: submission.evidence,
@@ -112,10 +107,8 @@ impl HostSink {
             clock: submission.clock,
             reply,
         };
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = jobs.as_ref() else { return Err(self.refusal) };
-        match sender.try_send(job) {
-            Ok(()) => Ok(answer),
+        match jobs.try_send(job) {
+            Ok(()) => Ok(waiting),
             Err(TrySendError::Full(_)) => {
                 self.counters.refused_overload.fetch_add(1, Ordering::Relaxed);
                 Err(Refusal::Overloaded { retry_after: RETRY_AFTER })
@@ -128,8 +121,8 @@ impl HostSink {
 impl Sink for HostSink {
     fn submit(&self, submission: Submission) -> Submitting<'_> {
         Box::pin(async move {
-            let answer = self.enqueue(submission)?;
-            answer.await.unwrap_or(Err(Refusal::ShuttingDown))
+            let waiting = self.enqueue(submission)?;
+            waiting.await.unwrap_or(Err(Refusal::ShuttingDown))
         })
     }
 

@@ -9,10 +9,11 @@
 //! time goes by the monotonic clock: whoever added what the machine's clock says just after it was
 //! set forward to a lead that nobody had corrected yet would be ahead by both, for good.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use brownout_core::model::UtcTime;
 
 use super::wall_clock;
@@ -31,7 +32,7 @@ pub(crate) struct Time {
     /// How far the folder is ahead of the machine; never below zero.
     ahead: AtomicI64,
     /// `None` on a virtual clock.
-    looked: Option<Mutex<Look>>,
+    looked: Option<ArcSwap<Look>>,
 }
 
 /// What the clocks said at the last look, and the folder's time then.
@@ -62,7 +63,7 @@ impl Time {
         let time = Time {
             latest: AtomicI64::new(last),
             ahead: AtomicI64::new(behind),
-            looked: Some(Mutex::new(Look { at, wall, folder: wall.saturating_add(behind) })),
+            looked: Some(ArcSwap::from_pointee(Look { at, wall, folder: wall.saturating_add(behind) })),
         };
         (time, (behind > 0).then_some(behind))
     }
@@ -76,10 +77,15 @@ impl Time {
         let Some(looked) = &self.looked else {
             return UtcTime::from_millis(self.latest.load(Ordering::Acquire));
         };
-        let look = *looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = **looked.load();
         let since = i64::try_from(look.at.elapsed().as_millis()).unwrap_or(i64::MAX);
         let now = look.folder.saturating_add(since);
-        UtcTime::from_millis(self.latest.fetch_max(now, Ordering::AcqRel).max(now))
+        // Within one millisecond threads only look at what they share.
+        let mut latest = self.latest.load(Ordering::Acquire);
+        if latest < now {
+            latest = self.latest.fetch_max(now, Ordering::AcqRel);
+        }
+        UtcTime::from_millis(latest.max(now))
     }
 
     pub(crate) fn is_virtual(&self) -> bool {
@@ -102,7 +108,8 @@ impl Time {
     /// a second. Gives by how many milliseconds the machine's was set, when it was: below zero is
     /// back.
     pub(super) fn look(&self) -> Option<i64> {
-        let mut looked = self.looked.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.looked.as_ref()?;
+        let looked = **shared.load();
         let (at, wall) = both_clocks();
         let elapsed = i64::try_from(at.duration_since(looked.at).as_millis()).unwrap_or(i64::MAX);
         let step = wall.saturating_sub(looked.wall).saturating_sub(elapsed);
@@ -110,7 +117,7 @@ impl Time {
             return None;
         }
         let ahead = follow(self.ahead.load(Ordering::Acquire), step, elapsed);
-        *looked = Look { at, wall, folder: wall.saturating_add(ahead) };
+        shared.store(Arc::new(Look { at, wall, folder: wall.saturating_add(ahead) }));
         self.ahead.store(ahead, Ordering::Release);
         (step.abs() >= STEP_MILLIS_MIN).then_some(step)
     }
@@ -155,7 +162,7 @@ mod tests {
         let folder = wall_clock().millis();
         time.ahead.store(HOUR, Ordering::Release);
         let looked = time.looked.as_ref().expect("it is live");
-        *looked.lock().expect("free") = Look { at: Instant::now(), wall: folder - HOUR, folder };
+        looked.store(Arc::new(Look { at: Instant::now(), wall: folder - HOUR, folder }));
         let is_now = |time: &Time| (0..5000).contains(&(time.now().millis() - folder));
         assert!(is_now(&time), "before the next look");
         assert!((HOUR - 5000..HOUR + 5000).contains(&time.look().expect("a step")));

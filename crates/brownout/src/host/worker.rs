@@ -15,6 +15,7 @@ use brownout_store::embedded::{Admin, CheckpointFolder, Comment, CommentLog, Emb
 use brownout_store::port::{EvidenceLog, StoreError};
 use tokio::sync::watch;
 
+use super::gathering::{GATHER_FROM, Gathering};
 use super::group::{Group, encoded};
 use super::keeper::Keeper;
 use super::sink::Job;
@@ -34,10 +35,6 @@ const CHECKPOINT_RECORDS: u64 = 10_000_000;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3600);
 /// How often comments that moderators removed are deleted.
 const COMMENTS_EVERY: Duration = Duration::from_secs(30);
-/// Submissions from which on a group may wait for those that were answered with the one before.
-const GATHER_FROM: usize = 8;
-/// Longest such wait.
-const GATHER_MAX: Duration = Duration::from_millis(1);
 /// Longest wait for anything, also for the next try of a medium that fails.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -117,32 +114,15 @@ impl Worker {
         }
     }
 
-    /// Waits for work or time; everything that is there is taken, up to a group.
+    /// Waits for work or time; everything that is there is taken, up to a group. The second value
+    /// tells that nothing more will come.
     fn wait(&self, rhythm: &Rhythm) -> (Vec<Job>, bool) {
         let mut jobs = Vec::new();
-        let mut evidence = 0;
-        let mut take = |job: Job, jobs: &mut Vec<Job>| {
-            evidence += job.evidence.len();
-            self.counters.queued_submissions.fetch_sub(1, Ordering::Relaxed);
-            self.counters.queued_evidence.fetch_sub(job.evidence.len() as u64, Ordering::Relaxed);
-            jobs.push(job);
-            evidence
-        };
         match self.jobs.recv_timeout(self.patience(rhythm)) {
             Ok(job) => {
-                let mut evidence = take(job, &mut jobs);
-                let mut pause = self.gathering(rhythm);
-                while jobs.len() < GROUP_SUBMISSIONS_MAX && evidence < GROUP_EVIDENCE_MAX {
-                    if let Ok(job) = self.jobs.try_recv() {
-                        evidence = take(job, &mut jobs);
-                    } else if let Some(pause) =
-                        pause.take().filter(|_| jobs.len() < rhythm.groups.iter().sum())
-                    {
-                        std::thread::sleep(pause);
-                    } else {
-                        break;
-                    }
-                }
+                let evidence = self.gather(job, &mut jobs, rhythm);
+                self.counters.queued_submissions.fetch_sub(jobs.len() as u64, Ordering::Relaxed);
+                self.counters.queued_evidence.fetch_sub(evidence as u64, Ordering::Relaxed);
                 (jobs, false)
             }
             Err(RecvTimeoutError::Timeout) => (jobs, false),
@@ -150,11 +130,33 @@ impl Worker {
         }
     }
 
-    /// How long a group waits for clients that were just answered. Without it two halves of the
-    /// clients take turns, and each pays for two flushes. A fraction of what a flush takes anyway.
-    fn gathering(&self, rhythm: &Rhythm) -> Option<Duration> {
+    /// Takes what waits after `first`, up to a group; how many pieces of evidence that is.
+    fn gather(&self, first: Job, jobs: &mut Vec<Job>, rhythm: &Rhythm) -> usize {
+        let mut gathering = self.gathering(rhythm);
+        let mut evidence = 0;
+        let mut next = Some(first);
+        loop {
+            let before = jobs.len();
+            while let Some(job) = next {
+                evidence += job.evidence.len();
+                jobs.push(job);
+                if jobs.len() >= GROUP_SUBMISSIONS_MAX || evidence >= GROUP_EVIDENCE_MAX {
+                    return evidence;
+                }
+                next = self.jobs.try_recv().ok();
+            }
+            let arrived = jobs.len() - before;
+            if !gathering.as_mut().is_some_and(|gathering| gathering.goes_on(arrived)) {
+                return evidence;
+            }
+            next = self.jobs.try_recv().ok();
+        }
+    }
+
+    /// Whether a group may wait for more, and how.
+    fn gathering(&self, rhythm: &Rhythm) -> Option<Gathering> {
         let many = rhythm.groups.iter().all(|submissions| *submissions >= GATHER_FROM);
-        (many && !self.time.is_virtual()).then(|| (self.flush / 2).min(GATHER_MAX))
+        if many && !self.time.is_virtual() { Gathering::new(self.flush) } else { None }
     }
 
     fn patience(&self, rhythm: &Rhythm) -> Duration {

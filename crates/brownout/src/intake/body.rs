@@ -1,5 +1,8 @@
 //! Reading a body: so many bytes, so much time, and of a kind that is understood.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -43,7 +46,12 @@ pub(super) async fn read(
     if announced.is_some_and(|length: u64| length > bytes_max as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(timeout, Limited::new(body, bytes_max).collect()).await {
+    let mut reading = pin!(Limited::new(body, bytes_max).collect());
+    let read = match at_once(reading.as_mut()).await {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(timeout, reading).await,
+    };
+    match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::new(Reason::BodyUnreadable, "The connection failed within the body.")),
@@ -52,4 +60,25 @@ pub(super) async fn read(
             Err(Problem::new(Reason::BodyTimeout, detail))
         }
     }
+}
+
+/// The outcome of a future that comes without waiting; `None` when it does not. A small body comes
+/// with its head, and a timer for it would cost more than to read it.
+async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    // The connection hands the body over after the first look, and its end after the second.
+    const LOOKS: usize = 3;
+    let mut looks = 0;
+    poll_fn(|cx| {
+        looks += 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if looks < LOOKS => {
+                // Nothing else may ever wake us.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Ready(None),
+        }
+    })
+    .await
 }

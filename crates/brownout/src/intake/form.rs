@@ -35,7 +35,7 @@ pub trait FormPages: Send + Sync + 'static {
 
     /// The address of the page that thanks, where the browser is sent so that a reload does not
     /// report again.
-    fn done_location(&self, receipt: &Receipt) -> String;
+    fn done_location(&self, slug: &str, receipt: &Receipt) -> String;
 }
 
 /// Pages that are hardly any, for hosts that have only the interface.
@@ -47,8 +47,8 @@ impl FormPages for PlainPages {
         format!("<!doctype html><title>{0}</title><p>{0}.", problem.reason.title())
     }
 
-    fn done_location(&self, receipt: &Receipt) -> String {
-        format!("/s/{}", receipt.service)
+    fn done_location(&self, slug: &str, _receipt: &Receipt) -> String {
+        format!("/s/{slug}")
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn answer_form(
 ) -> Response<Body> {
     let mut entered = FormReport::default();
     match take_form(intake, client, slug, headers, body, &mut entered).await {
-        Ok(receipt) => see_other(&intake.pages.done_location(&receipt)),
+        Ok(receipt) => see_other(&intake.pages.done_location(slug, &receipt)),
         Err(problem) => {
             intake.metrics.refuse(problem.reason);
             page(intake.pages.problem(slug, &entered, &problem), &problem)

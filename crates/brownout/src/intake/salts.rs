@@ -10,6 +10,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,6 +114,11 @@ impl SaltBox {
     /// The salts in force.
     pub fn salts(&self) -> Arc<Salts> {
         self.salts.load_full()
+    }
+
+    /// The same, for a moment: threads that look at once do not disturb each other.
+    pub(super) fn load(&self) -> impl Deref<Target = Arc<Salts>> {
+        self.salts.load()
     }
 
     /// From the next turn on the salt before is kept for as long as this: the repeat window plus

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use brownout_core::model::{
-    CityId, CountryCode, Evidence, Place, RegionCode, Seq, ServiceId, SourceKeys, UtcTime, Weight,
+    CityId, CountryCode, Evidence, Place, RegionCode, Report, Seq, ServiceId, SourceKeys, UtcTime, Weight,
 };
 use brownout_core::report::{CityName, Draft, RejectReason, StatedPlace, check, source_keys};
 
@@ -73,48 +73,42 @@ impl ReportRequest<'_> {
 }
 
 /// What the reporter is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The record's position in the log.
     pub seq: Seq,
     /// When the log took it.
     pub received_at: UtcTime,
-    /// Slug of the service.
-    pub service: String,
     /// How much it counts.
     pub weight: Weight,
     /// Where it is counted.
     pub place: Place,
-    /// How it is counted, in words.
-    pub counted_note: Arc<str>,
 }
 
-impl Receipt {
-    fn to_json(&self) -> String {
-        inert_json(&ReceiptJson {
-            id: self.seq.0,
-            received_at: self.received_at.to_string(),
-            service: &self.service,
-            country: self.place.country,
-            region: self.place.region,
-            city: self.place.city,
-            weight_percent: self.weight.percent(),
-            counted_note: &self.counted_note,
-        })
-    }
+/// A report that may be taken.
+struct Checked {
+    report: Report,
+    comment: Option<Comment>,
+    /// The proof that was used up for it.
+    spent: Option<[u8; 16]>,
 }
 
 /// A receipt as the public interface gives it.
 #[derive(Serialize)]
 struct ReceiptJson<'a> {
     id: u64,
-    received_at: String,
+    #[serde(serialize_with = "as_text")]
+    received_at: UtcTime,
     service: &'a str,
     country: Option<CountryCode>,
     region: Option<RegionCode>,
     city: Option<CityId>,
     weight_percent: u8,
     counted_note: &'a str,
+}
+
+fn as_text<S: Serializer>(at: &UtcTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
 }
 
 /// Reads a report's JSON.
@@ -145,7 +139,8 @@ pub(super) async fn answer_json(
     let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
     let request = parse_report(&body)?;
     let Some(name) = key_of(headers, &client.owner())? else {
-        return Ok(created(intake.take(client, &request, true).await?.to_json().into()));
+        let receipt = intake.take(client, &request, true).await?;
+        return Ok(created(intake.answer_of(&request.service, &receipt)));
     };
     match intake.answers.turn(name, &body).await? {
         Turn::Known(answer) => {
@@ -156,7 +151,8 @@ pub(super) async fn answer_json(
             let (intake, client) = (Arc::clone(intake), *client);
             see_through(async move {
                 let request = parse_report(&body)?;
-                let answer = Bytes::from(intake.take(&client, &request, true).await?.to_json());
+                let receipt = intake.take(&client, &request, true).await?;
+                let answer = intake.answer_of(&request.service, &receipt);
                 first.finish(answer.clone(), intake.uptime_seconds(), &intake.metrics);
                 Ok(created(answer))
             })
@@ -191,17 +187,8 @@ impl Intake {
         request: &ReportRequest<'_>,
         strict_city: bool,
     ) -> Result<Receipt, Problem> {
-        self.require_wanted(request)?;
-        let world = self.world.load_full();
-        let facts = (self.lookup)(client.address);
-        let mut checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
-            .map_err(|reason| explain(&world, reason, &request.service))?;
-        let service = checked.service;
-        let comment = checked.comment.take().map(|text| Comment { service, text });
-        let place = checked.place;
-        let (weight, spent) = self.weigh(client, request.proof.as_deref(), &world)?;
-        let keys = self.keys(client, service);
-        let report = checked.into_report(self.sink.now(), facts.network, keys, weight);
+        let Checked { report, comment, spent } = self.check(client, request, strict_city)?;
+        let (weight, place) = (report.weight, report.place);
         let submission = Submission { evidence: vec![Evidence::Report(report)], comment, clock: None };
         let accepted = self.sink.submit(submission).await.inspect_err(|_| {
             // The client will come again with the same proof, and is right to.
@@ -210,18 +197,42 @@ impl Intake {
             }
         })?;
         self.metrics.accepted.inc();
-        Ok(Receipt {
-            seq: accepted.first_seq,
-            received_at: accepted.received_at,
-            service: request.service.to_string(),
-            weight,
-            place,
-            counted_note: Arc::clone(if weight == Weight::FULL {
-                &world.notes.in_full
-            } else {
-                &world.notes.less
-            }),
-        })
+        Ok(Receipt { seq: accepted.first_seq, received_at: accepted.received_at, weight, place })
+    }
+
+    fn check(
+        &self,
+        client: &Client,
+        request: &ReportRequest<'_>,
+        strict_city: bool,
+    ) -> Result<Checked, Problem> {
+        self.require_wanted(request)?;
+        let world = self.world.load();
+        let facts = (self.lookup)(client.address);
+        let mut checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
+            .map_err(|reason| explain(&world, reason, &request.service))?;
+        let service = checked.service;
+        let comment = checked.comment.take().map(|text| Comment { service, text });
+        let (weight, spent) = self.weigh(client, request.proof.as_deref(), &world)?;
+        let keys = self.keys(client, service);
+        let report = checked.into_report(self.sink.now(), facts.network, keys, weight);
+        Ok(Checked { report, comment, spent })
+    }
+
+    /// A receipt as it is sent.
+    fn answer_of(&self, service: &str, receipt: &Receipt) -> Bytes {
+        let world = self.world.load();
+        let json = ReceiptJson {
+            id: receipt.seq.0,
+            received_at: receipt.received_at,
+            service,
+            country: receipt.place.country,
+            region: receipt.place.region,
+            city: receipt.place.city,
+            weight_percent: receipt.weight.percent(),
+            counted_note: world.notes.of(receipt.weight),
+        };
+        inert_json(&json).into()
     }
 
     /// Refuses what the operator does not take at all.
@@ -264,7 +275,7 @@ impl Intake {
 
     /// The keys by which the engine knows this reporter of this service again.
     fn keys(&self, client: &Client, service: ServiceId) -> SourceKeys {
-        let salts = self.salts.salts();
+        let salts = self.salts.load();
         let keys = |slot| source_keys(&salts.current, salts.previous.as_ref(), service, client.address, slot);
         let first = keys(0);
         // While rotations overlap the older key finds the slots that were given under it.

@@ -30,9 +30,16 @@ pub struct World {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedNotes {
     /// Of a report that weighs in full.
-    pub in_full: Arc<str>,
+    pub in_full: Box<str>,
     /// Of one without the proof of work that was asked for.
-    pub less: Arc<str>,
+    pub less: Box<str>,
+}
+
+impl CountedNotes {
+    /// What is told of a report that weighs so much.
+    pub fn of(&self, weight: Weight) -> &str {
+        if weight == Weight::FULL { &self.in_full } else { &self.less }
+    }
 }
 
 impl From<Counting> for CountedNotes {

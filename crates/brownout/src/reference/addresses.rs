@@ -114,7 +114,7 @@ impl AddressBook {
 
     /// Who holds a network, such as "Pakistan Telecom Company Limited".
     pub fn network_name(&self, network: Asn) -> Option<&str> {
-        self.ranges.and_then(|ranges| ranges.network_name(network))
+        self.ranges.as_ref()?.network_name(network)
     }
 
     /// All grounds, the first asked first. `today` is a day, as `jiff` counts them in UTC.

@@ -48,10 +48,10 @@ impl FormPages for SitePages {
         render_report_form(site, service, Some(&again), site.challenge_url())
     }
 
-    fn done_location(&self, receipt: &Receipt) -> String {
+    fn done_location(&self, slug: &str, receipt: &Receipt) -> String {
         let base = self.site.get().map_or("", |site| site.base_path());
         let reduced = if receipt.weight == Weight::FULL { "" } else { "?weight=reduced" };
-        format!("{base}/s/{}/reported{reduced}", receipt.service)
+        format!("{base}/s/{slug}/reported{reduced}")
     }
 }
 

@@ -116,8 +116,8 @@ impl FormPages for Memory {
         format!("{slug}|{}|{}", entered.comment, problem.reason.slug())
     }
 
-    fn done_location(&self, receipt: &Receipt) -> String {
-        format!("/s/{}/reported?id={}", receipt.service, receipt.seq)
+    fn done_location(&self, slug: &str, receipt: &Receipt) -> String {
+        format!("/s/{slug}/reported?id={}", receipt.seq)
     }
 }
 
