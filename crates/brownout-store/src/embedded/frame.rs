@@ -15,7 +15,7 @@
 //! There are two sums so that the writer can give a batch its place in the order, which it alone
 //! knows, without reading the payload again.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use brownout_core::model::{Evidence, Report, Seq, UtcTime};
 
@@ -237,7 +237,8 @@ pub enum Scanned<'a> {
         /// How many there are.
         bytes: u64,
     },
-    /// Bytes that are no frame up to the end of the file: an interrupted write, or damage.
+    /// Bytes that are no frame up to the end of the file: an interrupted write, or damage. Zeros at
+    /// the very end are room that was made for frames, and do not count.
     Tail {
         /// Where they begin.
         offset: u64,
@@ -255,13 +256,15 @@ pub struct FrameScan<R> {
     filled: usize,
     /// Offset in the file of the first byte of the buffer.
     base: u64,
+    /// Offset behind the last byte that was passed over and is not zero.
+    blank_from: u64,
     at_end: bool,
 }
 
 impl<R: Read> FrameScan<R> {
     /// From the beginning of `source`.
     pub fn new(source: R) -> Self {
-        FrameScan { source, buffer: Vec::new(), start: 0, filled: 0, base: 0, at_end: false }
+        FrameScan { source, buffer: Vec::new(), start: 0, filled: 0, base: 0, blank_from: 0, at_end: false }
     }
 
     /// What lies next; `None` at the end. Fails only when `source` cannot be read.
@@ -279,7 +282,7 @@ impl<R: Read> FrameScan<R> {
                 return Ok(Some(Scanned::Damage { offset, bytes }));
             }
         }
-        let bytes = self.base + self.start as u64 - offset;
+        let bytes = self.blank_from.saturating_sub(offset);
         Ok((bytes > 0).then_some(Scanned::Tail { offset, bytes }))
     }
 
@@ -297,20 +300,28 @@ impl<R: Read> FrameScan<R> {
 
     /// Moves on to the next place after this one where a frame could begin. False at the end.
     fn seek_magic(&mut self) -> io::Result<bool> {
-        self.start = (self.start + 1).min(self.filled);
+        self.pass((self.start + 1).min(self.filled));
         loop {
             let rest = &self.buffer[self.start..self.filled];
             if let Some(at) = rest.windows(MAGIC.len()).position(|window| window == MAGIC) {
-                self.start += at;
+                self.pass(self.start + at);
                 return Ok(true);
             }
             // The last three bytes may be the beginning of the four.
-            self.start += rest.len().saturating_sub(MAGIC.len() - 1);
+            self.pass(self.start + rest.len().saturating_sub(MAGIC.len() - 1));
             if !self.fill(MAGIC.len())? {
-                self.start = self.filled;
+                self.pass(self.filled);
                 return Ok(false);
             }
         }
+    }
+
+    /// Passes over bytes that are no frame.
+    fn pass(&mut self, to: usize) {
+        if let Some(last) = self.buffer[self.start..to].iter().rposition(|byte| *byte != 0) {
+            self.blank_from = self.base + (self.start + last) as u64 + 1;
+        }
+        self.start = to;
     }
 
     /// Makes `need` bytes available from `start`. False when the file ends before.
@@ -337,5 +348,14 @@ impl<R: Read> FrameScan<R> {
             }
         }
         Ok(true)
+    }
+}
+
+impl<R: Read + Seek> FrameScan<R> {
+    /// Goes on at `offset`, which is an end of a frame, with what the source holds by now.
+    pub(crate) fn again_from(&mut self, offset: u64) -> io::Result<()> {
+        self.source.seek(SeekFrom::Start(offset))?;
+        (self.start, self.filled, self.base, self.blank_from, self.at_end) = (0, 0, offset, 0, false);
+        Ok(())
     }
 }

@@ -32,6 +32,12 @@ impl Default for Rolling {
     }
 }
 
+/// Room that is made behind the frames of a segment, in bytes. Flushing into room that is there
+/// takes half the time of flushing a file that grows, whose new length has to be kept too.
+const ROOM_BYTES: u64 = 256 << 10;
+/// From this length on an append is as well off without.
+const LARGE_BYTES: usize = 16 << 10;
+
 /// What the log's parts on other threads may know of the writer.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
@@ -73,7 +79,36 @@ struct Active {
     file: File,
     /// Bytes that are durable. Nothing beyond is ever taken for kept.
     bytes: u64,
+    /// Length of the file. What lies behind the frames is zeros.
+    length: u64,
     first_received_at: Option<UtcTime>,
+}
+
+impl Active {
+    /// Makes room behind `end`, where the file's cursor is; `length_max` is the most there may be. A
+    /// medium without it is no reason not to append.
+    fn make_room(&mut self, end: u64, length_max: u64) -> std::io::Result<()> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let to = (end.next_multiple_of(ROOM_BYTES)).min(length_max);
+        while self.length < to {
+            let part = (to - self.length).min(ZEROS.len() as u64) as usize;
+            if self.file.write_all(&ZEROS[..part]).is_err() {
+                self.file.set_len(end)?;
+                self.length = end;
+                break;
+            }
+            self.length += part as u64;
+        }
+        self.file.seek(SeekFrom::Start(end)).map(drop)
+    }
+
+    /// Gives back the room that is left, so that what is closed is frames and nothing else.
+    fn close(&self) {
+        if self.length > self.bytes {
+            // Zeros behind the frames are no harm.
+            let _ = self.file.set_len(self.bytes);
+        }
+    }
 }
 
 /// How far an append got before it failed.
@@ -152,12 +187,13 @@ impl EmbeddedLog {
                 Scanned::Tail { bytes, .. } => torn = bytes,
             }
         }
-        if torn > 0 {
-            self.counters.torn_bytes_cut.add(torn);
+        self.counters.torn_bytes_cut.add(torn);
+        if file.metadata().at(path)?.len() > end_of_frames {
             file.set_len(end_of_frames).and_then(|()| file.sync_all()).at(path)?;
         }
         file.seek(SeekFrom::Start(end_of_frames)).at(path)?;
-        self.active = Some(Active { path: path.clone(), file, bytes: end_of_frames, first_received_at });
+        let (bytes, length) = (end_of_frames, end_of_frames);
+        self.active = Some(Active { path: path.clone(), file, bytes, length, first_received_at });
         Ok(())
     }
 
@@ -197,8 +233,8 @@ impl EmbeddedLog {
 
     /// Closes the active segment, so that it can be sealed. The next append begins another.
     pub fn roll(&mut self) {
-        if self.active.as_ref().is_some_and(|active| active.bytes > 0) {
-            self.active = None;
+        if let Some(active) = self.active.take_if(|active| active.bytes > 0) {
+            active.close();
             self.progress.active_first.store(self.last_seq.next().0, Ordering::Release);
         }
     }
@@ -257,6 +293,13 @@ impl EmbeddedLog {
             return Err(Failed::Writing(kind.into()));
         }
         active.file.write_all(frames).map_err(Failed::Writing)?;
+        let end = active.bytes + frames.len() as u64;
+        if end > active.length {
+            active.length = end;
+            if frames.len() < LARGE_BYTES {
+                active.make_room(end, self.rolling.segment_bytes).map_err(Failed::Writing)?;
+            }
+        }
         #[cfg(test)]
         if let Some(Fail::Sync(kind)) = fail {
             return Err(Failed::Syncing(kind.into()));
@@ -275,6 +318,7 @@ impl EmbeddedLog {
         };
         let error = store_error(&active.path, error);
         let cut = active.file.set_len(active.bytes).and_then(|()| active.file.seek(SeekFrom::End(0)));
+        active.length = active.bytes;
         if cut.is_err() {
             self.to_cut = Some((active.path.clone(), active.bytes));
         }
@@ -298,12 +342,15 @@ impl EmbeddedLog {
                 return Ok(());
             }
         }
+        if let Some(active) = &self.active {
+            active.close();
+        }
         let first = self.last_seq.next();
         let path = segment::open_path(&self.folder, first);
         // A file of this name holds nothing that is durable: an append into it failed.
         let file = OpenOptions::new().create(true).write(true).truncate(true).open(&path).at(&path)?;
         sync_folder(&self.folder)?;
-        self.active = Some(Active { path, file, bytes: 0, first_received_at: None });
+        self.active = Some(Active { path, file, bytes: 0, length: 0, first_received_at: None });
         self.progress.active_first.store(first.0, Ordering::Release);
         Ok(())
     }
@@ -311,6 +358,14 @@ impl EmbeddedLog {
     fn keep_buffer(&mut self, buffer: Vec<u8>) {
         // One large catalogue must not hold its memory for ever.
         self.buffer = if buffer.capacity() > 16 << 20 { Vec::new() } else { buffer };
+    }
+}
+
+impl Drop for EmbeddedLog {
+    fn drop(&mut self) {
+        if let Some(active) = &self.active {
+            active.close();
+        }
     }
 }
 

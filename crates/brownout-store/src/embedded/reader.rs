@@ -98,6 +98,11 @@ enum Source {
     Frames {
         segment: Segment,
         scan: FrameScan<File>,
+        /// Offset behind the last frame that was read.
+        end: u64,
+        /// Whether the scan has been sent there again since: what it read ahead may be room in which
+        /// frames were written later.
+        again: bool,
         /// Where the next file begins: frames from there on were taken back and written anew.
         limit: Option<Seq>,
     },
@@ -175,8 +180,9 @@ impl Batches {
                 Some(head) => Ok(Step::Batch(head)),
                 None => Ok(Step::FileEnds(*first)),
             },
-            Source::Frames { segment, scan, limit } => match scan.next_frame() {
-                Ok(Some(Scanned::Frame { header, payload, .. })) => {
+            Source::Frames { segment, scan, end, again, limit } => match scan.next_frame() {
+                Ok(Some(Scanned::Frame { header, payload, end: behind })) => {
+                    (*end, *again) = (behind, false);
                     let superseded = limit.is_some_and(|limit| header.first_seq >= limit);
                     if superseded || header.content != Content::Evidence || header.last_seq() < self.next {
                         return Ok(Step::Again);
@@ -202,7 +208,12 @@ impl Batches {
                 }
                 // What it cost is seen by the position of the next frame.
                 Ok(Some(Scanned::Damage { .. })) => Ok(Step::Again),
-                Ok(Some(Scanned::Tail { .. }) | None) => Ok(Step::FileEnds(segment.first)),
+                Ok(Some(Scanned::Tail { .. }) | None) if *again => Ok(Step::FileEnds(segment.first)),
+                Ok(Some(Scanned::Tail { .. }) | None) => {
+                    *again = true;
+                    let sent = scan.again_from(*end).map_err(|error| store_error(&segment.path, &error));
+                    sent.map(|()| Step::Again)
+                }
                 Err(error) => {
                     // What the medium does not give must not stop what comes after it.
                     let error = store_error(&segment.path, &error);
@@ -260,7 +271,8 @@ impl Batches {
         match File::open(&segment.path) {
             Ok(file) => {
                 let limit = segments.get(at + 1).map(|next| next.first);
-                self.source = Source::Frames { segment, scan: FrameScan::new(file), limit };
+                let scan = FrameScan::new(file);
+                self.source = Source::Frames { segment, scan, end: 0, again: false, limit };
             }
             // It was sealed after it was listed; the next look finds it in its other form.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
