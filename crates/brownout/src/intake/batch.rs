@@ -209,8 +209,8 @@ pub(super) async fn answer_batch(
     if !body.is_empty() || clock.is_none() {
         super::body::require_type(headers, &["application/x-ndjson", "application/ndjson"])?;
     }
-    let owner = [b"channel ".as_slice(), &grant.channel.0.to_le_bytes()].concat();
-    let first = match key_of(headers, &owner)? {
+    let owner = || [b"channel ".as_slice(), &grant.channel.0.to_le_bytes()].concat();
+    let first = match key_of(headers, owner)? {
         None => None,
         Some(name) => match intake.answers.turn(name, &body).await? {
             Turn::First(first) => Some(first),

@@ -76,14 +76,15 @@ pub(super) struct First {
 }
 
 /// The digest of the request's key, if it has one. `owner` keeps keys of different clients apart.
-pub(super) fn key_of(headers: &HeaderMap, owner: &[u8]) -> Result<Option<Name>, Problem> {
+pub(super) fn key_of(headers: &HeaderMap, owner: impl FnOnce() -> Vec<u8>) -> Result<Option<Name>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let fine = value.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
     let key = fine.ok_or_else(|| {
         Problem::new(Reason::BadIdempotencyKey, format!("1 to {KEY_BYTES_MAX} printable ASCII characters."))
     })?;
+    let owner = owner();
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&(owner.len() as u64).to_le_bytes()).update(owner).update(key.as_bytes());
+    hasher.update(&(owner.len() as u64).to_le_bytes()).update(&owner).update(key.as_bytes());
     Ok(Some(half(hasher.finalize())))
 }
 
@@ -241,12 +242,12 @@ mod tests {
     #[test]
     fn keys_belong_to_their_sender() {
         let mut headers = HeaderMap::new();
-        assert_eq!(key_of(&headers, b"a"), Ok(None));
+        assert_eq!(key_of(&headers, || b"a".to_vec()), Ok(None));
         headers.insert("idempotency-key", HeaderValue::from_static("k"));
-        assert_ne!(key_of(&headers, b"a"), key_of(&headers, b"b"));
+        assert_ne!(key_of(&headers, || b"a".to_vec()), key_of(&headers, || b"b".to_vec()));
         for bad in ["", &"x".repeat(256)] {
             headers.insert("idempotency-key", HeaderValue::from_str(bad).unwrap());
-            assert_eq!(key_of(&headers, b"a").unwrap_err().reason, Reason::BadIdempotencyKey);
+            assert_eq!(key_of(&headers, || b"a".to_vec()).unwrap_err().reason, Reason::BadIdempotencyKey);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use brownout_core::model::{
     CityId, CountryCode, Evidence, Place, RegionCode, Report, Seq, ServiceId, SourceKeys, UtcTime, Weight,
@@ -31,20 +32,27 @@ pub struct ReportRequest<'a> {
     #[serde(borrow)]
     pub kind: Cow<'a, str>,
     /// ISO 3166-1 alpha-2.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub country: Option<Cow<'a, str>>,
     /// ISO 3166-2, such as `PK-PB`.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub region: Option<Cow<'a, str>>,
     /// A city, by name or by GeoNames number.
     #[serde(borrow, default)]
     pub city: Option<CityField<'a>>,
     /// At most 500 characters. Kept apart from the report and never shown without moderation.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub comment: Option<Cow<'a, str>>,
     /// Proof of work: the base64 text that an ALTCHA client makes.
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "borrowed")]
     pub proof: Option<Cow<'a, str>>,
+}
+
+/// Reads an optional text where it lies: by itself serde copies what is inside an `Option`.
+fn borrowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    Ok(Option::<Text<'de>>::deserialize(deserializer)?.map(|Text(text)| text))
 }
 
 /// A city by GeoNames number or by name.
@@ -138,7 +146,7 @@ pub(super) async fn answer_json(
     let settings = &intake.settings;
     let body = super::body::read(headers, body, settings.report_bytes_max, settings.body_timeout).await?;
     let request = parse_report(&body)?;
-    let Some(name) = key_of(headers, &client.owner())? else {
+    let Some(name) = key_of(headers, || client.owner())? else {
         let receipt = intake.take(client, &request, true).await?;
         return Ok(created(intake.answer_of(&request.service, &receipt)));
     };
@@ -208,13 +216,14 @@ impl Intake {
     ) -> Result<Checked, Problem> {
         self.require_wanted(request)?;
         let world = self.world.load();
+        let uptime = self.started.elapsed();
         let facts = (self.lookup)(client.address);
         let mut checked = check(&request.draft(), &world.catalogue, &world.places, facts.place, strict_city)
             .map_err(|reason| explain(&world, reason, &request.service))?;
         let service = checked.service;
         let comment = checked.comment.take().map(|text| Comment { service, text });
-        let (weight, spent) = self.weigh(client, request.proof.as_deref(), &world)?;
-        let keys = self.keys(client, service);
+        let (weight, spent) = self.weigh(client, request.proof.as_deref(), &world, uptime)?;
+        let keys = self.keys(client, service, uptime);
         let report = checked.into_report(self.sink.now(), facts.network, keys, weight);
         Ok(Checked { report, comment, spent })
     }
@@ -253,8 +262,9 @@ impl Intake {
         client: &Client,
         proof: Option<&str>,
         world: &World,
+        uptime: Duration,
     ) -> Result<(Weight, Option<[u8; 16]>), Problem> {
-        self.gauge.count(self.started.elapsed());
+        self.gauge.count(uptime);
         let asked = self.is_proof_asked(client);
         match proof.map(|proof| self.proofs.redeem(proof, unix_seconds())).transpose()? {
             Some(Credit::Full(name)) => {
@@ -274,7 +284,7 @@ impl Intake {
     }
 
     /// The keys by which the engine knows this reporter of this service again.
-    fn keys(&self, client: &Client, service: ServiceId) -> SourceKeys {
+    fn keys(&self, client: &Client, service: ServiceId, uptime: Duration) -> SourceKeys {
         let salts = self.salts.load();
         let keys = |slot| source_keys(&salts.current, salts.previous.as_ref(), service, client.address, slot);
         let first = keys(0);
@@ -282,7 +292,7 @@ impl Intake {
         let (slot, overflow) = self.agents.slot(
             first.previous.map_or(first.source, |previous| previous.source),
             client.agent,
-            self.uptime_seconds(),
+            uptime.as_secs() as i64,
         );
         if overflow {
             self.metrics.agents_overflow.inc();
