@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 pub(super) const GATHER_FROM: usize = 8;
 /// A flush that takes less is not waited for.
 const SLOW_FLUSH: Duration = Duration::from_millis(1);
-/// Longest wait: no more than the shortest flush that is waited for.
-const WAIT_MAX: Duration = Duration::from_millis(1);
+/// Longest wait, which is half a flush where that is shorter.
+const WAIT_MAX: Duration = Duration::from_millis(5);
 /// Time in which clients that come back at all bring at least one submission.
-const PAUSE: Duration = Duration::from_micros(150);
+pub(super) const PAUSE: Duration = Duration::from_micros(150);
 
-/// The wait of one group.
+/// The wait of one group. Time is an argument.
 pub(super) struct Gathering {
     until: Instant,
     paused: bool,
@@ -24,18 +24,17 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// `flush` is the time that the last one took; `None` when it is not worth waiting.
-    pub(super) fn new(flush: Duration) -> Option<Self> {
-        (flush >= SLOW_FLUSH).then(|| Gathering { until: Instant::now() + WAIT_MAX, paused: false })
+    pub(super) fn new(flush: Duration, now: Instant) -> Option<Self> {
+        (flush >= SLOW_FLUSH).then(|| Gathering { until: now + (flush / 2).min(WAIT_MAX), paused: false })
     }
 
-    /// Pauses once more, unless the pause before brought nothing or the time is over; whether it
-    /// did. `arrived` came since the last pause.
-    pub(super) fn goes_on(&mut self, arrived: usize) -> bool {
-        if (self.paused && arrived == 0) || Instant::now() >= self.until {
+    /// Whether to pause once more: the time is not over, and the pause before, if there was one,
+    /// brought something. `arrived` came since then.
+    pub(super) fn goes_on(&mut self, arrived: usize, now: Instant) -> bool {
+        if (self.paused && arrived == 0) || now >= self.until {
             return false;
         }
         self.paused = true;
-        std::thread::sleep(PAUSE);
         true
     }
 }
@@ -46,17 +45,18 @@ mod tests {
 
     #[test]
     fn a_fast_medium_is_not_waited_for() {
-        assert!(Gathering::new(Duration::from_micros(130)).is_none());
+        assert!(Gathering::new(Duration::from_micros(130), Instant::now()).is_none());
     }
 
     #[test]
     fn a_group_waits_as_long_as_some_come_and_never_for_ever() {
-        let slow = Duration::from_millis(5);
-        let mut gathering = Gathering::new(slow).expect("it is slow");
-        assert!(gathering.goes_on(0), "the first pause is given");
-        assert!(!gathering.goes_on(0), "and brought nothing");
-        let mut gathering = Gathering::new(slow).expect("it is slow");
-        let pauses = std::iter::repeat_with(|| gathering.goes_on(1)).take_while(|more| *more).count();
-        assert!((1..=7).contains(&pauses), "{pauses}");
+        let (slow, begun) = (Duration::from_millis(3), Instant::now());
+        let gathering = || Gathering::new(slow, begun).expect("it is slow");
+        let mut nobody = gathering();
+        assert!(nobody.goes_on(0, begun), "the first pause is given");
+        assert!(!nobody.goes_on(0, begun + PAUSE), "and brought nothing");
+        let mut many = gathering();
+        let pauses = (0..100).take_while(|pause| many.goes_on(1, begun + PAUSE * *pause)).count();
+        assert_eq!(pauses, 10, "half a flush");
     }
 }

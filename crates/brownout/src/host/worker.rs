@@ -15,7 +15,7 @@ use brownout_store::embedded::{Admin, CheckpointFolder, Comment, CommentLog, Emb
 use brownout_store::port::{EvidenceLog, StoreError};
 use tokio::sync::watch;
 
-use super::gathering::{GATHER_FROM, Gathering};
+use super::gathering::{GATHER_FROM, Gathering, PAUSE};
 use super::group::{Group, encoded};
 use super::keeper::Keeper;
 use super::sink::Job;
@@ -146,9 +146,10 @@ impl Worker {
                 next = self.jobs.try_recv().ok();
             }
             let arrived = jobs.len() - before;
-            if !gathering.as_mut().is_some_and(|gathering| gathering.goes_on(arrived)) {
+            if !gathering.as_mut().is_some_and(|gathering| gathering.goes_on(arrived, Instant::now())) {
                 return evidence;
             }
+            std::thread::sleep(PAUSE);
             next = self.jobs.try_recv().ok();
         }
     }
@@ -156,7 +157,7 @@ impl Worker {
     /// Whether a group may wait for more, and how.
     fn gathering(&self, rhythm: &Rhythm) -> Option<Gathering> {
         let many = rhythm.groups.iter().all(|submissions| *submissions >= GATHER_FROM);
-        if many && !self.time.is_virtual() { Gathering::new(self.flush) } else { None }
+        if many && !self.time.is_virtual() { Gathering::new(self.flush, Instant::now()) } else { None }
     }
 
     fn patience(&self, rhythm: &Rhythm) -> Duration {
