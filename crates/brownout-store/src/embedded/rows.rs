@@ -8,6 +8,7 @@ use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::reader::RowGroupReader;
+use parquet::file::statistics::Statistics;
 
 /// One record, on its way into a sealed segment or out of one.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,6 +236,9 @@ struct Column<T: DataType> {
     name: &'static str,
     reader: ColumnReaderImpl<T>,
     may_lack: bool,
+    /// Whether the file says that no row has a cell here. If that is not true, the sum over the rows
+    /// will not be either.
+    is_empty: bool,
     /// Those of the slice that are there.
     values: Vec<T::T>,
     /// Per row of the slice, whether there is one; empty where none lacks.
@@ -250,16 +254,23 @@ impl<T: DataType> Column<T> {
             .iter()
             .position(|column| column.column_path().string() == name)
             .ok_or_else(|| broken(&format!("no column {name}")))?;
-        let may_lack = metadata.column(index).column_descr().max_def_level() > 0;
+        let column = metadata.column(index);
+        let may_lack = column.column_descr().max_def_level() > 0;
+        let nulls = column.statistics().and_then(Statistics::null_count_opt);
+        let is_empty = may_lack && nulls.is_some() && nulls == u64::try_from(metadata.num_rows()).ok();
         let reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
-        Ok(Column { name, reader, may_lack, values: Vec::new(), levels: Vec::new(), next: 0 })
+        Ok(Column { name, reader, may_lack, is_empty, values: Vec::new(), levels: Vec::new(), next: 0 })
     }
 
     /// Reads the next slice.
     fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
         self.values.clear();
-        self.levels.clear();
         self.next = 0;
+        if self.is_empty {
+            self.levels.resize(rows, 0);
+            return Ok(());
+        }
+        self.levels.clear();
         let mut read = 0;
         while read < rows {
             let levels = self.may_lack.then_some(&mut self.levels);
