@@ -163,8 +163,9 @@ fn a_start_on_a_full_disk_shows_what_is_there() {
     let (folder, mut plan) = plan();
     let program = start(&plan);
     acknowledged(&program, 0..20);
-    // Killed, so that the start has something to make up for.
+    // Killed, so that the start has something to make up for; it gives no room back that it could use.
     program.kill();
+    cut_room(&plan.data);
     let kept = folder.path().join("kept");
     fs::rename(&plan.data, &kept).expect("renamed");
     fs::create_dir(&plan.data).expect("a folder");
@@ -256,15 +257,26 @@ fn a_folder_that_cannot_be_written_is_shown() {
     assert_eq!(in_log(&plan.data), (20, 0));
 }
 
+/// Cuts the room off that a killed program leaves behind its records; the segment.
+fn cut_room(data: &Path) -> PathBuf {
+    let mut files = fs::read_dir(data.join("log")).expect("the log").flatten().map(|it| it.path());
+    let segment = files.next().expect("a segment");
+    let mut bytes = fs::read(&segment).expect("bytes");
+    // The last record may itself end in zeros, of a key's eight bytes at most.
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 9);
+    assert!(end < bytes.len(), "there is room");
+    bytes.truncate(end);
+    fs::write(&segment, bytes).expect("written");
+    segment
+}
+
 #[test]
 fn a_damaged_segment_costs_what_was_in_it_and_no_more() {
     let (_folder, plan) = plan();
     let program = start(&plan);
     acknowledged(&program, 0..60);
     program.kill();
-    let log = plan.data.join("log");
-    let segment =
-        fs::read_dir(&log).expect("the log").flatten().map(|it| it.path()).next().expect("a segment");
+    let segment = cut_room(&plan.data);
     let mut bytes = fs::read(&segment).expect("bytes");
     // The second half holds the reports, each in a frame of its own.
     let at = bytes.len() - 2000;
