@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
 
 use brownout_core::model::{Asn, CountryCode};
 
@@ -43,8 +44,9 @@ pub(super) struct Ranges<'a> {
 struct Column<'a, const S: usize, const V: usize> {
     starts: &'a [[u8; S]],
     values: &'a [[u8; V]],
-    /// How many starts lie before each block of addresses, and how many there are.
-    before: Vec<u32>,
+    /// How many starts lie before each block of addresses, and how many there are. Made by the first
+    /// search, for it reads the whole column.
+    before: OnceLock<Vec<u32>>,
 }
 
 /// Leading bits of an address that name its block. A search of the whole column misses the cache at
@@ -130,14 +132,22 @@ impl<'a, const S: usize, const V: usize> Column<'a, S, V> {
     const SHIFT: u32 = S as u32 * 8 - BLOCK_BITS;
 
     fn new(starts: &'a [[u8; S]], values: &'a [[u8; V]]) -> Self {
-        let before = |block: u64| starts.partition_point(|start| widen(start) >> Self::SHIFT < block) as u32;
-        Column { starts, values, before: (0..=1 << BLOCK_BITS).map(before).collect() }
+        Column { starts, values, before: OnceLock::new() }
+    }
+
+    fn before(&self) -> &[u32] {
+        self.before.get_or_init(|| {
+            let before =
+                |block: u64| self.starts.partition_point(|start| widen(start) >> Self::SHIFT < block) as u32;
+            (0..=1 << BLOCK_BITS).map(before).collect()
+        })
     }
 
     /// The value of the last range that starts at or before `key`.
     fn find(&self, key: u64) -> Option<u32> {
         let block = (key >> Self::SHIFT) as usize;
-        let (from, to) = (*self.before.get(block)? as usize, *self.before.get(block + 1)? as usize);
+        let [from, to] = *self.before().get(block..)?.first_chunk()?;
+        let (from, to) = (from as usize, to as usize);
         let within = self.starts.get(from..to)?.partition_point(|start| widen(start) <= key);
         self.values.get((from + within).checked_sub(1)?).map(|value| widen(value) as u32)
     }
