@@ -2,7 +2,7 @@
 //!
 //! On a slow medium two halves of the clients would take turns: those that are answered with one
 //! flush come back just after the next has begun, and each of them pays for two. So a group waits a
-//! little for them, as long as each pause brings some. On a fast medium that only costs: while one
+//! little for them: for the time of their way back in any case, then as long as each pause brings some. On a fast medium that only costs: while one
 //! group is flushed, the processors are busy with the next.
 
 use std::time::{Duration, Instant};
@@ -13,29 +13,30 @@ pub(super) const GATHER_FROM: usize = 8;
 const SLOW_FLUSH: Duration = Duration::from_millis(1);
 /// Longest wait, which is half a flush where that is shorter.
 const WAIT_MAX: Duration = Duration::from_millis(5);
-/// Time in which clients that come back at all bring at least one submission.
+/// The part of a flush in which nobody may have come back yet, and the group waits all the same.
+const WAY_BACK: u32 = 8;
+/// Time in which, later, clients that still come bring at least one submission.
 pub(super) const PAUSE: Duration = Duration::from_micros(150);
 
 /// The wait of one group. Time is an argument.
 pub(super) struct Gathering {
+    /// Until here without asking what came.
+    surely: Instant,
     until: Instant,
-    paused: bool,
 }
 
 impl Gathering {
     /// `flush` is the time that the last one took; `None` when it is not worth waiting.
     pub(super) fn new(flush: Duration, now: Instant) -> Option<Self> {
-        (flush >= SLOW_FLUSH).then(|| Gathering { until: now + (flush / 2).min(WAIT_MAX), paused: false })
+        let longest = (flush / 2).min(WAIT_MAX);
+        let surely = (flush / WAY_BACK).min(longest);
+        (flush >= SLOW_FLUSH).then(|| Gathering { surely: now + surely, until: now + longest })
     }
 
-    /// Whether to pause once more: the time is not over, and the pause before, if there was one,
-    /// brought something. `arrived` came since then.
-    pub(super) fn goes_on(&mut self, arrived: usize, now: Instant) -> bool {
-        if (self.paused && arrived == 0) || now >= self.until {
-            return false;
-        }
-        self.paused = true;
-        true
+    /// Whether to pause once more: the time is not over, and the pause before brought something or
+    /// came too soon to. `arrived` came since then.
+    pub(super) fn goes_on(&self, arrived: usize, now: Instant) -> bool {
+        now < self.until && (arrived > 0 || now < self.surely)
     }
 }
 
@@ -50,13 +51,11 @@ mod tests {
 
     #[test]
     fn a_group_waits_as_long_as_some_come_and_never_for_ever() {
-        let (slow, begun) = (Duration::from_millis(3), Instant::now());
-        let gathering = || Gathering::new(slow, begun).expect("it is slow");
-        let mut nobody = gathering();
-        assert!(nobody.goes_on(0, begun), "the first pause is given");
-        assert!(!nobody.goes_on(0, begun + PAUSE), "and brought nothing");
-        let mut many = gathering();
-        let pauses = (0..100).take_while(|pause| many.goes_on(1, begun + PAUSE * *pause)).count();
-        assert_eq!(pauses, 10, "half a flush");
+        let begun = Instant::now();
+        let gathering = Gathering::new(Duration::from_millis(3), begun).expect("it is slow");
+        let pauses =
+            |arrived| (0..100).take_while(|pause| gathering.goes_on(arrived, begun + PAUSE * *pause)).count();
+        assert_eq!(pauses(0), 3, "the way back, an eighth of a flush");
+        assert_eq!(pauses(1), 10, "half a flush");
     }
 }

@@ -132,7 +132,7 @@ impl Worker {
 
     /// Takes what waits after `first`, up to a group; how many pieces of evidence that is.
     fn gather(&self, first: Job, jobs: &mut Vec<Job>, rhythm: &Rhythm) -> usize {
-        let mut gathering = self.gathering(rhythm);
+        let gathering = self.gathering(rhythm);
         let mut evidence = 0;
         let mut next = Some(first);
         loop {
@@ -146,7 +146,7 @@ impl Worker {
                 next = self.jobs.try_recv().ok();
             }
             let arrived = jobs.len() - before;
-            if !gathering.as_mut().is_some_and(|gathering| gathering.goes_on(arrived, Instant::now())) {
+            if !gathering.as_ref().is_some_and(|gathering| gathering.goes_on(arrived, Instant::now())) {
                 return evidence;
             }
             std::thread::sleep(PAUSE);
