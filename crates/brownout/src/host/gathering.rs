@@ -7,8 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Submissions in the groups before from which on a group waits at all.
-pub(super) const GATHER_FROM: usize = 8;
+/// Submissions in the two groups before from which on a group waits at all.
+pub(super) const GATHER_FROM: usize = 16;
 /// A flush that takes less is not waited for.
 const SLOW_FLUSH: Duration = Duration::from_millis(1);
 /// Longest wait, which is half a flush where that is shorter.

@@ -156,7 +156,8 @@ impl Worker {
 
     /// Whether a group may wait for more, and how.
     fn gathering(&self, rhythm: &Rhythm) -> Option<Gathering> {
-        let many = rhythm.groups.iter().all(|submissions| *submissions >= GATHER_FROM);
+        // Together, for a few that come late must not keep all the others from being waited for.
+        let many = rhythm.groups.iter().sum::<usize>() >= GATHER_FROM;
         if many && !self.time.is_virtual() { Gathering::new(self.flush, Instant::now()) } else { None }
     }
 
