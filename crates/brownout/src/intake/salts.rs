@@ -10,12 +10,11 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use brownout_core::model::UtcTime;
 use brownout_core::report::Salt;
@@ -111,13 +110,8 @@ impl SaltBox {
         Ok(SaltBox { folder: None, overlap_millis, fill, salts, turning: Mutex::new(()) })
     }
 
-    /// The salts in force.
-    pub fn salts(&self) -> Arc<Salts> {
-        self.salts.load_full()
-    }
-
-    /// The same, for a moment: threads that look at once do not disturb each other.
-    pub(super) fn load(&self) -> impl Deref<Target = Arc<Salts>> {
+    /// The salts in force. Threads that look at once do not disturb each other.
+    pub fn salts(&self) -> Guard<Arc<Salts>> {
         self.salts.load()
     }
 
@@ -343,10 +337,10 @@ mod tests {
     fn a_restart_keeps_the_salts_and_a_long_stop_renews_them() {
         let folder = tempfile::tempdir().unwrap();
         let before = open(folder.path(), 0).salts();
-        assert_eq!(open(folder.path(), 60).salts(), before);
+        assert_eq!(*open(folder.path(), 60).salts(), *before);
         let overlap = open(folder.path(), 1440).salts();
         assert_eq!(overlap.previous.as_ref(), Some(&before.current));
-        assert_eq!(open(folder.path(), 1450).salts(), overlap);
+        assert_eq!(*open(folder.path(), 1450).salts(), *overlap);
         assert_eq!(open(folder.path(), 1440 + 75).salts().previous, None);
         let much_later = open(folder.path(), 10 * 1440).salts();
         assert_ne!(much_later.current, overlap.current);
@@ -359,7 +353,7 @@ mod tests {
         let salts = open(folder.path(), 0);
         let first = salts.salts();
         assert_eq!(salts.turn(at(-60)).unwrap(), Turned::default());
-        assert_eq!(salts.salts(), first);
+        assert_eq!(*salts.salts(), *first);
         assert!(salts.turn(at(-3000)).unwrap().made, "nobody knows how old it is");
         assert_eq!(salts.salts().current.generation(), first.current.generation() + 1);
     }

@@ -285,7 +285,7 @@ impl Intake {
 
     /// The keys by which the engine knows this reporter of this service again.
     fn keys(&self, client: &Client, service: ServiceId, uptime: Duration) -> SourceKeys {
-        let salts = self.salts.load();
+        let salts = self.salts.salts();
         let keys = |slot| source_keys(&salts.current, salts.previous.as_ref(), service, client.address, slot);
         let first = keys(0);
         // While rotations overlap the older key finds the slots that were given under it.
