@@ -49,6 +49,20 @@ impl Row {
         }
     }
 
+    /// What the texts of kind of problem, country and region say, for records with columns.
+    pub(crate) fn codes(&self) -> Option<Codes> {
+        let of_report = |report: &Report| Codes {
+            kind: Some(report.kind),
+            country: report.place.country,
+            region: report.place.region,
+        };
+        match &self.evidence {
+            Evidence::Report(report) => Some(of_report(report)),
+            Evidence::PageViews(views) => Some(Codes { kind: None, country: views.country, region: None }),
+            _ => None,
+        }
+    }
+
     /// The whole record as JSON, for kinds without columns of their own.
     pub(crate) fn payload(&self) -> Result<Option<Vec<u8>>, ParquetError> {
         match &self.evidence {
@@ -75,6 +89,46 @@ pub(crate) fn kind_of(evidence: &Evidence) -> &'static str {
     }
 }
 
+/// Kind of problem, country and region in one number. They stand as texts beside it, for people; to
+/// read texts back would cost more than all the rest of a record.
+///
+/// From the lowest byte: the kind's number plus one; two letters of the country; two letters of the
+/// region's country; the region's part, padded with zero bytes. Zero bytes stand for what is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Codes {
+    /// `None` for page views.
+    pub(crate) kind: Option<ProblemKind>,
+    pub(crate) country: Option<CountryCode>,
+    pub(crate) region: Option<RegionCode>,
+}
+
+impl Codes {
+    pub(crate) fn packed(self) -> i64 {
+        let [a, b] = self.country.map_or([0; 2], CountryCode::bytes);
+        let [c, d] = self.region.map_or([0; 2], |region| region.country().bytes());
+        let [e, f, g] = self.region.map_or([0; 3], RegionCode::part);
+        i64::from_le_bytes([self.kind.map_or(0, |kind| kind as u8 + 1), a, b, c, d, e, f, g])
+    }
+
+    #[inline]
+    fn unpacked(packed: i64) -> Option<Self> {
+        let [kind, a, b, c, d, e, f, g] = packed.to_le_bytes();
+        let country = |letters: [u8; 2]| match letters {
+            [0, 0] => Some(None),
+            _ => CountryCode::new(letters).map(Some),
+        };
+        let region = match country([c, d])? {
+            Some(country) => Some(RegionCode::from_padded(country, [e, f, g])?),
+            None => None,
+        };
+        let kind = match kind.checked_sub(1) {
+            Some(number) => Some(ProblemKind::from_number(number)?),
+            None => None,
+        };
+        Some(Codes { kind, country: country([a, b])?, region })
+    }
+}
+
 /// Rows that are read together: few enough for their columns to stay in the processor's cache. Small
 /// in tests, so that they meet groups of several slices.
 const SLICE_ROWS: usize = if cfg!(test) { 5 } else { 4096 };
@@ -86,11 +140,9 @@ pub(crate) struct Columns {
     seq: Column<Int64Type>,
     received_at: Column<Int64Type>,
     service_id: Column<Int32Type>,
-    problem: Names<ProblemKind>,
+    codes: Column<Int64Type>,
     channel: Column<Int32Type>,
     occurred_at: Column<Int64Type>,
-    country: Names<CountryCode>,
-    region: Names<RegionCode>,
     city: Column<Int32Type>,
     asn: Column<Int32Type>,
     source_generation: Column<Int64Type>,
@@ -114,11 +166,9 @@ impl Columns {
             seq: long("seq")?,
             received_at: long("received_at")?,
             service_id: short("service_id")?,
-            problem: Names::open(group, "problem", ProblemKind::from_slug)?,
+            codes: long("codes")?,
             channel: short("channel")?,
             occurred_at: long("occurred_at")?,
-            country: Names::open(group, "country", |text| text.parse().ok())?,
-            region: Names::open(group, "region", |text| text.parse().ok())?,
             city: short("city")?,
             asn: short("asn")?,
             source_generation: long("source_generation")?,
@@ -164,6 +214,7 @@ impl Columns {
         let long = [
             &mut self.seq,
             &mut self.received_at,
+            &mut self.codes,
             &mut self.occurred_at,
             &mut self.source_generation,
             &mut self.source_key,
@@ -176,18 +227,14 @@ impl Columns {
             [&mut self.service_id, &mut self.channel, &mut self.city, &mut self.asn, &mut self.weight];
         long.into_iter().try_for_each(|column| column.fill(rows))?;
         short.into_iter().try_for_each(|column| column.fill(rows))?;
-        self.problem.fill(rows)?;
-        self.country.fill(rows)?;
-        self.region.fill(rows)?;
         self.payload.fill(rows)
     }
 
     /// The report or page views of the next row, if it is such. The error says what it lacks.
     fn evidence(&mut self, row: usize) -> Result<Option<Evidence>, &'static str> {
         // Every column is asked at every row, so that all of them go on by one.
-        let (problem, views) = (self.problem.cell(row), self.views.cell(row).copied());
+        let (codes, views) = (self.codes.cell(row).copied(), self.views.cell(row).copied());
         let service = self.service_id.cell(row).map(|id| ServiceId(*id as u32));
-        let (country, region) = (self.country.cell(row), self.region.cell(row));
         let city = self.city.cell(row).and_then(|id| CityId::new(*id as u32));
         let network = self.asn.cell(row).and_then(|number| Asn::new(*number as u32));
         let (channel, occurred_at) = (self.channel.cell(row), self.occurred_at.cell(row));
@@ -195,14 +242,16 @@ impl Columns {
         let subnet = self.subnet_key.cell(row);
         let previous = (self.previous_source_key.cell(row), self.previous_subnet_key.cell(row));
         let weight = self.weight.cell(row);
-        if let Some(kind) = problem {
+        let Some(codes) = codes else { return Ok(None) };
+        let codes = Codes::unpacked(codes).ok_or("codes of nothing known")?;
+        if let Some(kind) = codes.kind {
             let report = || {
                 Some(Report {
                     service: service?,
                     kind,
                     channel: ChannelId(u16::try_from(*channel?).ok()?),
                     occurred_at: UtcTime::from_millis(*occurred_at?),
-                    place: Place { country, region, city },
+                    place: Place { country: codes.country, region: codes.region, city },
                     network,
                     source: SourceKeys {
                         generation: u32::try_from(*generation?).ok()?,
@@ -220,10 +269,9 @@ impl Columns {
             };
             return report().map(|report| Some(Evidence::Report(report))).ok_or("a report lacks a part");
         }
-        let Some(views) = views else { return Ok(None) };
-        let count = u32::try_from(views).map_err(|_| "page views without a number")?;
+        let count = views.and_then(|views| u32::try_from(views).ok()).ok_or("page views without a number")?;
         let service = service.ok_or("page views without a service")?;
-        Ok(Some(Evidence::PageViews(PageViews { service, country, count })))
+        Ok(Some(Evidence::PageViews(PageViews { service, country: codes.country, count })))
     }
 }
 
@@ -307,59 +355,5 @@ impl<T: DataType> Column<T> {
     #[inline]
     fn cell(&mut self, row: usize) -> Option<&T::T> {
         self.place(row).and_then(|place| self.values.get(place))
-    }
-}
-
-/// A column of names, of which there are few.
-struct Names<V> {
-    texts: Column<ByteArrayType>,
-    parse: fn(&str) -> Option<V>,
-    values: Vec<V>,
-    /// What names mean that were met in this slice, by where they lie: those of a dictionary lie in
-    /// one place each, so most need not even be compared. What lies elsewhere later may lie there
-    /// too, so nothing is carried over.
-    known: Vec<Option<(*const [u8], V)>>,
-}
-
-impl<V: Copy> Names<V> {
-    const KNOWN_MAX: usize = 256;
-
-    fn open(
-        group: &dyn RowGroupReader,
-        name: &'static str,
-        parse: fn(&str) -> Option<V>,
-    ) -> Result<Self, ParquetError> {
-        Ok(Names { texts: Column::open(group, name)?, parse, values: Vec::new(), known: Vec::new() })
-    }
-
-    /// Reads the next slice.
-    fn fill(&mut self, rows: usize) -> Result<(), ParquetError> {
-        self.texts.fill(rows)?;
-        self.known.clear();
-        self.known.resize(Self::KNOWN_MAX, None);
-        self.values.clear();
-        for text in &self.texts.values {
-            let name = text.data();
-            let known = &mut self.known[name.as_ptr().addr() / 2 % Self::KNOWN_MAX];
-            let value = match *known {
-                Some((there, value)) if std::ptr::eq(there, name) => value,
-                _ => {
-                    let text = std::str::from_utf8(name).ok();
-                    let value = text
-                        .and_then(self.parse)
-                        .ok_or_else(|| broken(&format!("column {}: no such name", self.texts.name)))?;
-                    *known = Some((std::ptr::from_ref(name), value));
-                    value
-                }
-            };
-            self.values.push(value);
-        }
-        Ok(())
-    }
-
-    /// The cell of the next row, which is `row`.
-    #[inline]
-    fn cell(&mut self, row: usize) -> Option<V> {
-        self.texts.place(row).and_then(|place| self.values.get(place)).copied()
     }
 }

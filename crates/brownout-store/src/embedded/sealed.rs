@@ -23,7 +23,7 @@ use parquet::schema::types::ColumnPath;
 use crate::port::StoreError;
 
 use super::file::At;
-use super::rows::{Columns, Row, kind_of};
+use super::rows::{Codes, Columns, Row, kind_of};
 use super::sealed_rows::SealedRows;
 use super::wire;
 
@@ -42,6 +42,7 @@ const SCHEMA: &str = "message brownout {
     optional int64 occurred_at (TIMESTAMP(MILLIS,true));
     optional binary country (STRING);
     optional binary region (STRING);
+    optional int64 codes (INTEGER(64,false));
     optional int32 city (INTEGER(32,false));
     optional int32 asn (INTEGER(32,false));
     optional int64 source_generation (INTEGER(64,false));
@@ -196,6 +197,7 @@ fn write_group<'a>(
     optional::<ByteArrayType>(group, each.clone().map(|row| row.country().map(|it| text(it.as_str()))))?;
     let region = |row: &Row| row.report()?.place.region.map(|it| text(&it.to_string()));
     optional::<ByteArrayType>(group, each.clone().map(region))?;
+    optional::<Int64Type>(group, each.clone().map(|row| row.codes().map(Codes::packed)))?;
     let city = |row: &Row| row.report()?.place.city.map(|it| it.0.get() as i32);
     optional::<Int32Type>(group, each.clone().map(city))?;
     let network = |row: &Row| row.report()?.network.map(|it| it.0.get() as i32);
