@@ -2,11 +2,16 @@
 //!
 //! The form loses nothing: every record can be made again from its row. A sum over all rows, which
 //! does not depend on their order, stands in the file's metadata and is checked at every reading.
+//! Texts that only analysis tools read are not read for it; a sum over the bytes of all columns,
+//! which [`check`] looks at, covers them too.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
+use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use brownout_core::model::{Catalogue, Evidence, Seq, ServiceId, UtcTime};
@@ -118,6 +123,57 @@ impl Summary {
     }
 }
 
+/// Name of the sum over the bytes of all columns in the metadata.
+const BODY: &str = "brownout.body";
+
+/// The bytes of all columns: how many, and their CRC-32C.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Body {
+    bytes: u64,
+    sum: u32,
+}
+
+impl Body {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        self.sum = crc32c::crc32c_append(self.sum, bytes);
+    }
+}
+
+impl fmt::Display for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:08x}", self.bytes, self.sum)
+    }
+}
+
+impl FromStr for Body {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (bytes, sum) = text.split_once(' ').ok_or(())?;
+        let sum = u32::from_str_radix(sum, 16).map_err(|_| ())?;
+        Ok(Body { bytes: bytes.parse().map_err(|_| ())?, sum })
+    }
+}
+
+/// A file that is summed while it is written.
+struct Summed {
+    inner: File,
+    body: Body,
+}
+
+impl Write for Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.body.add(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
 /// Writes rows to a new file and flushes it. They are sorted by service, country, time and `seq`;
 /// `catalogue` is the one in force before the first row.
 pub(crate) fn write(
@@ -134,13 +190,17 @@ pub(crate) fn write(
     let file = File::create(path).at(path)?;
     let write = || -> Result<File, ParquetError> {
         let schema = Arc::new(parse_message_type(SCHEMA)?);
-        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties(summary)?))?;
+        let summed = Summed { inner: file, body: Body::default() };
+        let mut writer = SerializedFileWriter::new(summed, schema, Arc::new(properties(summary)?))?;
         for rows in rows.chunks(GROUP_ROWS) {
             let mut group = writer.next_row_group()?;
             write_group(&mut group, rows, &slug)?;
             group.close()?;
         }
-        writer.into_inner()
+        writer.flush()?;
+        let body = writer.inner().body;
+        writer.append_key_value_metadata(KeyValue::new(BODY.to_owned(), body.to_string()));
+        Ok(writer.into_inner()?.inner)
     };
     let file = write().map_err(|error| parquet_error(path, &error))?;
     file.sync_all().at(path)
@@ -176,7 +236,7 @@ fn slugs_of(rows: &[Row], catalogue: &Catalogue) -> BTreeMap<ServiceId, String> 
 }
 
 fn write_group<'a>(
-    group: &mut SerializedRowGroupWriter<'_, File>,
+    group: &mut SerializedRowGroupWriter<'_, Summed>,
     rows: &'a [Row],
     slug: &impl Fn(&'a Row) -> Option<&'a str>,
 ) -> Result<(), ParquetError> {
@@ -220,7 +280,7 @@ fn write_group<'a>(
 }
 
 fn required<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, File>,
+    group: &mut SerializedRowGroupWriter<'_, Summed>,
     values: Vec<T::T>,
 ) -> Result<(), ParquetError> {
     let mut column = group.next_column()?.ok_or_else(|| ParquetError::General("no column".to_owned()))?;
@@ -229,7 +289,7 @@ fn required<T: DataType>(
 }
 
 fn optional<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, File>,
+    group: &mut SerializedRowGroupWriter<'_, Summed>,
     cells: impl Iterator<Item = Option<T::T>>,
 ) -> Result<(), ParquetError> {
     let mut values = Vec::new();
@@ -268,9 +328,36 @@ pub(crate) fn read(path: &Path) -> Result<SealedRows, StoreError> {
     fits.map(|()| rows).ok_or_else(|| StoreError::Corrupt(format!("{}: it is too long", path.display())))
 }
 
-/// Reads and checks a sealed file without holding more than a part of it.
+/// Reads and checks all of a sealed file without holding more than a part of it.
 pub(crate) fn check(path: &Path) -> Result<Summary, StoreError> {
+    check_body(path)?;
     walk(path, |_, _| {})
+}
+
+/// Checks the bytes of all columns, also of those that reading has no need of; says how many they are.
+pub(crate) fn check_body(path: &Path) -> Result<u64, StoreError> {
+    let stated = guarded(path, || {
+        let reader = open(path)?;
+        let pairs = reader.metadata().file_metadata().key_value_metadata();
+        let value = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == BODY)?.value.clone());
+        value
+            .and_then(|value| value.parse::<Body>().ok())
+            .ok_or_else(|| StoreError::Corrupt(format!("{}: no sum of its bytes", path.display())))
+    })?;
+    let mut file = File::open(path).at(path)?.take(stated.bytes);
+    let (mut found, mut part) = (Body::default(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => break,
+            Ok(length) => found.add(&part[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(super::file::store_error(path, &error)),
+        }
+    }
+    if found == stated {
+        return Ok(stated.bytes);
+    }
+    Err(StoreError::Corrupt(format!("{}: its bytes are not those that were sealed", path.display())))
 }
 
 /// Shows every row to `see`, with its bytes as [`encode`] makes them, in the order of the file; fails when they are not those

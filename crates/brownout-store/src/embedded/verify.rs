@@ -16,6 +16,7 @@ use super::folder::{FolderInfo, Layout};
 use super::framed::survey;
 use super::ledger;
 use super::reader::LogReader;
+use super::sealed;
 use super::segment;
 
 /// What [`verify`] found.
@@ -90,6 +91,11 @@ pub fn verify(root: &Path) -> Result<VerifyReport, StoreError> {
 fn verify_log(layout: &Layout, report: &mut VerifyReport) -> Result<(), StoreError> {
     let segments = segment::list(&layout.log())?;
     report.segments = segments.len() as u64;
+    for segment in segments.iter().filter(|segment| segment.is_sealed()) {
+        if let Err(error) = sealed::check_body(&segment.path) {
+            report.problems.push(error.to_string());
+        }
+    }
     let newest = segments.len().saturating_sub(1);
     for (index, segment) in segments.iter().enumerate().filter(|(_, segment)| !segment.is_sealed()) {
         let found = survey(&segment.path, |_, _| {})?;
