@@ -17,6 +17,7 @@ pub mod load;
 mod player;
 pub mod rng;
 mod scenario;
+pub mod scoreboard;
 pub mod timeline;
 
 pub use player::{Pace, Player, Step, Views};

@@ -1,6 +1,8 @@
 //! Counts over time, what is usual for them, and departures from it.
 
+pub mod crossings;
 mod detect;
+pub mod detectors;
 mod learned;
 pub mod negative_binomial;
 mod profile;

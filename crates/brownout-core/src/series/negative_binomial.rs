@@ -72,6 +72,14 @@ fn ln_beta_front(a: f64, b: f64, z: f64) -> f64 {
     lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(z) + b * log1p(-z) - log(a)
 }
 
+/// ln P(X = x).
+pub fn ln_mass(x: f64, expected: Expected) -> f64 {
+    let mean = expected.mean.max(MEAN_MIN);
+    let size = expected.size;
+    let at_zero = -size * log1p(mean / size);
+    if x <= 0.0 { at_zero } else { ln_beta_front(x, size, mean / (mean + size)) }
+}
+
 /// The continued fraction of the incomplete beta function (Abramowitz and Stegun 26.5.8), by the
 /// method of Lentz.
 fn continued_fraction(a: f64, b: f64, z: f64) -> f64 {

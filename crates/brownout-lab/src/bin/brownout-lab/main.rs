@@ -1,23 +1,30 @@
-//! Commands for whoever works on the program; they run the real one:
-//! `cargo run --release -p brownout-lab --features lab -- bench|chaos`.
+//! Commands for whoever works on the program: `cargo run --release -p brownout-lab -- scoreboard`, and
+//! those that run the real one: `cargo run --release -p brownout-lab --features lab -- bench|chaos`.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "lab")]
 mod bench;
+#[cfg(feature = "lab")]
 mod chaos;
+mod scoreboard;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 const USAGE: &str =
-    "usage: brownout-lab bench [OPTIONS] [PART...]   measures the program, writes docs/benchmarks.md
+    "usage: brownout-lab scoreboard [OPTIONS]        compares detectors, writes docs/scoreboard.md
+       brownout-lab bench [OPTIONS] [PART...]   measures the program, writes docs/benchmarks.md
        brownout-lab chaos [OPTIONS]             kills it under load, again and again
-Build the program first with `cargo build --release`.";
+bench and chaos are there with `--features lab`; build the program first: `cargo build --release`.";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match arguments.next().as_deref() {
+        Some("scoreboard") => scoreboard::run(arguments),
+        #[cfg(feature = "lab")]
         Some("bench") => bench::run(arguments),
+        #[cfg(feature = "lab")]
         Some("chaos") => chaos::run(arguments),
         _ => Err(USAGE.to_owned()),
     };

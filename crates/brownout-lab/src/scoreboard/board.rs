@@ -1,0 +1,72 @@
+//! The page that comes out.
+
+use std::fmt;
+
+/// One figure that has to reach something.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// What was measured.
+    pub name: String,
+    /// The figure.
+    pub value: String,
+    /// What it has to reach.
+    pub bar: String,
+    /// Whether it does.
+    pub met: bool,
+}
+
+/// A part of the page.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Section {
+    pub(super) title: String,
+    /// Paragraphs before the table.
+    pub(super) text: Vec<String>,
+    /// The first row names the columns.
+    pub(super) table: Vec<Vec<String>>,
+}
+
+/// All figures: what has to be reached, and the tables that it is read from.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    /// What has to be reached, in the order in which it was measured.
+    pub bars: Vec<Bar>,
+    pub(super) sections: Vec<Section>,
+}
+
+impl Board {
+    pub(super) fn bar(
+        &mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+        bar: impl Into<String>,
+        met: bool,
+    ) {
+        self.bars.push(Bar { name: name.into(), value: value.into(), bar: bar.into(), met });
+    }
+}
+
+impl fmt::Display for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# Scoreboard\n")?;
+        writeln!(f, "Made by one command, from seeds; the same command gives the same figures:\n")?;
+        writeln!(f, "```\ncargo run --release -p brownout-lab -- scoreboard\n```\n")?;
+        writeln!(f, "| figure | measured | bar | met |\n|---|---|---|---|")?;
+        for Bar { name, value, bar, met } in &self.bars {
+            let met = if *met { "yes" } else { "**no**" };
+            writeln!(f, "| {name} | {value} | {bar} | {met} |")?;
+        }
+        for section in &self.sections {
+            writeln!(f, "\n## {}\n", section.title)?;
+            for paragraph in &section.text {
+                writeln!(f, "{paragraph}\n")?;
+            }
+            for (index, row) in section.table.iter().enumerate() {
+                writeln!(f, "| {} |", row.join(" | "))?;
+                if index == 0 {
+                    writeln!(f, "|{}", "---|".repeat(row.len()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
