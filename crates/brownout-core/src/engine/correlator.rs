@@ -311,6 +311,7 @@ impl Incident {
                 held: self.held.is_some(),
             };
             let room = self.scopes.len() < SCOPES_MAX;
+            let peak = self.scopes.get(&signal.facet).map(ScopeTrack::peak);
             let steps = match self.scopes.get_mut(&signal.facet) {
                 Some(scope) => scope.step(now.at, &seen, now.policy),
                 None if signal.departs && room => {
@@ -319,7 +320,8 @@ impl Incident {
                 }
                 None => Vec::new(),
             };
-            changed |= !steps.is_empty();
+            // A new peak is told with the next full minute, also when nothing else comes of it.
+            changed |= !steps.is_empty() || self.scopes.get(&signal.facet).map(ScopeTrack::peak) != peak;
             self.record(signal.facet, steps, now.at);
         }
         changed

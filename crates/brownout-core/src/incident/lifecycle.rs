@@ -72,7 +72,8 @@ impl ScopeTrack {
             last_elevated_at: at,
             observed: look.reading.observed,
             expected: look.reading.expected,
-            peak: 0,
+            // Of the running 15 minutes, until the first whole ones.
+            peak: look.reading.observed,
             peak_at: minute,
             recurrence_years: look.reading.recurrence_years(),
             onset: look.onset.unwrap_or(Onset { earliest: minute, likeliest: minute, latest: minute }),

@@ -155,10 +155,15 @@ impl Geography {
     /// and `St` for `Saint` make no difference; common other spellings are known too. A city whose
     /// region is unknown is found in any.
     pub fn find_city(&self, country: CountryCode, region: Option<RegionCode>, name: &str) -> Option<&City> {
-        self.names
-            .find(country, &fold::fold(name))
-            .filter_map(|index| self.cities.get_index(index).map(|(_, city)| city))
-            .find(|city| region.is_none() || city.region.is_none() || city.region == region)
+        let key = fold::fold(name);
+        let find = |key: &str| {
+            let found = self.names.find(country, key).filter_map(|index| self.cities.get_index(index));
+            found
+                .map(|(_, city)| city)
+                .find(|city| region.is_none() || city.region.is_none() || city.region == region)
+        };
+        // "New York" is New York City, and "Quezon" Quezon City.
+        find(&key).or_else(|| find(&format!("{key} city")))
     }
 
     /// The key under which a name is found: equal for names that are taken for one.
@@ -259,7 +264,7 @@ impl Names {
     }
 
     /// Places in the list of cities, ascending.
-    fn find<'a>(&'a self, country: CountryCode, key: &'a str) -> impl Iterator<Item = usize> + 'a {
+    fn find<'a>(&'a self, country: CountryCode, key: &'a str) -> impl Iterator<Item = usize> + use<'a> {
         let first = self.entries.partition_point(|entry| {
             let (its_country, its_key, _) = entry.rank(&self.keys);
             (its_country, its_key) < (country, key)
@@ -351,6 +356,7 @@ mod tests {
         assert_eq!(found("BR", None, "sao paulo").as_deref(), Some("São Paulo"));
         assert_eq!(found("DE", None, "Cologne"), found("DE", None, "Köln"));
         assert_eq!(found("GB", Some("GB-SCT"), "London"), None);
+        assert_eq!(found("US", None, "New York").as_deref(), Some("New York City"));
         assert_eq!(found("US", None, "No Such Town"), None);
         assert_eq!(found("US", None, ""), None);
         let portland = places.find_city(code("US"), None, "Portland").expect("the larger one");

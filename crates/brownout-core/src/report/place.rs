@@ -35,7 +35,8 @@ const NAME_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     geography: Arc<Geography>,
-    /// Country, then lower-case name, to the cities of that name, the largest first.
+    /// Country, then lower-case name, to the cities of that name, the largest first; a quick way to most
+    /// of what [`Geography::find_city`] knows.
     names: IndexMap<CountryCode, IndexMap<Box<str>, Vec<CityId>, FxBuildHasher>, FxBuildHasher>,
 }
 
@@ -109,23 +110,29 @@ impl Places {
         Ok(())
     }
 
-    /// The largest city of this name in a region, or anywhere in the country.
+    /// The largest city of this name in a region, or anywhere in the country, as people write it.
     fn city_named(&self, name: &str, country: CountryCode, region: Option<RegionCode>) -> Option<&City> {
         let name = name.trim();
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return None;
         }
-        let of_country = self.names.get(&country)?;
-        let ids = if name.is_ascii() {
-            // Without allocation, because batches name a city on every line.
-            let mut lower = [0; NAME_BYTES_MAX];
-            let lower = &mut lower[..name.len()];
-            lower.copy_from_slice(name.as_bytes());
-            lower.make_ascii_lowercase();
-            of_country.get(std::str::from_utf8(lower).ok()?)?
-        } else {
-            of_country.get(name.to_lowercase().as_str())?
-        };
+        self.city_exactly(name, country, region).or_else(|| {
+            let inside = self.geography.find_city(country, region, name);
+            inside.or_else(|| self.geography.find_city(country, None, name))
+        })
+    }
+
+    /// By the very name that it has, but for capitals: without allocation, because batches name a city
+    /// on every line.
+    fn city_exactly(&self, name: &str, country: CountryCode, region: Option<RegionCode>) -> Option<&City> {
+        if !name.is_ascii() {
+            return None;
+        }
+        let mut lower = [0; NAME_BYTES_MAX];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        let ids = self.names.get(&country)?.get(std::str::from_utf8(lower).ok()?)?;
         let cities = || ids.iter().filter_map(|id| self.geography.city(*id));
         let Some(region) = region else { return cities().next() };
         let inside = cities().find(|city| city.region == Some(region));

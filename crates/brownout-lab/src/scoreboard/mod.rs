@@ -4,6 +4,9 @@
 
 mod board;
 mod five_minutes;
+mod promise;
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use board::Board;
 
@@ -14,6 +17,8 @@ pub struct Settings {
     pub seed: u64,
     /// Series-months of each class of the five-minute simulation.
     pub months_per_class: u32,
+    /// Calm service-years through the engine, per policy.
+    pub service_years: u32,
     /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
     pub slack: f64,
     /// Threads that share the work; the figures do not depend on them.
@@ -23,12 +28,12 @@ pub struct Settings {
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, slack: 0.0, threads }
+        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, slack: 0.0, threads }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, slack: 0.25, threads }
+        Settings { seed: 2025, months_per_class: 60, service_years: 100, slack: 0.25, threads }
     }
 }
 
@@ -36,5 +41,24 @@ impl Settings {
 pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Board {
     let mut board = Board::default();
     five_minutes::add_to(&mut board, settings, &mut progress);
+    promise::add_to(&mut board, settings, &mut progress);
     board
+}
+
+/// Does `count` pieces of work on some threads; the results are in the order of the pieces.
+fn in_parallel<T: Send>(threads: usize, count: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    let next = AtomicU32::new(0);
+    let worker = || {
+        let pieces = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
+        pieces.take_while(|piece| *piece < count).map(|piece| (piece, work(piece))).collect::<Vec<_>>()
+    };
+    let mut done: Vec<(u32, T)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(worker)).collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    done.sort_unstable_by_key(|(piece, _)| *piece);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -25,6 +25,19 @@ pub enum Clock {
     Virtual,
 }
 
+/// What names in a data folder begin with, and what a file system of its own has at its root.
+const OWN_NAMES: [&str; 9] = [
+    "log",
+    "checkpoints",
+    "ledger",
+    "comments",
+    "secrets",
+    "LOCK",
+    "brownout.sqlite",
+    "admin.sqlite",
+    "lost+found",
+];
+
 /// What `FOLDER.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderInfo {
@@ -78,6 +91,30 @@ impl Layout {
     pub(crate) fn make_folders(&self) -> Result<(), StoreError> {
         for folder in [self.log(), self.checkpoints(), self.ledger(), self.comments()] {
             fs::create_dir_all(&folder).at(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a folder that is full of something else: what is made in it would be strewn about.
+    pub(crate) fn refuse_foreign(&self) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            // It will be made, or making it says what is wrong.
+            Err(_) => return Ok(()),
+        };
+        if self.info().exists() || self.log().is_dir() {
+            return Ok(());
+        }
+        for entry in entries.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let own = OWN_NAMES.iter().any(|own| name.starts_with(own)) || name.starts_with('.');
+            if !own {
+                let what = format!(
+                    "{}: it is no data folder and not empty (there is {name}); name one that is empty or new",
+                    self.root.display()
+                );
+                return Err(StoreError::Io(what));
+            }
         }
         Ok(())
     }

@@ -142,6 +142,7 @@ impl EmbeddedLog {
             #[cfg(test)]
             fail_next: None,
         };
+        log.counters.lost_records.add(lost_among(&segments));
         if let Some(newest) = segments.last() {
             log.last_seq = newest.last.unwrap_or(Seq(newest.first.0.saturating_sub(1)));
             if !newest.is_sealed() {
@@ -427,6 +428,19 @@ fn encode_frame(batch: &[Evidence], first: Seq, at: UtcTime, out: &mut Vec<u8>) 
         .ok_or_else(|| StoreError::Io("the batch is too long".to_owned()))?;
     head.copy_from_slice(&header.to_bytes());
     Ok(())
+}
+
+/// Records of sealed segments that are gone or say nothing of themselves. Damage within one is found
+/// when it is read.
+fn lost_among(segments: &[Segment]) -> u64 {
+    let next = |segment: &Segment| segment.last.map(Seq::next);
+    let gap = |pair: &[Segment]| Some(pair[1].first.0.saturating_sub(next(&pair[0])?.0));
+    let gone: u64 = segments.windows(2).filter_map(gap).sum();
+    let unreadable = segments.iter().filter_map(|segment| {
+        let records = next(segment)?.0.saturating_sub(segment.first.0);
+        super::sealed::last_received_at(&segment.path).is_err().then_some(records)
+    });
+    gone + unreadable.sum::<u64>()
 }
 
 /// The time of the last record in files that are closed; damaged files are passed over.

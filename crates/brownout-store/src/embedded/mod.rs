@@ -99,6 +99,7 @@ impl EmbeddedStore {
     /// derived database was lost, that is the beginning or the retention horizon.
     pub fn open(root: &Path, options: Options, now: UtcTime) -> Result<Self, StoreError> {
         let layout = Layout::new(root);
+        layout.refuse_foreign()?;
         layout.make_folders()?;
         let lock = Arc::new(FolderLock::take(root)?);
         let held = || Some(lock.clone());

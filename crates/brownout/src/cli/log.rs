@@ -146,7 +146,7 @@ fn check(folder: &Path, console: &mut Console<'_>) -> Result<Exit, Failure> {
         console.say(&format!("error: {problem}"));
     }
     if report.torn_bytes > 0 {
-        console.say("an interrupted write at the end is no loss: the next start cuts it off");
+        console.say("bytes at the end do not check: most likely an interrupted write, which loses nothing that was acknowledged and is cut off before the next one; damage in the last record looks the same");
     }
     Ok(if report.is_sound() { Exit::Ok } else { Exit::CheckFailed })
 }

@@ -5,16 +5,14 @@ mod generator;
 mod judge;
 mod peers;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use brownout_core::series::detectors::{Crossings, Cusum, Detector, EDetector, Glr, Window};
 
 use self::generator::{
     CLASSES, Class, EVENT_HOURS, INTERVAL_HOURS, JUDGED_DAYS, NOISE_SIZE, Noise, UNTOLD, WARM_DAYS,
 };
 use self::judge::Tally;
-use super::Settings;
 use super::board::{Board, Section};
+use super::{Settings, in_parallel};
 use crate::rng::Rng;
 
 /// False alarms per series-month over the mixed population, to which every threshold is set.
@@ -147,17 +145,15 @@ fn bars(board: &mut Board, ours: &Result, peer: &Result, slack: f64) {
     board.bar("five minutes: classes that are better", format!("{better} of {classes}"), "2", better >= 2);
 }
 
+/// Series that are worked out together.
+const SERIES_APIECE: u32 = 16;
+
 /// All series of one class through all detectors.
 fn simulate(number: usize, class: &Class, settings: &Settings, noise: Noise) -> Vec<Tally> {
     let series = (settings.months_per_class * 30).div_ceil(JUDGED_DAYS);
-    let next = AtomicU32::new(0);
-    let work = || {
+    let pieces = in_parallel(settings.threads, series.div_ceil(SERIES_APIECE), |piece| {
         let mut tallies: Vec<Tally> = ENTRIES.iter().map(|_| Tally::default()).collect();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= series {
-                return tallies;
-            }
+        for index in piece * SERIES_APIECE..((piece + 1) * SERIES_APIECE).min(series) {
             let stream = ((number as u64) << 32) + u64::from(index);
             let calm = class.series(&mut Rng::new(settings.seed, 2 * stream), false, noise);
             let eventful = class.series(&mut Rng::new(settings.seed, 2 * stream + 1), true, noise);
@@ -166,12 +162,9 @@ fn simulate(number: usize, class: &Class, settings: &Settings, noise: Noise) -> 
                 tally.add_events(&eventful, &eventful.through((entry.make)().as_mut()));
             }
         }
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..settings.threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let parts = workers.into_iter().filter_map(|worker| worker.join().ok());
-        parts.reduce(judge::merge).unwrap_or_default()
-    })
+        tallies
+    });
+    pieces.into_iter().reduce(judge::merge).unwrap_or_default()
 }
 
 /// How the figures come about.

@@ -383,3 +383,16 @@ fn fill_and_go_on(root: &Path) {
     assert_eq!(again.log.last_seq(), last);
     assert_eq!(again.counters.lost_records.get(), 0);
 }
+
+#[test]
+fn a_folder_full_of_something_else_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("lost+found")).expect("made");
+    drop(EmbeddedStore::open(folder.path(), Options::default(), at(0)).expect("as good as empty"));
+    drop(EmbeddedStore::open(folder.path(), Options::default(), at(0)).expect("its own"));
+    let foreign = tempfile::tempdir().expect("a folder");
+    std::fs::write(foreign.path().join("thesis.txt"), "").expect("written");
+    let refused = EmbeddedStore::open(foreign.path(), Options::default(), at(0)).expect_err("refused");
+    assert!(refused.to_string().contains("thesis.txt"), "{refused}");
+    assert_eq!(std::fs::read_dir(foreign.path()).expect("there").count(), 1);
+}

@@ -137,6 +137,18 @@ fn a_damaged_sealed_segment_costs_itself_and_never_a_panic() {
     }
     fs::write(&path, &whole[..whole.len() / 2]).expect("written");
     assert_eq!(read_all(&store.log).iter().filter(|it| it.is_err()).count(), 1);
+    // The next start counts it, also when it is gone altogether.
+    drop(store);
+    let lost = || {
+        EmbeddedStore::open(folder.path(), Options::default(), at(0))
+            .expect("opens")
+            .counters
+            .lost_records
+            .get()
+    };
+    assert_eq!(lost(), sealed[1].records);
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(lost(), sealed[1].records);
 }
 
 #[test]

@@ -1,0 +1,286 @@
+//! Years in which nothing happens, through the engine.
+
+use std::collections::BTreeSet;
+
+use brownout_core::effect::Effect;
+use brownout_core::engine::Engine;
+use brownout_core::model::{
+    Asn, Catalogue, Category, ChannelId, City, Evidence, Geography, IncidentId, Place, Policy, ProblemKind,
+    Report, Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
+};
+
+use crate::rng::Rng;
+use crate::scoreboard::Settings;
+
+pub(super) const YEARS: u32 = 10;
+/// Services that one engine looks after.
+const SERVICES_PER_ENGINE: u32 = 25;
+/// Shape of the hour's Gamma factor.
+const NOISE_SIZE: f64 = 4.0;
+const CITIES_PER_COUNTRY: usize = 6;
+const NETWORKS_PER_COUNTRY: u32 = 5;
+const HOUR_MILLIS: i64 = 3_600_000;
+const DAY_MILLIS: i64 = 24 * HOUR_MILLIS;
+/// Monday, 6 January 2020.
+const BEGIN: UtcTime = UtcTime::from_millis(1_578_268_800_000);
+
+/// How busy a service is.
+pub(super) struct Level {
+    pub(super) per_hour: f64,
+    /// Of all services.
+    pub(super) share: f64,
+}
+
+pub(super) const LEVELS: [Level; 4] = [
+    Level { per_hour: 0.2, share: 0.48 },
+    Level { per_hour: 1.0, share: 0.28 },
+    Level { per_hour: 10.0, share: 0.20 },
+    Level { per_hour: 50.0, share: 0.04 },
+];
+
+/// What was called at services of one level.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Called {
+    pub(super) service_years: f64,
+    pub(super) possible: u64,
+    pub(super) detected: u64,
+}
+
+/// What was called, by level.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) levels: [Called; LEVELS.len()],
+}
+
+impl Outcome {
+    pub(super) fn service_years(&self) -> f64 {
+        self.levels.iter().map(|level| level.service_years).sum()
+    }
+
+    pub(super) fn possible(&self) -> u64 {
+        self.levels.iter().map(|level| level.possible).sum()
+    }
+
+    pub(super) fn detected(&self) -> u64 {
+        self.levels.iter().map(|level| level.detected).sum()
+    }
+
+    fn add(&mut self, other: Outcome) {
+        for (own, other) in self.levels.iter_mut().zip(other.levels) {
+            own.service_years += other.service_years;
+            own.possible += other.possible;
+            own.detected += other.detected;
+        }
+    }
+}
+
+/// How many services are simulated.
+pub(super) fn services(settings: &Settings) -> u32 {
+    engines(settings) * SERVICES_PER_ENGINE
+}
+
+fn engines(settings: &Settings) -> u32 {
+    settings.service_years.div_ceil(YEARS * SERVICES_PER_ENGINE)
+}
+
+/// Runs every engine; the same settings give the same outcome.
+pub(super) fn run(settings: &Settings, policy: &Policy) -> Outcome {
+    let world = World::new();
+    let parts = crate::scoreboard::in_parallel(settings.threads, engines(settings), |engine| {
+        live(&world, Rng::new(settings.seed, 0x00ca_1000 + u64::from(engine)), policy)
+    });
+    let mut outcome = Outcome::default();
+    parts.into_iter().for_each(|part| outcome.add(part));
+    outcome
+}
+
+/// Where reports come from.
+struct World {
+    countries: Vec<Vec<City>>,
+}
+
+impl World {
+    /// Countries with enough cities that lie in regions.
+    fn new() -> Self {
+        let mut countries = std::collections::BTreeMap::<_, Vec<City>>::new();
+        for city in Geography::embedded().cities().filter(|city| city.region.is_some()) {
+            let cities = countries.entry(city.country).or_default();
+            if cities.len() < CITIES_PER_COUNTRY {
+                cities.push(city.clone());
+            }
+        }
+        countries.retain(|_, cities| cities.len() == CITIES_PER_COUNTRY);
+        World { countries: countries.into_values().collect() }
+    }
+
+    /// A place and network of a service: 60% from its first country, 30% from its second.
+    fn place(&self, rng: &mut Rng, service: ServiceId) -> (Place, Option<Asn>) {
+        let country = match rng.below(10) {
+            0..6 => 0,
+            6..9 => 1,
+            _ => 2,
+        };
+        let number = (service.0 as usize * 7 + country * 31) % self.countries.len();
+        let cities = &self.countries[number];
+        // The first city and network have about half.
+        let city = &cities
+            [(rng.below(1 << CITIES_PER_COUNTRY as u32) | 1).leading_zeros() as usize % CITIES_PER_COUNTRY];
+        let network = (rng.below(1 << NETWORKS_PER_COUNTRY) | 1).leading_zeros() % NETWORKS_PER_COUNTRY;
+        let place = Place { country: Some(city.country), region: city.region, city: Some(city.id) };
+        (place, Asn::new(1000 + number as u32 * NETWORKS_PER_COUNTRY + network))
+    }
+}
+
+/// A service's level, and what its noise is doing.
+struct Source {
+    level: usize,
+    /// Minute of the hour at which the factor changes, as a share of the hour.
+    phase: f64,
+    factor: f64,
+}
+
+/// One engine through all years.
+fn live(world: &World, mut rng: Rng, policy: &Policy) -> Outcome {
+    let mut sources: Vec<Source> = (0..SERVICES_PER_ENGINE)
+        .map(|number| Source {
+            level: level_of(number),
+            phase: rng.unit(),
+            factor: rng.gamma_factor(NOISE_SIZE),
+        })
+        .collect();
+    let mut watched = Watched::new(policy);
+    let mut hour_reports: Vec<(i64, ServiceId)> = Vec::new();
+    let hours = i64::from(YEARS) * 365 * 24;
+    for hour in 0..hours {
+        let begin = BEGIN.millis() + hour * HOUR_MILLIS;
+        hour_reports.clear();
+        for (number, source) in sources.iter_mut().enumerate() {
+            let mean = LEVELS[source.level].per_hour * shape(begin);
+            let service = ServiceId(number as u32);
+            let turn = source.phase;
+            draw(&mut rng, &mut hour_reports, service, mean * source.factor, (begin, 0.0, turn));
+            source.factor = rng.gamma_factor(NOISE_SIZE);
+            draw(&mut rng, &mut hour_reports, service, mean * source.factor, (begin, turn, 1.0));
+        }
+        hour_reports.sort_unstable();
+        for (at, service) in &hour_reports {
+            let (place, network) = world.place(&mut rng, *service);
+            let source = SourceKeys { generation: 1, source: rng.bits(), subnet: rng.bits(), previous: None };
+            let at = UtcTime::from_millis(*at);
+            watched.pass(at);
+            watched.tell(
+                at,
+                &Evidence::Report(Report {
+                    service: *service,
+                    kind: ProblemKind::ALL[rng.below(5) as usize],
+                    channel: ChannelId::WEB,
+                    occurred_at: at,
+                    place,
+                    network,
+                    source,
+                    weight: Weight::FULL,
+                }),
+            );
+        }
+    }
+    watched.pass(UtcTime::from_millis(BEGIN.millis() + hours * HOUR_MILLIS));
+    watched.outcome()
+}
+
+/// Reports of a part of an hour, at instants of their own.
+fn draw(
+    rng: &mut Rng,
+    into: &mut Vec<(i64, ServiceId)>,
+    service: ServiceId,
+    per_hour: f64,
+    (begin, from, to): (i64, f64, f64),
+) {
+    for _ in 0..rng.poisson(per_hour * (to - from)) {
+        let into_hour = from + rng.unit() * (to - from);
+        into.push((begin + (into_hour * HOUR_MILLIS as f64) as i64, service));
+    }
+}
+
+/// The same mixture in every engine.
+fn level_of(number: u32) -> usize {
+    let share = (f64::from(number) + 0.5) / f64::from(SERVICES_PER_ENGINE);
+    let mut sum = 0.0;
+    LEVELS
+        .iter()
+        .position(|level| {
+            sum += level.share;
+            share < sum
+        })
+        .unwrap_or(LEVELS.len() - 1)
+}
+
+/// Factor of day and week, about 1 on average.
+fn shape(at: i64) -> f64 {
+    let of_day = at.rem_euclid(DAY_MILLIS) as f64 / DAY_MILLIS as f64;
+    let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * (of_day - 0.8));
+    let is_weekend = (at - BEGIN.millis()).div_euclid(DAY_MILLIS) % 7 >= 5;
+    day * if is_weekend { 0.8 } else { 1.08 }
+}
+
+/// An engine, and what it called.
+struct Watched {
+    engine: Engine,
+    seq: Seq,
+    possible: BTreeSet<IncidentId>,
+    detected: BTreeSet<IncidentId>,
+}
+
+impl Watched {
+    fn new(policy: &Policy) -> Self {
+        let services = (0..SERVICES_PER_ENGINE).map(|number| {
+            let slug = format!("calm-{number}");
+            Service::new(ServiceId(number), slug.clone(), slug, Category::Social)
+        });
+        let mut watched = Watched {
+            engine: Engine::new(),
+            seq: Seq(0),
+            possible: BTreeSet::new(),
+            detected: BTreeSet::new(),
+        };
+        // Names and numbers are made here and fit.
+        let catalogue = Catalogue::new(services.collect()).unwrap_or_default();
+        watched.tell(BEGIN, &Evidence::Catalogue(Box::new(catalogue)));
+        watched.tell(BEGIN, &Evidence::Policy(Box::new(policy.clone())));
+        watched
+    }
+
+    fn tell(&mut self, at: UtcTime, evidence: &Evidence) {
+        self.seq = self.seq.next();
+        self.engine.handle_evidence(self.seq, at, evidence);
+    }
+
+    /// Lets time pass up to an instant, as a host does.
+    fn pass(&mut self, to: UtcTime) {
+        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= to) {
+            self.tell(at, &Evidence::Tick);
+            while let Some(effect) = self.engine.poll_effect() {
+                let Effect::Persist(_, derived) = effect else { continue };
+                for incident in &derived.incidents {
+                    self.possible.insert(incident.id);
+                    if incident.confirmed_at.is_some() {
+                        self.detected.insert(incident.id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let mut outcome = Outcome::default();
+        for number in 0..SERVICES_PER_ENGINE {
+            outcome.levels[level_of(number)].service_years += f64::from(YEARS);
+        }
+        for incident in &self.possible {
+            outcome.levels[level_of(incident.service.0)].possible += 1;
+        }
+        for incident in &self.detected {
+            outcome.levels[level_of(incident.service.0)].detected += 1;
+        }
+        outcome
+    }
+}
