@@ -12,7 +12,8 @@ use super::gaps::Gaps;
 use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
-use crate::series::negative_binomial::{ln_tail, quantile};
+use crate::series::ln_per_year;
+use crate::series::negative_binomial::quantile;
 use crate::series::{DayRing, Expected, whole};
 use crate::snapshot::{Band, Bar, Chart, CountryView, PlaceView, ServiceView, Snapshot, State};
 use crate::verdict::{Facts, Part, judge};
@@ -243,15 +244,16 @@ fn band(expected: Expected) -> Band {
 
 /// The smallest count of five minutes that is a departure on its own.
 fn threshold(expected: Expected, policy: &Policy) -> f32 {
-    let allowed = log(policy.possible_per_service_year * 0.5) - log(crate::series::looks_per_year(5) * 5.0);
+    let allowed = log(policy.possible_per_service_year * 0.5);
+    let is_usual = |count| ln_per_year(count, 5, expected) > allowed;
     let (mut low, mut high) = (policy.possible_sources_min, policy.possible_sources_min);
-    while ln_tail(high, expected) > allowed && high < u32::MAX / 4 {
+    while is_usual(high) && high < u32::MAX / 4 {
         low = high;
         high *= 2;
     }
     while low < high {
         let middle = low + (high - low) / 2;
-        if ln_tail(middle, expected) > allowed { low = middle + 1 } else { high = middle }
+        if is_usual(middle) { low = middle + 1 } else { high = middle }
     }
     low as f32
 }

@@ -3,6 +3,7 @@
 use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, UtcTime};
+use crate::series::crossings::{SIZE_WITHIN_HOUR, size_of_window};
 use crate::series::{Expected, Learned, Profile};
 
 /// Sources per hour that a service is given before anything is known of it. With the prior's wide
@@ -23,7 +24,9 @@ impl Subject {
         let profile = self.profile(series);
         let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
         let doubt = profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
-        series.learned.expected(level * factor * minutes / 60.0, size, doubt)
+        let hours = minutes / 60.0;
+        let size_of_window = size_of_window(size * SIZE_WITHIN_HOUR, hours);
+        series.learned.expected(level * factor * hours, size, size_of_window, doubt)
     }
 
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the

@@ -1,9 +1,10 @@
 //! How often chance alone brings a window of a noisy count over a level: the common measure of
 //! windows of all lengths and of series of all sizes.
 
-use libm::log;
+use libm::{exp, expm1, lgamma, log, log1p};
 
-use super::negative_binomial::{Expected, glr, ln_mass, ln_tail};
+use super::incomplete_gamma::{ln_lower, ln_upper};
+use super::negative_binomial::{Expected, glr, ln_mass};
 
 /// How long the noise of a count holds together, in hours: within it the rate is raised or lowered as
 /// a whole, beyond it the noise averages out.
@@ -24,28 +25,69 @@ pub fn size_of_window(hour_size: f64, hours: f64) -> f64 {
     hour_size * (hours / NOISE_HOURS).max(1.0)
 }
 
-/// ln of how many times an hour chance alone brings the count of a sliding window of `hours` to
-/// `count` or over it, anew. `expected` is that of the window. Positive infinity for a count that is
-/// nothing unusual.
+/// A window that slides over a series and is looked at again and again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sliding {
+    /// Its length, greater than 0.
+    pub hours: f64,
+    /// How long it is from one look to the next, greater than 0 and at most `hours`.
+    pub step_hours: f64,
+}
+
+/// ln of how many times an hour chance alone brings the count of a sliding window to `count` or over
+/// it, anew. `expected` is that of the window. Positive infinity for a count that is nothing unusual.
 ///
-/// Two bounds hold, and the smaller one is taken.
-/// - While the noise holds still, a window of w hours comes to x counts when one arrives that finds
-///   x - 1 others in the w hours behind it. For a Poisson process whose rate has a Gamma factor that is
-///   (x / w) P(X = x), without approximation.
-/// - No more often than looks that know nothing of each other find it there: P(X >= x) times their
-///   number. The share of the variance that is Poisson's is new after w hours, that of the noise when
-///   the noise is.
-pub fn ln_crossings_per_hour(count: u64, hours: f64, expected: Expected) -> f64 {
+/// While the noise holds still at a factor g, a window of w hours that is looked at every s hours is newly
+/// at x counts or over them when it is so and not all of x lay in the part that it shares with the window
+/// before: r(g) = P(X >= x | g) (1 - (1 - s/w)^x) / s an hour. (Without a pause between looks and for
+/// sparse counts that is (x / w) P(X = x | g), which is exact for a Poisson process.) But an hour whose
+/// noise is so high that it must come there brings one crossing and not many, so where r(g) is over one
+/// in the time that noise holds, it counts as one. With g* where r is one, chance crosses as often as
+/// the integral of r over noise up to g* (given x, a Gamma factor of shape k has shape k + x), and once
+/// for every noise over g*.
+pub fn ln_crossings_per_hour(count: u64, window: Sliding, expected: Expected) -> f64 {
     let x = count as f64;
     let Expected { mean, size } = expected;
-    if x <= mean + 0.5 || glr(x, expected) < GLR_MIN {
+    if x <= mean + 0.5 || mean <= 0.0 || glr(x, expected) < GLR_MIN {
         return f64::INFINITY;
     }
-    let anew = ln_mass(x, expected) + log(x / hours);
-    let share_of_noise = mean / (mean + size);
-    let looks = (1.0 - share_of_noise) / hours + share_of_noise / hours.max(NOISE_HOURS);
-    let found = ln_tail(u32::try_from(count).unwrap_or(u32::MAX), expected) + log(looks);
-    anew.min(found)
+    let share_of_step = (window.step_hours / window.hours).min(1.0);
+    let ln_looks = log(-expm1(x * log1p(-share_of_step)) / window.step_hours);
+    let holds_hours = window.hours.max(NOISE_HOURS);
+    let mean_there = saturating_mean(x, ln_looks + log(holds_hours));
+    let factor = mean_there / mean;
+    // Of the noise up to g*, most lies at the mean of the factor given x, or at g*.
+    let mean_mostly = mean_there.min(mean * (size + x) / (size + mean));
+    let below = ln_mass(x, expected) + ln_looks + ln_lower(size + x, (size + mean) * factor)
+        - log1p(-mean_mostly / (x + 1.0));
+    let above = ln_upper(size, size * factor) - log(holds_hours);
+    let larger = below.max(above);
+    larger + log1p(exp(below.min(above) - larger))
+}
+
+/// The mean m of Poisson counts at which looks P(X >= x) is one; just below x where it is less for all.
+///
+/// The tail is little more than P(X = x) / (1 - m / (x + 1)), the sum that it would be if all ratios of
+/// neighbours were as large as the first.
+fn saturating_mean(x: f64, ln_looks: f64) -> f64 {
+    let c = ln_looks - lgamma(x + 1.0);
+    let ln_found = |mean: f64| c + x * log(mean) - mean - log1p(-mean / (x + 1.0));
+    let (mut low, mut high) = (0.0, x);
+    if ln_found(high) <= 0.0 {
+        return high;
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if ln_found(middle) > 0.0 {
+            high = middle
+        } else {
+            low = middle
+        }
+        if high - low < 1e-6 * high {
+            break;
+        }
+    }
+    low.max(f64::MIN_POSITIVE)
 }
 
 /// ln of how many times as often a count one lower is met: P(X = x - 1) / P(X = x).
@@ -59,22 +101,43 @@ pub fn ln_step(count: u64, expected: Expected) -> f64 {
 mod tests {
     use super::*;
 
+    fn without_pause(hours: f64) -> Sliding {
+        Sliding { hours, step_hours: 1e-6 }
+    }
+
     #[test]
     fn sparse_counts_cross_as_often_as_clusters_of_arrivals() {
-        // Three arrivals within a quarter of an hour, at one in five hours: P(X >= 3) is 2.0e-5, and an
-        // hour has four such windows.
+        // Three arrivals within a quarter of an hour, at one in five hours: (3 / 0.25) e^-.05 .05^3 / 6.
         let poisson = Expected { mean: 0.05, size: 1e9 };
-        let rate = libm::exp(ln_crossings_per_hour(3, 0.25, poisson));
-        let tail_times_looks = 4.0 * 2.0e-5;
-        assert!(rate < 1.2 * tail_times_looks && rate > 0.8 * tail_times_looks, "{rate}");
+        let rate = exp(ln_crossings_per_hour(3, without_pause(0.25), poisson));
+        assert!((rate - 2.41e-4).abs() < 4e-6, "{rate}");
+        // Looked at only four times an hour it is the tail that is found.
+        let rate = exp(ln_crossings_per_hour(3, Sliding { hours: 0.25, step_hours: 0.25 }, poisson));
+        assert!((rate - 4.0 * 2.007e-5).abs() < 1e-6, "{rate}");
     }
 
     #[test]
     fn busy_counts_cross_as_often_as_their_noise_is_high() {
         // The factor is over 3.5 with probability e^-14 (1 + 14 + 98 + 457.3) = 4.7e-4, once an hour.
         let busy = Expected { mean: 1e6, size: 4.0 };
-        let rate = libm::exp(ln_crossings_per_hour(3_500_000, 0.25, busy));
+        let rate = exp(ln_crossings_per_hour(3_500_000, without_pause(0.25), busy));
         assert!((rate - 4.74e-4).abs() < 2e-5, "{rate}");
+    }
+
+    #[test]
+    fn between_the_two_a_simulation_says_the_same() {
+        // 30 a quarter of an hour and noise of size 4: an hour with factor g crosses 90 at least once
+        // with 1 - exp(-r(g)), added up over a fine grid of factors.
+        let (mean, size, x) = (30.0, 4.0, 90.0);
+        let (mut sum, step) = (0.0, 1e-3);
+        for place in 1..20_000 {
+            let g = f64::from(place) * step;
+            let density = exp(size * log(size) + (size - 1.0) * log(g) - size * g - lgamma(size));
+            let r = x / 0.25 * exp(x * log(g * mean) - g * mean - lgamma(x + 1.0));
+            sum += density * step * -expm1(-r);
+        }
+        let rate = exp(ln_crossings_per_hour(90, without_pause(0.25), Expected { mean, size }));
+        assert!(rate > 0.9 * sum && rate < 1.6 * sum, "{rate} {sum}");
     }
 
     #[test]
@@ -82,11 +145,12 @@ mod tests {
         let expected = Expected { mean: 4.0, size: 4.0 };
         let mut last = f64::INFINITY;
         for count in 4..200 {
-            let rate = ln_crossings_per_hour(count, 0.5, expected);
+            let rate = ln_crossings_per_hour(count, without_pause(0.5), expected);
             assert!(rate <= last, "{count}: {rate} after {last}");
             last = rate;
         }
-        assert_eq!(ln_crossings_per_hour(4, 0.5, expected), f64::INFINITY);
-        assert_eq!(ln_crossings_per_hour(0, 0.5, Expected { mean: 0.0, size: 4.0 }), f64::INFINITY);
+        assert_eq!(ln_crossings_per_hour(4, without_pause(0.5), expected), f64::INFINITY);
+        let nothing = Expected { mean: 0.0, size: 4.0 };
+        assert_eq!(ln_crossings_per_hour(0, without_pause(0.5), nothing), f64::INFINITY);
     }
 }

@@ -44,8 +44,9 @@ pub struct Learned {
 /// Shape of the prior of a level: a service may be a hundred times busier or calmer than its
 /// category (standard deviation of the logarithm about 2).
 pub(crate) const LEVEL_SHAPE: f64 = 0.2;
-/// Prior of the noise: the reference simulation's one Gamma(4) factor per hour.
-const NOISE_SIZE: f64 = 4.0;
+/// Prior of the noise of an hour of the clock: one Gamma(4) factor per hour, as in the reference
+/// simulation, that changes at any minute of it (see `SIZE_WITHIN_HOUR`).
+const NOISE_SIZE: f64 = 6.0;
 /// How many hours' worth of evidence the prior of the noise weighs.
 const NOISE_PRIOR_HOURS: f64 = 12.0;
 /// Hours of exposure below which a level is called a guess.
@@ -91,12 +92,13 @@ impl Learned {
 
     /// What to expect of an interval in which level and profile give `mean` counts: the noise of the
     /// counts, the doubt about the level and the doubt about the profile (a squared relative
-    /// deviation) add up: 1/k = 1/k_noise + 1/shape + doubt.
-    pub fn expected(&self, mean: f64, noise_size: f64, profile_doubt: f64) -> Expected {
+    /// deviation) add up: 1/k = 1/k_interval + 1/shape + doubt. `noise_size` is that of an hour, from
+    /// which the level was learned, `interval_size` that of the interval.
+    pub fn expected(&self, mean: f64, noise_size: f64, interval_size: f64, profile_doubt: f64) -> Expected {
         // Under noise of size k an hour tells at most as much as k counts.
         let told = f64::from(self.counted).min(noise_size * f64::from(self.exposure));
         let shape = LEVEL_SHAPE + told;
-        Expected { mean, size: 1.0 / (1.0 / noise_size + 1.0 / shape + profile_doubt) }
+        Expected { mean, size: 1.0 / (1.0 / interval_size + 1.0 / shape + profile_doubt) }
     }
 
     /// Hours up to `hour` passed without a count: they fade what was known and count as exposure.

@@ -3,13 +3,14 @@
 pub mod crossings;
 mod detect;
 pub mod detectors;
+mod incomplete_gamma;
 mod learned;
 pub mod negative_binomial;
 mod profile;
 mod ring;
 
 pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, is_elevated, onset, read};
-pub(crate) use detect::{looks_per_year, whole};
+pub(crate) use detect::{ln_per_year, whole};
 pub use learned::{Learned, LearningRates};
 pub use negative_binomial::Expected;
 pub use profile::Profile;

@@ -17,12 +17,12 @@ pub struct Bar {
 
 /// A part of the page.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Section {
+pub(super) struct Table {
     pub(super) title: String,
     /// Paragraphs before the table.
     pub(super) text: Vec<String>,
     /// The first row names the columns.
-    pub(super) table: Vec<Vec<String>>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
 /// All figures: what has to be reached, and the tables that it is read from.
@@ -30,7 +30,7 @@ pub(super) struct Section {
 pub struct Board {
     /// What has to be reached, in the order in which it was measured.
     pub bars: Vec<Bar>,
-    pub(super) sections: Vec<Section>,
+    pub(super) tables: Vec<Table>,
 }
 
 impl Board {
@@ -55,12 +55,12 @@ impl fmt::Display for Board {
             let met = if *met { "yes" } else { "**no**" };
             writeln!(f, "| {name} | {value} | {bar} | {met} |")?;
         }
-        for section in &self.sections {
-            writeln!(f, "\n## {}\n", section.title)?;
-            for paragraph in &section.text {
+        for table in &self.tables {
+            writeln!(f, "\n## {}\n", table.title)?;
+            for paragraph in &table.text {
                 writeln!(f, "{paragraph}\n")?;
             }
-            for (index, row) in section.table.iter().enumerate() {
+            for (index, row) in table.rows.iter().enumerate() {
                 writeln!(f, "| {} |", row.join(" | "))?;
                 if index == 0 {
                     writeln!(f, "|{}", "---|".repeat(row.len()))?;

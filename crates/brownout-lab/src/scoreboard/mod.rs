@@ -10,6 +10,28 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use board::Board;
 
+/// A part of the scoreboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Detectors on simulated five-minute counts.
+    FiveMinutes,
+    /// False calls of the whole engine in calm years.
+    Promise,
+}
+
+impl Section {
+    /// All of them, in the order of the page.
+    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+
+    /// The name that the command knows it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Section::FiveMinutes => "five-minutes",
+            Section::Promise => "promise",
+        }
+    }
+}
+
 /// How much is simulated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -37,11 +59,15 @@ impl Settings {
     }
 }
 
-/// Works out every table. `progress` is told what is being done.
-pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Board {
+/// Works out some sections. `progress` is told what is being done.
+pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&str)) -> Board {
     let mut board = Board::default();
-    five_minutes::add_to(&mut board, settings, &mut progress);
-    promise::add_to(&mut board, settings, &mut progress);
+    for section in sections {
+        match section {
+            Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
+            Section::Promise => promise::add_to(&mut board, settings, &mut progress),
+        }
+    }
     board
 }
 

@@ -11,7 +11,7 @@ use self::generator::{
     CLASSES, Class, EVENT_HOURS, INTERVAL_HOURS, JUDGED_DAYS, NOISE_SIZE, Noise, UNTOLD, WARM_DAYS,
 };
 use self::judge::Tally;
-use super::board::{Board, Section};
+use super::board::{Board, Table};
 use super::{Settings, in_parallel};
 use crate::rng::Rng;
 
@@ -46,7 +46,7 @@ const NB_GLR: usize = 1;
 /// From one interval to three hours. Short windows find what is strong at once, and what they miss the
 /// long ones find; most of the budget goes to the short.
 fn windows() -> Vec<Window> {
-    let thrift = |intervals: u32| 0.8 * libm::log(f64::from(intervals));
+    let thrift = |intervals: u32| 0.5 * libm::log(f64::from(intervals));
     [1, 2, 3, 4, 6, 9, 12, 24, 36].map(|intervals| Window { intervals, thrift: thrift(intervals) }).to_vec()
 }
 
@@ -54,10 +54,10 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
     progress("five-minute simulation, noise told");
     let results = results(settings, Noise::Told);
     bars(board, &results[OURS], &results[NB_GLR], settings.slack);
-    board.sections.push(Section {
+    board.tables.push(Table {
         title: "Five-minute counts".to_owned(),
         text: how(settings),
-        table: table(&results),
+        rows: table(&results),
     });
     progress("five-minute simulation, noise learned");
     let text = format!(
@@ -66,10 +66,10 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
          whole hours have taught so far, as the engine learns it.",
         UNTOLD.0, UNTOLD.1
     );
-    board.sections.push(Section {
+    board.tables.push(Table {
         title: "Five-minute counts, noise not told".to_owned(),
         text: vec![text],
-        table: table(&self::results(settings, Noise::Learned)),
+        rows: table(&self::results(settings, Noise::Learned)),
     });
 }
 

@@ -10,7 +10,7 @@ use brownout_core::model::{
 };
 
 use crate::rng::Rng;
-use crate::scoreboard::Settings;
+use crate::scoreboard::{Settings, in_parallel};
 
 pub(super) const YEARS: u32 = 10;
 /// Services that one engine looks after.
@@ -83,15 +83,19 @@ fn engines(settings: &Settings) -> u32 {
     settings.service_years.div_ceil(YEARS * SERVICES_PER_ENGINE)
 }
 
-/// Runs every engine; the same settings give the same outcome.
-pub(super) fn run(settings: &Settings, policy: &Policy) -> Outcome {
+/// Runs every engine under every policy; the same settings give the same outcomes.
+pub(super) fn run<const N: usize>(settings: &Settings, policies: &[&Policy; N]) -> [Outcome; N] {
     let world = World::new();
-    let parts = crate::scoreboard::in_parallel(settings.threads, engines(settings), |engine| {
-        live(&world, Rng::new(settings.seed, 0x00ca_1000 + u64::from(engine)), policy)
+    let engines = engines(settings);
+    let parts = in_parallel(settings.threads, engines * N as u32, |piece| {
+        let rng = Rng::new(settings.seed, 0x00ca_1000 + u64::from(piece % engines));
+        live(&world, rng, policies[(piece / engines) as usize])
     });
-    let mut outcome = Outcome::default();
-    parts.into_iter().for_each(|part| outcome.add(part));
-    outcome
+    let mut outcomes = [Outcome::default(); N];
+    for (piece, part) in parts.into_iter().enumerate() {
+        outcomes[piece / engines as usize].add(part);
+    }
+    outcomes
 }
 
 /// Where reports come from.

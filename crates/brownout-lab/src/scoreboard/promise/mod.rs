@@ -7,7 +7,7 @@ use brownout_core::model::Policy;
 
 use self::calm::{LEVELS, Outcome, YEARS};
 use super::Settings;
-use super::board::{Board, Section};
+use super::board::{Board, Table};
 
 /// What a policy promises, and what came of it.
 struct Row {
@@ -25,16 +25,18 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
         ("one possible a year, one detected a decade", spent),
         ("the same without floors of sources", no_floor),
     ];
-    let rows = policies.map(|(name, policy)| {
-        progress(&format!("calm service-years: {name}"));
-        let outcome = calm::run(settings, &policy);
-        Row { name, policy, outcome }
-    });
+    progress("calm service-years");
+    let outcomes = calm::run(settings, &policies.each_ref().map(|(_, policy)| policy));
+    let rows: Vec<Row> = policies
+        .into_iter()
+        .zip(outcomes)
+        .map(|((name, policy), outcome)| Row { name, policy, outcome })
+        .collect();
     for row in &rows[..2] {
         bar(board, row, "possible", row.policy.possible_per_service_year, row.outcome.possible());
         bar(board, row, "detected", row.policy.detected_per_service_decade / 10.0, row.outcome.detected());
     }
-    board.sections.push(section(settings, &rows));
+    board.tables.push(section(settings, &rows));
 }
 
 fn bar(board: &mut Board, row: &Row, what: &str, promised: f64, count: u64) {
@@ -56,7 +58,7 @@ fn rate(count: u64, years: f64) -> String {
     }
 }
 
-fn section(settings: &Settings, rows: &[Row]) -> Section {
+fn section(settings: &Settings, rows: &[Row]) -> Table {
     let levels: Vec<String> =
         LEVELS.iter().map(|level| format!("{:.0}% {}/h", level.share * 100.0, level.per_hour)).collect();
     let text = vec![
@@ -88,5 +90,5 @@ fn section(settings: &Settings, rows: &[Row]) -> Section {
         row.extend(outcome.levels.iter().map(|level| rate(level.possible, level.service_years)));
         table.push(row);
     }
-    Section { title: "The promise".to_owned(), text, table }
+    Table { title: "The promise".to_owned(), text, rows: table }
 }
