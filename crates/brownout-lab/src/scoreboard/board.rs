@@ -28,6 +28,8 @@ pub(super) struct Table {
 /// All figures: what has to be reached, and the tables that it is read from.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
+    /// What the command was told that makes the page, as it would be typed.
+    pub arguments: String,
     /// What has to be reached, in the order in which it was measured.
     pub bars: Vec<Bar>,
     pub(super) tables: Vec<Table>,
@@ -49,7 +51,9 @@ impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "# Scoreboard\n")?;
         writeln!(f, "Made by one command, from seeds; the same command gives the same figures:\n")?;
-        writeln!(f, "```\ncargo run --release -p brownout-lab -- scoreboard\n```\n")?;
+        let arguments = self.arguments.trim();
+        let space = if arguments.is_empty() { "" } else { " " };
+        writeln!(f, "```\ncargo run --release -p brownout-lab -- scoreboard{space}{arguments}\n```\n")?;
         writeln!(f, "| figure | measured | bar | met |\n|---|---|---|---|")?;
         for Bar { name, value, bar, met } in &self.bars {
             let met = if *met { "yes" } else { "**no**" };

@@ -19,7 +19,9 @@ const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--
 ///
 /// # Errors
 /// In words: the arguments are wrong, the page cannot be written, or a quick run missed a bar.
-pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
+pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    let typed: Vec<String> = arguments.collect();
+    let mut arguments = typed.iter().cloned();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut settings = Settings::full(threads);
     let (mut write, mut quick, mut sections) = (None, false, Vec::new());
@@ -49,9 +51,10 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Str
     if sections.is_empty() {
         sections.extend(Section::ALL);
     }
-    let board = scoreboard::run(&settings, &sections, |what| {
+    let mut board = scoreboard::run(&settings, &sections, |what| {
         let _ = writeln!(std::io::stderr(), "{what} ..");
     });
+    board.arguments = typed.join(" ");
     let _ = writeln!(std::io::stdout(), "{board}");
     let write = write.or_else(|| whole.then(|| PathBuf::from("docs/scoreboard.md")));
     if let Some(file) = write {
