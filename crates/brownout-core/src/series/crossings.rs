@@ -99,7 +99,18 @@ pub fn ln_step(count: u64, expected: Expected) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_count_has_an_answer(count in 0..20_000_000_u64, mean in 1e-9..1e7_f64, size in 1e-3..1e9_f64, minutes in 1..360_u32) {
+            let window = Sliding { hours: f64::from(minutes) / 60.0, step_hours: 10.0 / 3600.0 };
+            let rate = ln_crossings_per_hour(count, window, Expected { mean, size });
+            prop_assert!(!rate.is_nan() && rate < 1e3 || rate == f64::INFINITY, "{rate}");
+        }
+    }
 
     fn without_pause(hours: f64) -> Sliding {
         Sliding { hours, step_hours: 1e-6 }
