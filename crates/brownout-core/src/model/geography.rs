@@ -155,15 +155,10 @@ impl Geography {
     /// and `St` for `Saint` make no difference; common other spellings are known too. A city whose
     /// region is unknown is found in any.
     pub fn find_city(&self, country: CountryCode, region: Option<RegionCode>, name: &str) -> Option<&City> {
-        let key = fold::fold(name);
-        let find = |key: &str| {
-            let found = self.names.find(country, key).filter_map(|index| self.cities.get_index(index));
-            found
-                .map(|(_, city)| city)
-                .find(|city| region.is_none() || city.region.is_none() || city.region == region)
-        };
-        // "New York" is New York City, and "Quezon" Quezon City.
-        find(&key).or_else(|| find(&format!("{key} city")))
+        self.names
+            .find(country, &fold::fold(name))
+            .filter_map(|index| self.cities.get_index(index).map(|(_, city)| city))
+            .find(|city| region.is_none() || city.region.is_none() || city.region == region)
     }
 
     /// The key under which a name is found: equal for names that are taken for one.
@@ -264,7 +259,7 @@ impl Names {
     }
 
     /// Places in the list of cities, ascending.
-    fn find<'a>(&'a self, country: CountryCode, key: &'a str) -> impl Iterator<Item = usize> + use<'a> {
+    fn find<'a>(&'a self, country: CountryCode, key: &'a str) -> impl Iterator<Item = usize> + 'a {
         let first = self.entries.partition_point(|entry| {
             let (its_country, its_key, _) = entry.rank(&self.keys);
             (its_country, its_key) < (country, key)

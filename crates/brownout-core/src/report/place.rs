@@ -116,27 +116,24 @@ impl Places {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return None;
         }
-        self.city_exactly(name, country, region).or_else(|| {
-            let inside = self.geography.find_city(country, region, name);
-            inside.or_else(|| self.geography.find_city(country, None, name))
-        })
+        let inside = self
+            .city_exactly(name, country, region)
+            .or_else(|| self.geography.find_city(country, region, name));
+        inside.or_else(|| self.geography.find_city(country, None, name))
     }
 
     /// By the very name that it has, but for capitals: without allocation, because batches name a city
     /// on every line.
     fn city_exactly(&self, name: &str, country: CountryCode, region: Option<RegionCode>) -> Option<&City> {
-        if !name.is_ascii() {
-            return None;
-        }
         let mut lower = [0; NAME_BYTES_MAX];
         let lower = lower.get_mut(..name.len())?;
         lower.copy_from_slice(name.as_bytes());
         lower.make_ascii_lowercase();
         let ids = self.names.get(&country)?.get(std::str::from_utf8(lower).ok()?)?;
-        let cities = || ids.iter().filter_map(|id| self.geography.city(*id));
-        let Some(region) = region else { return cities().next() };
-        let inside = cities().find(|city| city.region == Some(region));
-        inside.or_else(|| cities().find(|city| city.region.is_none())).or_else(|| cities().next())
+        let mut cities = ids.iter().filter_map(|id| self.geography.city(*id));
+        let Some(region) = region else { return cities.next() };
+        let inside = cities.clone().find(|city| city.region == Some(region));
+        inside.or_else(|| cities.find(|city| city.region.is_none()))
     }
 
     /// Who is believed about where a reporter is.

@@ -59,6 +59,16 @@ impl Settings {
     }
 }
 
+/// Shape of the Gamma factor that the noise of an hour is, where nothing else is said.
+const NOISE_SIZE: f64 = 4.0;
+
+/// Factor of day and week, about 1 on average: from 0.4 to 1.6 in a day, weekends a quarter calmer. The
+/// day is counted from its highest hour.
+fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
+    let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * of_day);
+    day * if is_weekend { 0.8 } else { 1.08 }
+}
+
 /// Works out some sections. `progress` is told what is being done.
 pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&str)) -> Board {
     let mut board = Board::default();

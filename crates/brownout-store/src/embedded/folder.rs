@@ -25,18 +25,11 @@ pub enum Clock {
     Virtual,
 }
 
-/// What names in a data folder begin with, and what a file system of its own has at its root.
-const OWN_NAMES: [&str; 9] = [
-    "log",
-    "checkpoints",
-    "ledger",
-    "comments",
-    "secrets",
-    "LOCK",
-    "brownout.sqlite",
-    "admin.sqlite",
-    "lost+found",
-];
+/// What lies in a data folder, and what a file system of its own has at its root.
+const OWN_NAMES: [&str; 7] = ["log", "checkpoints", "ledger", "comments", "secrets", "LOCK", "lost+found"];
+
+/// What the names of databases, and of what belongs to them, begin with.
+const DATABASES: [&str; 2] = ["brownout.sqlite", "admin.sqlite"];
 
 /// What `FOLDER.json` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,12 +95,14 @@ impl Layout {
             // It will be made, or making it says what is wrong.
             Err(_) => return Ok(()),
         };
-        if self.info().exists() || self.log().is_dir() {
+        if self.info().exists() {
             return Ok(());
         }
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let own = OWN_NAMES.iter().any(|own| name.starts_with(own)) || name.starts_with('.');
+            let own = OWN_NAMES.contains(&name.as_str())
+                || DATABASES.iter().any(|database| name.starts_with(database))
+                || name.starts_with('.');
             if !own {
                 let what = format!(
                     "{}: it is no data folder and not empty (there is {name}); name one that is empty or new",

@@ -360,8 +360,8 @@ pub(crate) fn check_body(path: &Path) -> Result<u64, StoreError> {
     Err(StoreError::Corrupt(format!("{}: its bytes are not those that were sealed", path.display())))
 }
 
-/// Shows every row to `see`, with its bytes as [`encode`] makes them, in the order of the file; fails when they are not those
-/// that were sealed.
+/// Shows every row to `see`, with its bytes as [`encode`] makes them, in the order of the file; fails
+/// when they are not those that were sealed.
 fn walk(path: &Path, mut see: impl FnMut(&Row, &[u8])) -> Result<Summary, StoreError> {
     guarded(path, || {
         let reader = open(path)?;

@@ -49,8 +49,8 @@ impl SealedRows {
         Some(SealedRows { first: stated.first, bytes, places, pending, next: 0 })
     }
 
-    /// Puts a row, encoded in `bytes` with position and time before the record, at its place. `None` when it has none there, or when there
-    /// are more bytes than a segment can have.
+    /// Puts a row, encoded in `bytes` with position and time before the record, at its place. `None` when
+    /// it has none there, or when there are more bytes than a segment can have.
     pub(super) fn put(&mut self, row: &Row, bytes: &[u8]) -> Option<()> {
         let at = row.seq.0.checked_sub(self.first.0).filter(|at| *at < self.places.len() as u64)?;
         let place = u32::try_from(self.bytes.len() + 1).ok()?;

@@ -146,7 +146,9 @@ fn check(folder: &Path, console: &mut Console<'_>) -> Result<Exit, Failure> {
         console.say(&format!("error: {problem}"));
     }
     if report.torn_bytes > 0 {
-        console.say("bytes at the end do not check: most likely an interrupted write, which loses nothing that was acknowledged and is cut off before the next one; damage in the last record looks the same");
+        console.say("bytes at the end do not check: an interrupted write, which loses nothing that was acknowledged and \
+             is cut off before the next one, or damage to the last record, which looks the same",
+);
     }
     Ok(if report.is_sound() { Exit::Ok } else { Exit::CheckFailed })
 }

@@ -2,8 +2,9 @@
 //!
 //! On a slow medium two halves of the clients would take turns: those that are answered with one
 //! flush come back just after the next has begun, and each of them pays for two. So a group waits a
-//! little for them: for the time of their way back in any case, then as long as each pause brings some. On a fast medium that only costs: while one
-//! group is flushed, the processors are busy with the next.
+//! little for them: for the time of their way back in any case, then as long as each pause brings
+//! some. On a fast medium that only costs: while one group is flushed, the processors are busy with the
+//! next.
 
 use std::time::{Duration, Instant};
 

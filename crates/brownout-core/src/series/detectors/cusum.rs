@@ -33,3 +33,19 @@ pub(super) fn ln_ratio(count: u32, before: f64, after: f64, size: f64) -> f64 {
     let y = f64::from(count);
     y * log(after / before) - (y + size) * log((size + after) / (size + before))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weak_rise_adds_up_and_calm_forgets_it() {
+        let usual = Usual { mean: 4.0, noise_size: 50.0 };
+        let mut cusum = Cusum::new(1.5, 0.0);
+        assert_eq!(cusum.step(4, usual), 0.0, "the usual is less likely under the rise");
+        let risen: Vec<f64> = (0..20).map(|_| cusum.step(6, usual)).collect();
+        assert!(risen.windows(2).all(|pair| pair[0] < pair[1]) && risen[19] > 5.0, "{risen:?}");
+        let calm = (0..40).map(|_| cusum.step(3, usual)).last();
+        assert_eq!(calm, Some(0.0));
+    }
+}

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chance_reaches_no_level_more_often_than_is_guaranteed() {
+    fn it_grows_by_one_an_interval_in_calm_and_steeply_in_a_rise() {
         // Counts that alternate as their mean says: R grows by about one an interval.
         let mut detector = EDetector::default();
         let usual = Usual { mean: 1.0, noise_size: 1e6 };

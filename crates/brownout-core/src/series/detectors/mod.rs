@@ -6,13 +6,14 @@
 mod crossings;
 mod cusum;
 mod e_detector;
-mod glr;
 mod sums;
+mod windowed;
 
 pub use crossings::{Crossings, Window};
 pub use cusum::Cusum;
 pub use e_detector::EDetector;
-pub use glr::Glr;
+pub use sums::Sums;
+pub use windowed::Windowed;
 
 /// What is usual for one interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +27,6 @@ pub struct Usual {
 
 /// Something that says after every interval how strongly a series departs from its usual.
 pub trait Detector {
-    /// Takes the count of the next interval. The answer is 0 or a little more while nothing happens.
+    /// Takes the count of the next interval. The answer is 0 or more, and small while nothing happens.
     fn step(&mut self, count: u32, usual: Usual) -> f64;
 }

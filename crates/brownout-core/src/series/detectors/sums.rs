@@ -2,7 +2,7 @@
 
 /// Running sums of counts and usual means, over windows that end now.
 #[derive(Clone, Debug)]
-pub(super) struct Sums {
+pub struct Sums {
     /// Sums since the beginning, before each of the latest intervals and after the last.
     since_begin: Vec<(u64, f64)>,
     /// Intervals so far.
@@ -11,11 +11,12 @@ pub(super) struct Sums {
 
 impl Sums {
     /// For windows of at most `intervals`.
-    pub(super) fn new(intervals: usize) -> Self {
+    pub fn new(intervals: usize) -> Self {
         Sums { since_begin: vec![(0, 0.0); intervals + 1], taken: 0 }
     }
 
-    pub(super) fn push(&mut self, count: u32, mean: f64) {
+    /// Takes the next interval.
+    pub fn push(&mut self, count: u32, mean: f64) {
         let places = self.since_begin.len();
         let (counts, means) = self.since_begin[self.taken % places];
         self.taken += 1;
@@ -23,7 +24,7 @@ impl Sums {
     }
 
     /// Count and usual mean of the latest `intervals`, or of as many as there were.
-    pub(super) fn latest(&self, intervals: usize) -> (u64, f64) {
+    pub fn latest(&self, intervals: usize) -> (u64, f64) {
         let places = self.since_begin.len();
         let back = intervals.min(self.taken).min(places - 1);
         let (now, before) =

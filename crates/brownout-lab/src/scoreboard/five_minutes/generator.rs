@@ -6,6 +6,7 @@ use brownout_core::series::detectors::{Detector, Usual};
 use brownout_core::series::{Expected, Learned, LearningRates};
 
 use crate::rng::Rng;
+use crate::scoreboard::{NOISE_SIZE, shape_of_week};
 
 /// Length of an interval.
 pub(super) const INTERVAL_HOURS: f64 = 1.0 / 12.0;
@@ -16,8 +17,6 @@ pub(super) const JUDGED_DAYS: u32 = 14;
 /// The first interval that is judged.
 pub(super) const JUDGED_FROM: usize = WARM_DAYS as usize * INTERVALS_PER_DAY;
 const INTERVALS: usize = JUDGED_FROM + JUDGED_DAYS as usize * INTERVALS_PER_DAY;
-/// Shape of the hour's Gamma factor.
-pub(super) const NOISE_SIZE: f64 = 4.0;
 /// Between these lie the shapes where they are not told, evenly by their logarithms.
 pub(super) const UNTOLD: (f64, f64) = (2.0, 16.0);
 pub(super) const EVENT_HOURS: f64 = 2.0;
@@ -146,10 +145,8 @@ fn events(rng: &mut Rng) -> Vec<(f64, f64)> {
     begins.map(|begin| (begin, begin + EVENT_HOURS / INTERVAL_HOURS)).collect()
 }
 
-/// Factor of day and week, about 1 on average: evenings at 1.6, nights at 0.4, weekends a quarter calmer.
+/// Factor of day and week of an interval, which is highest at 0.6 of the day.
 fn shape(interval: usize) -> f64 {
     let of_day = (interval % INTERVALS_PER_DAY) as f64 / INTERVALS_PER_DAY as f64;
-    let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * (of_day - 0.6));
-    let is_weekend = interval / INTERVALS_PER_DAY % 7 >= 5;
-    day * if is_weekend { 0.8 } else { 1.08 }
+    shape_of_week(of_day - 0.6, interval / INTERVALS_PER_DAY % 7 >= 5)
 }

@@ -5,14 +5,12 @@ mod generator;
 mod judge;
 mod peers;
 
-use brownout_core::series::detectors::{Crossings, Cusum, Detector, EDetector, Glr, Window};
+use brownout_core::series::detectors::{Crossings, Cusum, Detector, EDetector, Window};
 
-use self::generator::{
-    CLASSES, Class, EVENT_HOURS, INTERVAL_HOURS, JUDGED_DAYS, NOISE_SIZE, Noise, UNTOLD, WARM_DAYS,
-};
+use self::generator::{CLASSES, Class, EVENT_HOURS, INTERVAL_HOURS, JUDGED_DAYS, Noise, UNTOLD, WARM_DAYS};
 use self::judge::Tally;
 use super::board::{Board, Table};
-use super::{Settings, in_parallel};
+use super::{NOISE_SIZE, Settings, in_parallel};
 use crate::rng::Rng;
 
 /// False alarms per series-month over the mixed population, to which every threshold is set.
@@ -31,14 +29,14 @@ struct Entry {
 /// Ours, then those it is measured against; the first peer is the one of the bar.
 const ENTRIES: [Entry; 9] = [
     Entry { name: "**Brownout: crossings**", make: || Box::new(Crossings::new(INTERVAL_HOURS, windows())) },
-    Entry { name: "NB-GLR, 60 min at most", make: || Box::new(Glr::new(vec![1, 3, 6, 12])) },
-    Entry { name: "NB tail, several windows", make: || Box::new(peers::Tail::default()) },
+    Entry { name: "NB-GLR, 60 min at most", make: || Box::new(peers::glr()) },
+    Entry { name: "NB tail, several windows", make: || Box::new(peers::tail()) },
     Entry { name: "NB-CUSUM, one shift", make: || Box::new(Cusum::new(2.0, 0.3)) },
     Entry { name: "NB-CUSUM, slow and weak", make: || Box::new(Cusum::new(1.5, 0.05)) },
     Entry { name: "e-detector (Shiryaev-Roberts)", make: || Box::new(EDetector::default()) },
-    Entry { name: "Poisson GLR, 60 min at most", make: || Box::new(peers::PoissonGlr::default()) },
-    Entry { name: "EARS C2, same time of day", make: || Box::new(peers::Ears::default()) },
-    Entry { name: "ratio, 15 min", make: || Box::new(peers::Ratio::default()) },
+    Entry { name: "Poisson GLR, 60 min at most", make: || Box::new(peers::poisson_glr()) },
+    Entry { name: "EARS C2, same time of day", make: || Box::new(peers::Ears::new()) },
+    Entry { name: "ratio, 15 min", make: || Box::new(peers::ratio()) },
 ];
 const OURS: usize = 0;
 const NB_GLR: usize = 1;
@@ -191,6 +189,10 @@ fn how(settings: &Settings) -> Vec<String> {
                 .collect::<Vec<_>>()
                 .join(", ")
         ),
+        "Brownout's line is the measure that the engine goes by, over windows of whole intervals from 5 min \
+         to 3 h; the engine's own windows go from one minute to six hours, and what it calls with them is \
+         under \"The promise\"."
+            .to_owned(),
         "Cells: false alarms per series-month / median delay in minutes / events found. In the head: \
          reports per hour (and what an event adds)."
             .to_owned(),

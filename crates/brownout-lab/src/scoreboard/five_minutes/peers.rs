@@ -2,77 +2,44 @@
 
 use std::collections::VecDeque;
 
-use brownout_core::series::detectors::{Detector, Usual};
+use brownout_core::series::detectors::{Detector, Sums, Usual, Windowed};
 use brownout_core::series::negative_binomial::{Expected, ln_tail};
 
-use super::generator::{INTERVALS_PER_DAY, INTERVALS_PER_HOUR};
-
-/// Counts and means of the last hour.
-#[derive(Default)]
-struct Hour(VecDeque<(u32, f64)>);
-
-impl Hour {
-    fn push(&mut self, count: u32, mean: f64) {
-        self.0.push_front((count, mean));
-        self.0.truncate(INTERVALS_PER_HOUR);
-    }
-
-    fn latest(&self, intervals: usize) -> (f64, f64) {
-        let sum = |(x, m): (f64, f64), (count, mean): &(u32, f64)| (x + f64::from(*count), m + mean);
-        self.0.iter().take(intervals).fold((0.0, 0.0), sum)
-    }
-}
+use super::generator::INTERVALS_PER_DAY;
 
 /// Lengths of the windows of those that have several, in intervals.
-const WINDOWS: [usize; 4] = [1, 3, 6, 12];
+const WINDOWS: [u32; 4] = [1, 3, 6, 12];
 
 /// Observed over expected plus one, in 15 minutes: the usual rule of dashboards.
-#[derive(Default)]
-pub(super) struct Ratio(Hour);
+pub(super) fn ratio() -> Windowed {
+    Windowed::new(vec![3], |x, usual| x / (usual.mean + 1.0))
+}
 
-impl Detector for Ratio {
-    fn step(&mut self, count: u32, usual: Usual) -> f64 {
-        self.0.push(count, usual.mean);
-        let (x, m) = self.0.latest(3);
-        x / (m + 1.0)
-    }
+/// The largest negative binomial likelihood ratio over windows up to an hour.
+pub(super) fn glr() -> Windowed {
+    Windowed::glr(WINDOWS.to_vec())
 }
 
 /// The largest Poisson likelihood ratio over windows up to an hour: noise beyond Poisson's is ignored.
-#[derive(Default)]
-pub(super) struct PoissonGlr(Hour);
-
-impl Detector for PoissonGlr {
-    fn step(&mut self, count: u32, usual: Usual) -> f64 {
-        self.0.push(count, usual.mean);
-        let ratios = WINDOWS.map(|window| {
-            let (x, m) = self.0.latest(window);
-            if x <= m { 0.0 } else { x * libm::log(x / m) - (x - m) }
-        });
-        ratios.into_iter().fold(0.0, f64::max)
-    }
+pub(super) fn poisson_glr() -> Windowed {
+    Windowed::new(
+        WINDOWS.to_vec(),
+        |x, Expected { mean, .. }| {
+            if x <= mean { 0.0 } else { x * libm::log(x / mean) - (x - mean) }
+        },
+    )
 }
 
 /// The smallest negative binomial tail over windows up to an hour, as its negative logarithm.
-#[derive(Default)]
-pub(super) struct Tail(Hour);
-
-impl Detector for Tail {
-    fn step(&mut self, count: u32, usual: Usual) -> f64 {
-        self.0.push(count, usual.mean);
-        let tails = WINDOWS.map(|window| {
-            let (x, mean) = self.0.latest(window);
-            if x <= mean { 0.0 } else { -ln_tail(x as u32, Expected { mean, size: usual.noise_size }) }
-        });
-        tails.into_iter().fold(0.0, f64::max)
-    }
+pub(super) fn tail() -> Windowed {
+    let statistic = |x, usual: Expected| if x <= usual.mean { 0.0 } else { -ln_tail(x as u32, usual) };
+    Windowed::new(WINDOWS.to_vec(), statistic)
 }
 
 /// EARS C2 (Hutwagner et al. 2003) on 15-minute counts at the same time of day: mean and deviation of
 /// the seven days that end two days ago.
-#[derive(Default)]
 pub(super) struct Ears {
-    hour: Hour,
+    sums: Sums,
     /// 15-minute counts that end with each interval, newest first.
     before: VecDeque<f64>,
 }
@@ -82,12 +49,18 @@ impl Ears {
     const DAYS: usize = 7;
     /// A deviation is taken to be at least so much, so that silence is no division by zero.
     const DEVIATION_MIN: f64 = 0.5;
+    /// Intervals of 15 minutes.
+    const QUARTER: usize = 3;
+
+    pub(super) fn new() -> Self {
+        Ears { sums: Sums::new(Self::QUARTER), before: VecDeque::new() }
+    }
 }
 
 impl Detector for Ears {
     fn step(&mut self, count: u32, usual: Usual) -> f64 {
-        self.hour.push(count, usual.mean);
-        let (now, _) = self.hour.latest(3);
+        self.sums.push(count, usual.mean);
+        let now = self.sums.latest(Self::QUARTER).0 as f64;
         self.before.push_front(now);
         self.before.truncate((Self::GUARD_DAYS + Self::DAYS) * INTERVALS_PER_DAY);
         let days = Self::GUARD_DAYS..Self::GUARD_DAYS + Self::DAYS;

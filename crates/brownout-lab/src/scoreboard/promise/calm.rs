@@ -10,13 +10,11 @@ use brownout_core::model::{
 };
 
 use crate::rng::Rng;
-use crate::scoreboard::{Settings, in_parallel};
+use crate::scoreboard::{NOISE_SIZE, Settings, in_parallel, shape_of_week};
 
 pub(super) const YEARS: u32 = 10;
 /// Services that one engine looks after.
 const SERVICES_PER_ENGINE: u32 = 25;
-/// Shape of the hour's Gamma factor.
-const NOISE_SIZE: f64 = 4.0;
 const CITIES_PER_COUNTRY: usize = 6;
 const NETWORKS_PER_COUNTRY: u32 = 5;
 const HOUR_MILLIS: i64 = 3_600_000;
@@ -126,13 +124,17 @@ impl World {
         };
         let number = (service.0 as usize * 7 + country * 31) % self.countries.len();
         let cities = &self.countries[number];
-        // The first city and network have about half.
-        let city = &cities
-            [(rng.below(1 << CITIES_PER_COUNTRY as u32) | 1).leading_zeros() as usize % CITIES_PER_COUNTRY];
-        let network = (rng.below(1 << NETWORKS_PER_COUNTRY) | 1).leading_zeros() % NETWORKS_PER_COUNTRY;
+        let city = &cities[uneven(rng, CITIES_PER_COUNTRY as u32) as usize];
+        let network = uneven(rng, NETWORKS_PER_COUNTRY);
         let place = Place { country: Some(city.country), region: city.region, city: Some(city.id) };
         (place, Asn::new(1000 + number as u32 * NETWORKS_PER_COUNTRY + network))
     }
+}
+
+/// A number below `count`, of which one comes half of the time, another a quarter, and so on: by the
+/// highest bit that is set among `count`.
+fn uneven(rng: &mut Rng, count: u32) -> u32 {
+    (rng.below(1 << count) | 1).leading_zeros() % count
 }
 
 /// A service's level, and what its noise is doing.
@@ -218,12 +220,10 @@ fn level_of(number: u32) -> usize {
         .unwrap_or(LEVELS.len() - 1)
 }
 
-/// Factor of day and week, about 1 on average.
+/// Factor of day and week of an instant, which is highest at 0.8 of the day.
 fn shape(at: i64) -> f64 {
     let of_day = at.rem_euclid(DAY_MILLIS) as f64 / DAY_MILLIS as f64;
-    let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * (of_day - 0.8));
-    let is_weekend = (at - BEGIN.millis()).div_euclid(DAY_MILLIS) % 7 >= 5;
-    day * if is_weekend { 0.8 } else { 1.08 }
+    shape_of_week(of_day - 0.8, (at - BEGIN.millis()).div_euclid(DAY_MILLIS) % 7 >= 5)
 }
 
 /// An engine, and what it called.

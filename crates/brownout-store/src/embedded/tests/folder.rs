@@ -395,4 +395,9 @@ fn a_folder_full_of_something_else_is_refused_and_left_alone() {
     let refused = EmbeddedStore::open(foreign.path(), Options::default(), at(0)).expect_err("refused");
     assert!(refused.to_string().contains("thesis.txt"), "{refused}");
     assert_eq!(std::fs::read_dir(foreign.path()).expect("there").count(), 1);
+    // That another program has logs there too makes it no data folder; one that lost its file is one.
+    std::fs::create_dir(foreign.path().join("log")).expect("made");
+    EmbeddedStore::open(foreign.path(), Options::default(), at(0)).expect_err("refused");
+    std::fs::remove_file(folder.path().join("FOLDER.json")).expect("removed");
+    drop(EmbeddedStore::open(folder.path(), Options::default(), at(0)).expect("still its own"));
 }
