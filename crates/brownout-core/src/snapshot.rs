@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub incidents: Vec<Arc<IncidentView>>,
     /// Countries with enough sources in the last hour to be shown, most sources first.
     pub countries: Vec<CountryView>,
+    /// Channels and countries from which next to nothing comes in, or everything.
+    pub silences: Vec<Silence>,
     /// Sources in an hour from which a place or network is shown, for fewer could point at a person.
     pub place_sources_min: u32,
     /// Counts over everything.
@@ -68,6 +70,21 @@ pub struct Totals {
     pub series: u64,
     /// Series that hold counts of the last hour.
     pub series_active: u64,
+}
+
+/// Reports that did not come: a collector that died, a form that broke, a country that was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// `All` when nothing comes in from anywhere, else a channel or a country.
+    pub facet: Facet,
+    /// When the last report came, or since when it is next to nothing.
+    pub since: UtcTime,
+    /// Reports that came since, when the silence was found.
+    pub observed: u32,
+    /// How many would be usual since then.
+    pub expected: f32,
+    /// How rarely chance alone brings such a silence, in years.
+    pub recurrence_years: f32,
 }
 
 /// How things stand, in the three public words and "nobody knows".

@@ -325,3 +325,85 @@ fn countries_are_summed_before_small_ones_are_left_out() {
     assert_eq!(told, [("PK".to_owned(), 8)]);
     assert!(snapshot.services.iter().all(|view| view.countries.is_empty()), "none is shown by itself");
 }
+
+#[test]
+fn what_is_still_being_learned_is_not_called_calm() {
+    let mut world = World::new(5, 1, "2025-03-03T00:00:00Z");
+    world.play("2025-03-03T00:00:00Z", 120, &CALM);
+    let young = world.engine.snapshot();
+    assert_eq!(young.services[0].state, State::Insufficient);
+    assert!(young.services[0].verdict.is_learning());
+    world.play("2025-03-03T02:00:00Z", 1440, &CALM);
+    assert_eq!(world.engine.snapshot().services[0].state, State::Calm);
+}
+
+#[test]
+fn a_dead_collector_is_silence_and_not_calm() {
+    let mut world = World::new(11, 1, "2025-03-03T00:00:00Z");
+    world.play("2025-03-03T00:00:00Z", 3 * 1440, &CALM);
+    let before = world.engine.snapshot();
+    assert_eq!((before.silences.len(), before.services[0].state), (0, State::Calm));
+    world.play("2025-03-06T00:00:00Z", 45, &[]);
+    let deaf = world.engine.snapshot();
+    assert_eq!(deaf.silences.iter().map(|silence| silence.facet).collect::<Vec<_>>(), [Facet::All]);
+    let found = deaf.silences[0];
+    assert!(found.since <= "2025-03-06T00:00:00Z".parse().expect("a time"), "{found:?}");
+    assert!(found.expected > 80.0 && found.recurrence_years > 1.0, "{found:?}");
+    assert_eq!(deaf.services[0].state, State::Insufficient);
+    assert!(
+        deaf.services[0].verdict.reasons.iter().any(|reason| matches!(reason, Reason::NothingComesIn { .. }))
+    );
+    // What was not collected is a gap in the chart, not a zero.
+    let bars = &deaf.services[0].chart.bars;
+    assert_eq!(bars[bars.len() - 4].count, None);
+    world.play("2025-03-06T00:45:00Z", 20, &CALM);
+    let after = world.engine.snapshot();
+    assert_eq!((after.silences.len(), after.services[0].state), (0, State::Calm));
+    // Two days later nothing of it is in what is usual.
+    world.play("2025-03-06T01:05:00Z", 2 * 1440, &CALM);
+    let usual = world.engine.snapshot().services[0].usual.mean;
+    assert!((usual - before.services[0].usual.mean).abs() < 8.0, "{usual}");
+    assert_eq!(world.changes, vec![]);
+}
+
+#[test]
+fn a_country_that_is_cut_off_is_told_and_the_rest_goes_on() {
+    let mut world = World::new(12, 1, "2025-03-03T00:00:00Z");
+    let usual = [("US", 3.0), ("PK", 2.0)];
+    world.play("2025-03-03T00:00:00Z", 3 * 1440, &usual);
+    // Two in an hour still get through.
+    world.play("2025-03-06T00:00:00Z", 120, &[("US", 3.0), ("PK", 0.03)]);
+    let snapshot = world.engine.snapshot();
+    let silent: Vec<Facet> = snapshot.silences.iter().map(|silence| silence.facet).collect();
+    assert_eq!(silent, [Facet::Country("PK".parse().expect("a code"))]);
+    assert_eq!(snapshot.services[0].state, State::Calm);
+    world.play("2025-03-06T02:00:00Z", 20, &usual);
+    assert_eq!(world.engine.snapshot().silences, []);
+}
+
+#[test]
+fn a_night_is_no_silence() {
+    let mut world = World::new(13, 1, "2025-03-03T00:00:00Z");
+    for hour in 0..24 * 6 {
+        let start = "2025-03-03T00:00:00Z".parse::<UtcTime>().expect("a time").plus_seconds(hour * 3600);
+        let rate = if hour % 24 < 6 { 0.05 } else { 2.0 };
+        for minute in 0..60 {
+            world.minute(start.plus_seconds(minute * 60), &[("US", rate)]);
+            if hour > 24 * 4 && minute % 10 == 0 {
+                assert_eq!(world.engine.snapshot().silences, [], "hour {hour}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_incident_does_not_end_while_nothing_comes_in() {
+    let mut world = World::new(7, 1, "2025-03-03T00:00:00Z");
+    world.play("2025-03-03T00:00:00Z", 3 * 1440 + 600, &CALM);
+    world.play("2025-03-06T10:00:00Z", 40, &[("US", 90.0), ("GB", 3.0), ("PK", 0.3)]);
+    world.play("2025-03-06T10:40:00Z", 120, &[]);
+    let deaf = world.engine.snapshot();
+    assert_eq!(deaf.services[0].state, State::Confirmed);
+    world.play("2025-03-06T12:40:00Z", 60, &CALM);
+    assert_eq!(world.engine.snapshot().services[0].state, State::Calm);
+}

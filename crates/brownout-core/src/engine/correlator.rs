@@ -12,7 +12,7 @@ use super::subject::{Signal, Watch};
 use crate::effect::Derived;
 use crate::incident::{Look, ScopeTrack, Step};
 use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
-use crate::snapshot::{Bar, Change, Chart, IncidentView, State, TimelineEntry};
+use crate::snapshot::{Bar, Change, Chart, IncidentView, Silence, State, TimelineEntry};
 use crate::verdict::{Facts, Part, Reason, Verdict, judge};
 
 /// Most parts that one incident follows.
@@ -46,6 +46,8 @@ pub(crate) struct ServiceLook {
     pub(crate) subnets: u32,
     pub(crate) top_network: Option<(Facet, u32)>,
     pub(crate) learning: bool,
+    /// Why next to nothing can be heard of it.
+    pub(crate) silence: Option<Silence>,
 }
 
 /// A decision that goes back to a shard with the next tick.
@@ -309,6 +311,7 @@ impl Incident {
                 onset: signal.onset,
                 full_minute: now.full_minute,
                 held: self.held.is_some(),
+                deaf: look.silence.is_some(),
             };
             let room = self.scopes.len() < SCOPES_MAX;
             let peak = self.scopes.get(&signal.facet).map(ScopeTrack::peak);
@@ -365,6 +368,8 @@ impl Incident {
             sources_hour: look.sources_hour,
             subnets: look.subnets,
             learning: look.learning,
+            reported: true,
+            silence: look.silence,
             held: self.held.as_deref(),
             policy: now.policy_digest,
         });

@@ -29,6 +29,16 @@ impl Gaps {
         self.gaps.retain(|(_, to)| *to >= horizon);
     }
 
+    /// Nothing came in from one minute to another, although somebody was there to collect it.
+    pub(crate) fn extend(&mut self, from: Minute, to: Minute) {
+        match self.gaps.last_mut() {
+            Some(last) if last.0 <= from && from <= last.1 => last.1 = last.1.max(to),
+            Some(last) if from < last.0 && last.0 <= to => *last = (from, last.1.max(to)),
+            _ if from < to => self.gaps.push((from, to)),
+            _ => {}
+        }
+    }
+
     /// Whether any of the `minutes` from `start` on lies in a gap.
     pub(crate) fn touch(&self, start: Minute, minutes: u32) -> bool {
         self.gaps.iter().any(|(from, to)| start < *to && start.plus(minutes) > *from)
@@ -38,6 +48,18 @@ impl Gaps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_silence_that_lasts_is_one_gap() {
+        let mut gaps = Gaps::default();
+        gaps.extend(Minute(100), Minute(110));
+        gaps.extend(Minute(100), Minute(111));
+        gaps.extend(Minute(98), Minute(112));
+        gaps.extend(Minute(200), Minute(200));
+        assert_eq!(gaps.gaps, [(Minute(98), Minute(112))]);
+        gaps.extend(Minute(200), Minute(205));
+        assert_eq!(gaps.gaps.len(), 2);
+    }
 
     #[test]
     fn a_pause_is_a_gap_and_a_minute_is_none() {

@@ -5,8 +5,10 @@
 //! decisions go back to the shards with the next tick. Nothing flows backwards inside a tick, and
 //! nothing depends on how many shards there are.
 
+mod arrivals;
 mod correlator;
 mod gaps;
+mod priors;
 mod publish;
 mod recent;
 mod routes;
@@ -29,15 +31,17 @@ use crate::model::{
 };
 use crate::series::LearningRates;
 use crate::snapshot::{Snapshot, Totals};
+use arrivals::Arrivals;
 use correlator::{Circumstances, Correlator, Decision};
 use gaps::Gaps;
+use priors::Priors;
 use publish::Publisher;
 use shard::Shard;
 use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "6";
+pub const ENGINE_VERSION: &str = "7";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -71,6 +75,8 @@ struct EngineState {
     channels: IndexMap<ChannelId, String, FxBuildHasher>,
     /// Hour in which each service came into the catalogue.
     born: IndexMap<ServiceId, u32, FxBuildHasher>,
+    priors: Priors,
+    arrivals: Arrivals,
     shards: Vec<Shard>,
     correlator: Correlator,
     decisions: Vec<Decision>,
@@ -108,6 +114,8 @@ impl Engine {
                 geography: String::new(),
                 channels: IndexMap::default(),
                 born: IndexMap::default(),
+                priors: Priors::default(),
+                arrivals: Arrivals::default(),
                 shards: vec![Shard::default(); shards.max(1)],
                 correlator: Correlator::default(),
                 decisions: Vec::new(),
@@ -183,6 +191,14 @@ impl Engine {
             let shard = state.shard_of(decision.service);
             state.shards[shard].obey(&decision, hour);
         }
+        let full_minute = at.minute() != last.minute();
+        if last == at {
+            state.arrivals.begin(hour);
+        }
+        state.arrivals.turn(at, state.rates);
+        if full_minute {
+            state.arrivals.listen(at, &state.policy, &mut state.gaps);
+        }
         let mut derived = Derived::default();
         let is_fifth_minute = at.minute().0 / 5 != last.minute().0 / 5;
         // Before series without recent counts are put to rest.
@@ -190,11 +206,16 @@ impl Engine {
             state.roll_up(at, last, &mut derived);
         }
         if hour != last.minute().hour() {
+            state.arrivals.turn_hour(hour, &state.policy, state.rates, &state.gaps);
             for shard in &mut state.shards {
+                shard.leave_out(hour, &state.arrivals);
                 shard.turn_hour(hour, &state.policy, state.rates, &state.gaps);
             }
+            if hour / 24 != last.minute().hour() / 24 {
+                state.priors = Priors::work_out(&state.catalogue, &state.shards);
+            }
         }
-        state.step(at, at.minute() != last.minute(), &mut derived);
+        state.step(at, full_minute, &mut derived);
         if is_fifth_minute {
             state.chart(at, &mut derived);
         }
@@ -309,7 +330,9 @@ impl EngineState {
             Some(index) => index,
             None => {
                 let born_hour = *self.born.get(&service)?;
-                subjects.insert_full(service, Subject::new(service, born_hour)).0
+                let category = self.catalogue.get(service).map(|service| service.category);
+                let prior = category.map(|category| self.priors.of(category)).unwrap_or_default();
+                subjects.insert_full(service, Subject::new(service, born_hour, prior)).0
             }
         };
         Some((shard, index))
@@ -325,6 +348,7 @@ impl EngineState {
 
     fn count(&mut self, report: &Report) {
         self.totals.reports += 1;
+        self.arrivals.count(report);
         self.last_report_at = Some(self.now);
         let late =
             self.now.millis_since(report.occurred_at) > i64::from(self.policy.lateness_minutes) * 60_000;
@@ -346,7 +370,7 @@ impl EngineState {
     fn step(&mut self, at: UtcTime, full_minute: bool, derived: &mut Derived) {
         let mut looks = Vec::new();
         for shard in &mut self.shards {
-            looks.append(&mut shard.look(at, &self.policy));
+            looks.append(&mut shard.look(at, &self.policy, &self.arrivals));
         }
         looks.sort_by_key(|look| look.service);
         let now = Circumstances {

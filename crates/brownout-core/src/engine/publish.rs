@@ -103,6 +103,7 @@ impl Publisher {
             catalogue: state.catalogue.clone(),
             channels: state.channels.iter().map(|(id, name)| (*id, name.clone())).collect(),
             countries: self.countries(&services, state.policy.materialise_sources),
+            silences: state.arrivals.silent(),
             place_sources_min: state.policy.materialise_sources,
             services,
             incidents,
@@ -126,8 +127,12 @@ impl Publisher {
         let places = subject.map(|subject| Places::of(subject, state, at)).unwrap_or_default();
         self.countries.insert(service, places.counts);
         let observed = windows.shown();
+        // Nobody can say "no problems" of what was never reported, or not for long enough to be known.
+        let learning = subject.is_none_or(Subject::is_learning);
         let reported = subject.is_some_and(|subject| subject.last_report_at.is_some());
-        let calm = if reported { State::Calm } else { State::Insufficient };
+        let silence = subject.and_then(|subject| state.arrivals.deafens(subject));
+        let known = reported && !learning && silence.is_none();
+        let calm = if known { State::Calm } else { State::Insufficient };
         let verdict = incident.and_then(|incident| incident.verdict().cloned()).unwrap_or_else(|| {
             let whole =
                 Part { facet: Facet::All, observed, expected: f64::from(usual.mean), recurrence_years: 0.0 };
@@ -143,7 +148,9 @@ impl Publisher {
                 top_network: None,
                 sources_hour: windows.hour(),
                 subnets: 0,
-                learning: subject.is_none_or(Subject::is_learning),
+                learning,
+                reported,
+                silence,
                 held: None,
                 policy: &state.policy_digest,
             }))
@@ -154,7 +161,7 @@ impl Publisher {
             service,
             version: self.serial,
             state: incident.map_or(calm, super::correlator::Incident::state),
-            learning: subject.is_none_or(Subject::is_learning),
+            learning,
             incident: incident.map(super::correlator::Incident::id),
             since: incident.map(super::correlator::Incident::opened_at),
             observed,

@@ -6,11 +6,12 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::Arrivals;
 use super::correlator::{Decision, ServiceLook};
 use super::gaps::Gaps;
 use super::recent::Series;
 use super::sources::Standing;
-use super::subject::Subject;
+use super::subject::{Signal, Subject};
 use crate::effect::RollUp;
 use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::LearningRates;
@@ -70,7 +71,7 @@ impl Shard {
     }
 
     /// Looks at what changed and at what is watched, by service.
-    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<ServiceLook> {
+    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy, arrivals: &Arrivals) -> Vec<ServiceLook> {
         let mut services = std::mem::take(&mut self.reported);
         services.extend(self.watched.iter().copied());
         let mut looks = Vec::new();
@@ -78,10 +79,20 @@ impl Shard {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
             let signals = subject.look(at, policy);
             if !signals.is_empty() {
-                looks.push(look_of(subject, signals, at));
+                looks.push(look_of(subject, signals, at, arrivals));
             }
         }
         looks
+    }
+
+    /// Nothing is learned from the last hour where too little of it was heard.
+    pub(crate) fn leave_out(&mut self, hour: u32, arrivals: &Arrivals) {
+        for subject in self.subjects.values_mut() {
+            if let Some(silence) = arrivals.deafens(subject) {
+                let from = silence.since.minute().hour().max(hour.saturating_sub(2));
+                subject.leave_out(from, hour);
+            }
+        }
     }
 
     pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
@@ -101,7 +112,7 @@ impl Shard {
     }
 }
 
-fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime) -> ServiceLook {
+fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arrivals) -> ServiceLook {
     let windows = |series: &Series| Some(series.recent.as_deref()?.windows(at));
     let all = subject.series.get(&Facet::All);
     let whole = all.and_then(windows).unwrap_or_default();
@@ -119,5 +130,6 @@ fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime)
         subnets: subject.sources.subnets(),
         top_network,
         learning: subject.is_learning(),
+        silence: arrivals.deafens(subject),
     }
 }

@@ -8,6 +8,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::gaps::Gaps;
+use super::priors::Prior;
 use super::recent::{Count, Recent, Series};
 use super::routes::Routes;
 use super::sources::{SourceWindow, Standing};
@@ -16,7 +17,7 @@ use super::usual::Means;
 use crate::effect::RollUp;
 use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
 use crate::series::{
-    Budget, DayRing, Learned, LearningRates, MinuteRing, Reading, is_elevated, onset, read, whole,
+    Budget, DayRing, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset, read, whole,
 };
 use crate::snapshot::Onset;
 
@@ -54,6 +55,8 @@ pub(crate) struct Signal {
 pub(crate) struct Subject {
     pub(crate) service: ServiceId,
     born_hour: u32,
+    /// What was assumed of it before it taught anything.
+    pub(crate) prior: Prior,
     pub(crate) sources: SourceWindow,
     /// Sources of reports that came too late to be counted.
     late_sources: SourceWindow,
@@ -83,10 +86,11 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn new(service: ServiceId, born_hour: u32) -> Self {
+    pub(crate) fn new(service: ServiceId, born_hour: u32, prior: Prior) -> Self {
         let mut subject = Subject {
             service,
             born_hour,
+            prior,
             sources: SourceWindow::default(),
             late_sources: SourceWindow::default(),
             series: IndexMap::default(),
@@ -108,12 +112,11 @@ impl Subject {
 
     fn new_series(&self, facet: Facet, home: Option<CountryCode>) -> Series {
         let shaped = matches!(facet, Facet::All | Facet::Country(_));
-        Series {
-            learned: Learned::new(self.born_hour),
-            home,
-            recent: None,
-            profile: shaped.then(Box::default),
-        }
+        // Countries begin with the day of the service, the service with that of its category.
+        let whole = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
+        let day = whole.and_then(Profile::day).or(self.prior.day);
+        let profile = || Box::new(day.as_ref().map(Profile::borrowed).unwrap_or_default());
+        Series { learned: Learned::new(self.born_hour), home, recent: None, profile: shaped.then(profile) }
     }
 
     /// Counts a report in the minute it happened. `received_at` is the present.
@@ -180,7 +183,7 @@ impl Subject {
         })
     }
 
-    fn add(&mut self, facet: Facet, count: Count, rates: LearningRates) {
+    pub(super) fn add(&mut self, facet: Facet, count: Count, rates: LearningRates) {
         let index = match self.index_of(facet) {
             Some(index) => index,
             None if self.series.len() >= SERIES_MAX => return,
@@ -330,6 +333,14 @@ impl Subject {
                 }
             }
             None => {}
+        }
+    }
+
+    /// Nothing is learned from the hours `[from, to)`: too little of what happened was heard.
+    pub(crate) fn leave_out(&mut self, from: u32, to: u32) {
+        match self.frozen.last_mut() {
+            Some(last) if last.0 <= from && from <= last.1 => last.1 = last.1.max(to),
+            _ => self.frozen.push((from, to)),
         }
     }
 

@@ -4,12 +4,7 @@ use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, UtcTime};
 use crate::series::crossings::{SIZE_WITHIN_HOUR, size_of_window};
-use crate::series::{Expected, Learned, Profile};
-
-/// Sources per hour that a service is given before anything is known of it. With the prior's wide
-/// shape (see `LEVEL_SHAPE`) any level from none to some thousands is possible then, and after an
-/// hour or two of counting, even of nothing, the figure hardly matters.
-const PRIOR_PER_HOUR: f64 = 400.0;
+use crate::series::{DayShape, Expected, Learned, Profile};
 
 /// Share of its service that a place or network is given before anything is known of it.
 const PRIOR_SHARE: f64 = 0.1;
@@ -32,7 +27,7 @@ impl Subject {
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the
     /// service the category's, for its parts a share of the service's.
     pub(super) fn prior(&self, facet: Facet) -> Expected {
-        let unknown = Expected { mean: PRIOR_PER_HOUR, size: Learned::noise_size_default() };
+        let unknown = Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() };
         match self.series.get_index(0) {
             Some((_, whole)) if facet != Facet::All => {
                 let level = whole.learned.level(unknown.mean);
@@ -42,6 +37,21 @@ impl Subject {
             }
             _ => unknown,
         }
+    }
+
+    /// Which share of the service's usual comes from a part, 0 to 1.
+    pub(super) fn share_of(&self, facet: Facet) -> f64 {
+        let Some(series) = self.series.get(&facet) else { return 0.0 };
+        let level = |facet, series: &Series| series.learned.level(self.prior(facet).mean);
+        let whole = self.series.get_index(0).map_or(0.0, |(_, whole)| level(Facet::All, whole));
+        if whole > 0.0 { (level(facet, series) / whole).min(1.0) } else { 0.0 }
+    }
+
+    /// What the service has taught of its level and its days, once it is more than a guess.
+    pub(super) fn taught(&self) -> Option<(f32, Option<DayShape>)> {
+        let (_, whole) = self.series.get_index(0).filter(|_| !self.is_learning())?;
+        let level = whole.learned.level(f64::from(self.prior.per_hour));
+        Some((level as f32, whole.profile.as_deref().and_then(Profile::day)))
     }
 
     /// A series' own weekly shape, its country's, or that of the service as a whole.
@@ -71,7 +81,8 @@ impl<'a> Means<'a> {
     pub(crate) fn new(subject: &'a Subject, at: UtcTime, minutes: f64) -> Self {
         let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
         let series = subject.series.get_index(0).map(|(_, whole)| whole);
-        let level = series.map_or(PRIOR_PER_HOUR, |whole| whole.learned.level(PRIOR_PER_HOUR));
+        let unknown = f64::from(subject.prior.per_hour);
+        let level = series.map_or(unknown, |whole| whole.learned.level(unknown));
         let profile = series.and_then(|whole| whole.profile.as_deref());
         let whole = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
         Means { subject, level, middle, hours: minutes / 60.0, whole, countries: Vec::new() }

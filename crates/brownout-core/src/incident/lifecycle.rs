@@ -22,6 +22,8 @@ pub struct Look {
     pub full_minute: bool,
     /// An operator keeps the incident at "possible".
     pub held: bool,
+    /// Next to nothing comes in, so that quiet is no sign of an end.
+    pub deaf: bool,
 }
 
 /// What a look changed.
@@ -49,6 +51,8 @@ pub struct ScopeTrack {
     confirmed_at: Option<UtcTime>,
     ended_at: Option<UtcTime>,
     last_elevated_at: UtcTime,
+    /// When next to nothing was heard for the last time.
+    last_deaf_at: UtcTime,
     observed: u32,
     expected: f64,
     peak: u32,
@@ -70,6 +74,7 @@ impl ScopeTrack {
             confirmed_at: None,
             ended_at: None,
             last_elevated_at: at,
+            last_deaf_at: UtcTime::default(),
             observed: look.reading.observed,
             expected: look.reading.expected,
             // Of the running 15 minutes, until the first whole ones.
@@ -88,6 +93,9 @@ impl ScopeTrack {
         let mut steps: Vec<Step> = self.measure(at, look).map(Step::Peak).into_iter().collect();
         if look.reading.elevated {
             self.last_elevated_at = at;
+        }
+        if look.deaf {
+            self.last_deaf_at = at;
         }
         match self.state {
             State::Ended if look.departs => {
@@ -137,7 +145,8 @@ impl ScopeTrack {
     }
 
     fn is_quiet(&self, at: UtcTime, policy: &Policy) -> bool {
-        at.millis_since(self.last_elevated_at) >= i64::from(policy.quiet_minutes) * 60_000
+        let heard = self.last_elevated_at.max(self.last_deaf_at);
+        at.millis_since(heard) >= i64::from(policy.quiet_minutes) * 60_000
     }
 
     /// Many sources soon, or fewer after longer: evidence and sufficient duration.

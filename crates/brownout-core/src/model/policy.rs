@@ -14,6 +14,8 @@ pub struct Policy {
     pub possible_per_service_year: f64,
     /// False "detected problems" allowed per service and *decade*. Greater than 0.
     pub detected_per_service_decade: f64,
+    /// False silences allowed per year, over all channels and countries together. Greater than 0.
+    pub false_silences_per_year: f64,
     /// Fewest distinct sources, within the detecting window, for "possible problems".
     ///
     /// On real sparse reports a statistic alone fires on three; the floor matters more.
@@ -57,6 +59,7 @@ impl Default for Policy {
         Policy {
             possible_per_service_year: 0.02,
             detected_per_service_decade: 0.02,
+            false_silences_per_year: 0.1,
             possible_sources_min: 8,
             possible_subnets_min: 4,
             detected_many_sources_min: 100,
@@ -83,6 +86,7 @@ impl Policy {
         let in_range = [
             ("possible_per_service_year", (1e-3..=1e3).contains(&self.possible_per_service_year)),
             ("detected_per_service_decade", (1e-3..=1e3).contains(&self.detected_per_service_decade)),
+            ("false_silences_per_year", (1e-3..=1e3).contains(&self.false_silences_per_year)),
             ("possible_sources_min", (1..=10_000).contains(&self.possible_sources_min)),
             ("possible_subnets_min", (1..=10_000).contains(&self.possible_subnets_min)),
             ("detected_many_sources_min", (1..=1_000_000).contains(&self.detected_many_sources_min)),

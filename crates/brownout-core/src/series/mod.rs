@@ -13,5 +13,5 @@ pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, is_elevated, onset, 
 pub(crate) use detect::{ln_per_year, whole};
 pub use learned::{Learned, LearningRates};
 pub use negative_binomial::Expected;
-pub use profile::Profile;
+pub use profile::{DAY_HOURS, DayShape, Profile};
 pub use ring::{DayRing, MinuteRing};

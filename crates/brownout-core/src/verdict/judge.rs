@@ -2,10 +2,10 @@
 
 use super::{Confidence, Locus, Reason, Source, Verdict};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
-use crate::snapshot::State;
+use crate::snapshot::{Silence, State};
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 2;
+pub const RULESET: u32 = 3;
 
 /// One network with at least this share of the last hour's sources is named, in percent.
 const ONE_NETWORK_PERCENT: u32 = 80;
@@ -58,6 +58,10 @@ pub struct Facts<'a> {
     pub subnets: u32,
     /// The baseline is still a prior.
     pub learning: bool,
+    /// Somebody has reported it before.
+    pub reported: bool,
+    /// Why next to nothing can be heard of it.
+    pub silence: Option<Silence>,
     /// Why an operator holds it.
     pub held: Option<&'a str>,
     /// Digest of the policy.
@@ -132,17 +136,20 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             }
         }
         State::Ended => reasons.push(Reason::BackToUsual),
-        // A guess at what is usual is no yardstick to hand to readers.
-        State::Calm if facts.learning => {
-            reasons.push(Reason::ReportsCounted { observed: facts.whole.observed });
-        }
         State::Calm => reasons.push(Reason::ReportsAsUsual {
             observed: facts.whole.observed,
             expected: facts.whole.expected as f32,
         }),
+        // What is usual is a guess, or what comes in is no measure: no yardstick to hand to readers.
+        State::Insufficient if facts.reported => {
+            reasons.push(Reason::ReportsCounted { observed: facts.whole.observed });
+        }
         State::Insufficient => {}
     }
-    if facts.learning {
+    if let Some(Silence { facet, since, expected, .. }) = facts.silence {
+        reasons.push(Reason::NothingComesIn { facet, since, expected });
+    }
+    if facts.learning && (facts.reported || facts.incident.is_some()) {
         reasons.push(Reason::StillLearning);
     }
     if let Some(reason) = facts.held {

@@ -115,6 +115,16 @@ pub enum Reason {
     },
     /// The baseline is still a prior, so "usual" is a guess.
     StillLearning,
+    /// Next to nothing comes in through a channel or from a country, or from anywhere, so silence says
+    /// nothing.
+    NothingComesIn {
+        /// What is silent; `All` is everything.
+        facet: Facet,
+        /// Since when.
+        since: UtcTime,
+        /// Reports that would be usual since then, over all services.
+        expected: f32,
+    },
     /// An operator holds the incident.
     Held {
         /// Why.

@@ -101,16 +101,8 @@ pub fn headline(verdict: &Verdict, names: Names<'_>) -> String {
 pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
     let service = service_name(verdict, names);
     match verdict.state {
-        State::Insufficient => {
-            format!(
-                "Not enough data on {service}: nobody has reported it since this observatory began to watch."
-            )
-        }
+        State::Insufficient => format!("Not enough data on {service}: {}.", lacking(verdict)),
         State::Calm => match verdict.reasons.first() {
-            Some(Reason::ReportsCounted { observed }) => format!(
-                "No problems detected at {service}: {} in 15 minutes; what is usual is still being learned.",
-                reports(*observed)
-            ),
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
                 "No problems detected at {service}: {} in 15 minutes, where {} usual.",
                 reports(*observed),
@@ -125,6 +117,29 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             let since = since(verdict);
             format!("The problems at {service}{since} ended at {}.", clock(verdict.as_of, verdict.as_of))
         }
+    }
+}
+
+/// Why nothing can be said: "3 reports in 15 minutes; what is usual is still being learned"
+fn lacking(verdict: &Verdict) -> String {
+    let silence = verdict.reasons.iter().find_map(|reason| match reason {
+        Reason::NothingComesIn { facet, since, .. } => Some((*facet, *since)),
+        _ => None,
+    });
+    match (verdict.reasons.first(), silence) {
+        (_, Some((Facet::All, since))) => {
+            format!("no reports of any service have come in since {}", clock(since, verdict.as_of))
+        }
+        (_, Some((_, since))) => {
+            format!(
+                "where most of its reports come from, hardly any have come since {}",
+                clock(since, verdict.as_of)
+            )
+        }
+        (Some(Reason::ReportsCounted { observed }), None) => {
+            format!("{} in 15 minutes; what is usual is still being learned", reports(*observed))
+        }
+        _ => "nobody has reported it since this observatory began to watch".to_owned(),
     }
 }
 
@@ -265,6 +280,20 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         Reason::StillLearning => {
             "What is usual here is not known yet: less than a day has been observed.".to_owned()
         }
+        Reason::NothingComesIn { facet, since, expected } => {
+            let from = match facet {
+                Facet::All => "No reports of any service have".to_owned(),
+                Facet::Country(_) => {
+                    format!("Hardly any report of any service from {} has", with_article(*facet, names))
+                }
+                other => format!("Hardly any report through {} has", place_name(*other, names)),
+            };
+            format!(
+                "{from} come in since {}, where {} usual: silence says nothing now.",
+                clock_of(*since),
+                about(*expected)
+            )
+        }
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
     }
@@ -289,7 +318,9 @@ pub fn limits(verdict: &Verdict) -> String {
 /// What would change the judgement, in one sentence.
 pub fn would_change(verdict: &Verdict) -> &'static str {
     match verdict.state {
-        State::Insufficient => "A first report, or a day of watching without any.",
+        State::Insufficient if verdict.reasons.is_empty() => "A first report.",
+        State::Insufficient if verdict.is_learning() => "A day of watching.",
+        State::Insufficient => "Reports that come in again.",
         State::Calm => "More distinct people than usual reporting from several networks.",
         State::Possible | State::Confirmed if is_easing(verdict) => {
             "Half an hour within the usual band ends it; another rise goes on with it."
@@ -313,6 +344,11 @@ fn clock(at: UtcTime, today: UtcTime) -> String {
     } else {
         format!("{time} UTC on {}", text.get(..10).unwrap_or("?"))
     }
+}
+
+/// "09:45 UTC on 2025-03-10"
+fn clock_of(at: UtcTime) -> String {
+    clock(at, UtcTime::default())
 }
 
 fn reports(count: u32) -> String {
@@ -431,6 +467,8 @@ mod tests {
             sources_hour: whole.observed,
             subnets: whole.observed,
             learning: false,
+            reported: state != State::Insufficient,
+            silence: None,
             held: None,
             policy: "test",
         }

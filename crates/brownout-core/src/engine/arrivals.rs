@@ -1,0 +1,268 @@
+//! Whether reports still come in at all: by channel and by country, over all services.
+//!
+//! A collector that died, a form that broke and a country that was cut off all look alike at a single
+//! service: nobody reports it, as on a calm day. Over all services the reports that did not come are
+//! evidence.
+
+use std::collections::BTreeMap;
+
+use libm::{exp, log, log1p};
+use serde::{Deserialize, Serialize};
+
+use super::gaps::Gaps;
+use super::priors::Prior;
+use super::recent::{Count, Series};
+use super::subject::Subject;
+use super::subnets::Subnet;
+use crate::model::{ChannelId, CountryCode, Facet, Minute, Policy, Report, ServiceId, UtcTime};
+use crate::series::negative_binomial::ln_mass;
+use crate::series::{Expected, LearningRates, WINDOWS_MINUTES, whole};
+use crate::snapshot::Silence;
+
+/// The number under which arrivals are counted; no catalogue has so many services.
+const EVERYTHING: ServiceId = ServiceId(u32::MAX);
+
+/// ln of the hours in a year of 365.25 days.
+const LN_HOURS_PER_YEAR: f64 = 9.078_636_2;
+
+/// Fewer than this share of what is usual is next to nothing.
+const NEXT_TO_NOTHING: f64 = 0.05;
+/// With this share of what is usual a stream has come back, ...
+const BACK_SHARE: f64 = 0.25;
+/// ... counted over the shortest window in which so many would be usual.
+const BACK_MEAN_MIN: f64 = 4.0;
+/// Windows that are looked at for next to nothing, as places in [`WINDOWS_MINUTES`]: 30 min to 6 h.
+const WINDOWS_FROM: usize = 3;
+
+/// A service hears nothing when this share of its usual reports comes through what is silent.
+const HEARS_SHARE: f64 = 0.5;
+
+/// Counts of what came in, and which streams of it fell silent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Arrivals {
+    /// Everything as if it were one service; only its channels and countries are counted.
+    streams: Subject,
+    /// Since the last tick, by number of the channel.
+    channels: Vec<u32>,
+    /// Since the last tick, by the country's two letters.
+    countries: Vec<u32>,
+    silent: BTreeMap<Facet, Silence>,
+}
+
+impl Default for Arrivals {
+    fn default() -> Self {
+        Arrivals {
+            streams: Subject::new(EVERYTHING, 0, Prior::default()),
+            channels: Vec::new(),
+            countries: vec![0; 26 * 26],
+            silent: BTreeMap::new(),
+        }
+    }
+}
+
+impl Arrivals {
+    /// Begins to expect something from an hour on.
+    pub(crate) fn begin(&mut self, hour: u32) {
+        self.streams = Subject::new(EVERYTHING, hour, Prior::default());
+    }
+
+    /// Takes note of a report, whatever it is worth.
+    #[inline]
+    pub(crate) fn count(&mut self, report: &Report) {
+        let channel = usize::from(report.channel.0);
+        if channel >= self.channels.len() {
+            self.channels.resize(channel + 1, 0);
+        }
+        self.channels[channel] = self.channels[channel].saturating_add(1);
+        if let Some(count) = report.place.country.and_then(|country| self.countries.get_mut(place(country))) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Comes to a tick: what came in since the last one is counted in the minute that ends with it.
+    pub(crate) fn turn(&mut self, at: UtcTime, rates: LearningRates) {
+        let minute = at.plus_millis(-1).minute();
+        let mut all = 0u32;
+        for (number, count) in (0..=u16::MAX).zip(self.channels.iter_mut()) {
+            let count = std::mem::take(count);
+            all = all.saturating_add(count);
+            add(&mut self.streams, Facet::Channel(ChannelId(number)), minute, count, rates);
+        }
+        for (index, count) in self.countries.iter_mut().enumerate() {
+            let count = std::mem::take(count);
+            if count > 0
+                && let Some(country) = country_at(index)
+            {
+                add(&mut self.streams, Facet::Country(country), minute, count, rates);
+            }
+        }
+        add(&mut self.streams, Facet::All, minute, all, rates);
+    }
+
+    /// Once an hour: learns how much usually comes.
+    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
+        self.streams.turn_hour(hour, policy, rates, gaps);
+    }
+
+    /// Once a minute: finds what fell silent and what speaks again. While nothing at all comes in,
+    /// nothing is collected.
+    pub(crate) fn listen(&mut self, at: UtcTime, policy: &Policy, gaps: &mut Gaps) {
+        if self.streams.is_learning() {
+            return;
+        }
+        let ln_budget = log(policy.false_silences_per_year / self.streams.active().len().max(1) as f64);
+        let mut found = Vec::new();
+        for (facet, series) in self.streams.active() {
+            if !matches!(facet, Facet::All | Facet::Channel(_) | Facet::Country(_)) {
+                continue;
+            }
+            match self.silent.get(facet) {
+                Some(_) if self.is_back(*facet, series, at) => found.push((*facet, None)),
+                Some(known) => {
+                    let expected = self.usual_between(*facet, series, known.since, at).mean as f32;
+                    found.push((*facet, Some(Silence { expected, ..*known })));
+                }
+                None => {
+                    found.extend(self.silence(*facet, series, at, ln_budget).map(|new| (*facet, Some(new))))
+                }
+            }
+        }
+        for (facet, silence) in found {
+            match silence {
+                Some(silence) => self.silent.insert(facet, silence),
+                None => self.silent.remove(&facet),
+            };
+        }
+        if let Some(all) = self.silent.get(&Facet::All) {
+            gaps.extend(all.since.minute(), at.minute());
+        }
+    }
+
+    /// What is silent: everything alone, or channels and countries.
+    pub(crate) fn silent(&self) -> Vec<Silence> {
+        match self.silent.get(&Facet::All) {
+            Some(all) => vec![*all],
+            None => self.silent.values().copied().collect(),
+        }
+    }
+
+    /// The silence because of which next to nothing can be heard of a service.
+    pub(crate) fn deafens(&self, subject: &Subject) -> Option<Silence> {
+        if self.silent.is_empty() {
+            return None;
+        }
+        if let Some(all) = self.silent.get(&Facet::All) {
+            return Some(*all);
+        }
+        let largest = |is_kind: fn(&Facet) -> bool| {
+            let of_kind = self.silent.values().filter(move |silence| is_kind(&silence.facet));
+            let shares = of_kind.map(|silence| (subject.share_of(silence.facet), *silence));
+            let sum: f64 = shares.clone().map(|(share, _)| share).sum();
+            shares
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|_| sum >= HEARS_SHARE)
+                .map(|(_, silence)| silence)
+        };
+        largest(|facet| matches!(facet, Facet::Channel(_)))
+            .or_else(|| largest(|facet| matches!(facet, Facet::Country(_))))
+    }
+
+    /// A silence that chance would hardly bring, if there is one.
+    ///
+    /// While the noise holds still at a factor g, pauses longer than w begin m g / w e^(-m g) times an hour,
+    /// where m is the mean of w; over a Gamma factor of shape k that is (m / w) (1 + m / k)^(-k - 1).
+    fn silence(&self, facet: Facet, series: &Series, at: UtcTime, ln_budget: f64) -> Option<Silence> {
+        let recent = series.recent.as_deref()?;
+        if series.learned.is_learning() {
+            return None;
+        }
+        let since = recent.last.plus(1).start();
+        let usual = self.usual_between(facet, series, since, at);
+        let ln_per_year = ln_pauses_per_year(usual, at.millis_since(since) as f64 / 3_600_000.0);
+        if ln_per_year < ln_budget {
+            return Some(told(facet, since, 0, usual, ln_per_year));
+        }
+        // Next to nothing: somebody still gets through.
+        let windows = recent.windows(at);
+        (WINDOWS_FROM..WINDOWS_MINUTES.len()).find_map(|index| {
+            let since = at.plus_millis(-(windows.minutes[index] * 60_000.0) as i64);
+            let observed = whole(windows.hundredths[index]);
+            let usual = self.usual_between(facet, series, since, at);
+            if f64::from(observed) > NEXT_TO_NOTHING * usual.mean {
+                return None;
+            }
+            // A window begins to hold so few at most as often as a report drops out of it.
+            let hours = windows.minutes[index] / 60.0;
+            let ln_per_year = ln_most(observed, usual) + log(usual.mean / hours) + LN_HOURS_PER_YEAR;
+            (ln_per_year < ln_budget).then(|| told(facet, since, observed, usual, ln_per_year))
+        })
+    }
+
+    fn is_back(&self, facet: Facet, series: &Series, at: UtcTime) -> bool {
+        let Some(recent) = series.recent.as_deref() else { return false };
+        let windows = recent.windows(at);
+        for index in 2..WINDOWS_MINUTES.len() {
+            let since = at.plus_millis(-(windows.minutes[index] * 60_000.0) as i64);
+            let usual = self.usual_between(facet, series, since, at).mean;
+            if usual >= BACK_MEAN_MIN {
+                return f64::from(whole(windows.hundredths[index])) >= BACK_SHARE * usual;
+            }
+        }
+        whole(windows.hundredths[WINDOWS_MINUTES.len() - 1]) > 0
+    }
+
+    /// What is usual from one instant to another, hour by hour: a night is no silence.
+    fn usual_between(&self, facet: Facet, series: &Series, from: UtcTime, to: UtcTime) -> Expected {
+        const HOUR_MILLIS: i64 = 3_600_000;
+        const HOURS_MAX: i64 = 24 * 7;
+        let length = to.millis_since(from).clamp(0, HOURS_MAX * HOUR_MILLIS);
+        let (mut left, mut end, mut mean) = (length, to, 0.0);
+        while left > 0 {
+            let piece = left.min(HOUR_MILLIS);
+            mean += self.streams.usual(facet, series, end, piece as f64 / 60_000.0).mean;
+            end = end.plus_millis(-piece);
+            left -= piece;
+        }
+        let size = self.streams.usual(facet, series, to, length.max(60_000) as f64 / 60_000.0).size;
+        Expected { mean, size }
+    }
+}
+
+/// ln of how many times a year chance alone begins a pause of `hours` in which `usual` would come.
+fn ln_pauses_per_year(usual: Expected, hours: f64) -> f64 {
+    if usual.mean <= 0.0 || hours <= 0.0 {
+        return f64::INFINITY;
+    }
+    log(usual.mean / hours) - (usual.size + 1.0) * log1p(usual.mean / usual.size) + LN_HOURS_PER_YEAR
+}
+
+/// ln P(X <= x) for a small x, as a sum of its masses.
+fn ln_most(x: u32, usual: Expected) -> f64 {
+    let largest = ln_mass(f64::from(x), usual);
+    let sum: f64 = (0..=x).map(|count| exp(ln_mass(f64::from(count), usual) - largest)).sum();
+    largest + log(sum)
+}
+
+fn told(facet: Facet, since: UtcTime, observed: u32, usual: Expected, ln_per_year: f64) -> Silence {
+    // At most a thousand million years.
+    let recurrence_years = exp((-ln_per_year).min(20.7)) as f32;
+    Silence { facet, since, observed, expected: usual.mean as f32, recurrence_years }
+}
+
+fn add(streams: &mut Subject, facet: Facet, minute: Minute, count: u32, rates: LearningRates) {
+    if count > 0 {
+        let hundredths = count.saturating_mul(100);
+        let subnet = Subnet::new(0, 0);
+        streams.add(facet, Count { minute, hour: minute.hour(), hundredths, subnet, home: None }, rates);
+    }
+}
+
+fn place(country: CountryCode) -> usize {
+    let [first, second] = country.bytes().map(|letter| usize::from(letter.wrapping_sub(b'A')));
+    first.saturating_mul(26).saturating_add(second)
+}
+
+fn country_at(index: usize) -> Option<CountryCode> {
+    let letter = |number: usize| b'A' + (number % 26) as u8;
+    CountryCode::new([letter(index / 26), letter(index)])
+}
