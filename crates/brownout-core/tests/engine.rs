@@ -407,3 +407,19 @@ fn an_incident_does_not_end_while_nothing_comes_in() {
     world.play("2025-03-06T12:40:00Z", 60, &CALM);
     assert_eq!(world.engine.snapshot().services[0].state, State::Calm);
 }
+
+#[test]
+fn a_partner_who_sends_every_ten_minutes_is_not_silent_in_between() {
+    let mut world = World::new(14, 1, "2025-03-03T00:00:00Z");
+    let start: UtcTime = "2025-03-03T00:00:00Z".parse().expect("a time");
+    for batch in 0..4 * 144 {
+        let at = start.plus_seconds(batch * 600);
+        world.minute(at, &[("US", 60.0)]);
+        for minute in 1..10 {
+            world.minute(at.plus_seconds(minute * 60), &[]);
+            assert_eq!(world.engine.snapshot().silences, [], "{batch} {minute}");
+        }
+    }
+    world.play("2025-03-07T00:00:00Z", 60, &[]);
+    assert_eq!(world.engine.snapshot().silences.len(), 1);
+}

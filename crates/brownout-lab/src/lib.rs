@@ -22,6 +22,6 @@ pub mod timeline;
 
 pub use player::{Pace, Player, Step, Views};
 pub use scenario::{
-    Anchor, Baseline, City, Event, EventShape, Expectation, ExpectationKind, Focus, Mark, Network, Note,
-    Scenario, ScenarioError, ScopeKey, ServiceLine, find, scenarios,
+    Anchor, Baseline, City, Clock, DaysOff, Event, EventShape, Expectation, ExpectationKind, Focus, Mark,
+    Network, Note, Scenario, ScenarioError, ScopeKey, ServiceLine, find, scenarios,
 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use brownout_core::model::{CountryCode, Minute, UtcTime};
 
 use crate::rng::Rng;
-use crate::scenario::{EventShape, Scenario};
+use crate::scenario::{Event, EventShape, Focus, Scenario};
 use stream::{Pick, Stream, Wheel};
 
 /// How much virtual time each step covers.
@@ -138,14 +138,17 @@ impl Player {
 
     /// Everybody who reports in a minute, by second.
     fn gather(&mut self, minute: u32) {
-        let silent = self.scenario.events.iter().any(|event| {
-            event.shape == EventShape::Silence
-                && event.start.minute().0 <= minute
-                && minute < event.end.minute().0
-        });
+        let now = |event: &&Event| event.start.minute().0 <= minute && minute < event.end.minute().0;
+        let silences = self.scenario.events.iter().filter(|event| event.shape == EventShape::Silence);
+        let silences: Vec<Focus> = silences.filter(now).map(|event| event.focus).collect();
         for index in 0..self.streams.len() {
             let count = self.streams[index].count(&self.scenario, minute);
-            if !silent && count > 0 {
+            let country = self.streams[index].scope().country;
+            let is_silent = silences.iter().any(|focus| match focus {
+                Focus::Country(silent) => country == Some(*silent),
+                _ => true,
+            });
+            if !is_silent && count > 0 {
                 let (seconds, wheel, rng) = (&mut self.seconds, &self.channel_wheel, &mut self.rng);
                 let take = |second: u32, mut pick: Pick| {
                     pick.stream = index as u32;

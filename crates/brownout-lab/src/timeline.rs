@@ -248,6 +248,8 @@ pub struct Recorder {
     chronicle: Chronicle,
     /// By position in the scenario's expectations.
     samples: Vec<Option<Sample>>,
+    /// What fell silent, and when that was first told.
+    silences: BTreeMap<String, UtcTime>,
 }
 
 impl Recorder {
@@ -256,12 +258,16 @@ impl Recorder {
         let samples = vec![None; scenario.expectations.len()];
         let mut chronicle = Chronicle::new(geography);
         chronicle.cities = scenario.cities.iter().map(|city| (city.id, city.name.clone())).collect();
-        Recorder { scenario, chronicle, samples }
+        Recorder { scenario, chronicle, samples, silences: BTreeMap::new() }
     }
 
     /// Takes in a snapshot; call it after each tick. What has not changed costs next to nothing.
     pub fn observe(&mut self, snapshot: &Snapshot) {
         self.chronicle.observe(&snapshot.catalogue, &snapshot.incidents);
+        for silence in &snapshot.silences {
+            let name = self.chronicle.scope_name(silence.facet);
+            self.silences.entry(name).or_insert(snapshot.at);
+        }
         self.sample(snapshot);
     }
 

@@ -151,6 +151,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         last_report_at: None,
         catalogue: Arc::new(Catalogue::new(scenario.catalogue_entries(ServiceId(0))).expect("a catalogue")),
         services: vec![Arc::new(view)],
+        silences: Vec::new(),
         incidents: if changes.is_empty() { Vec::new() } else { vec![Arc::new(incident)] },
         countries: Vec::new(),
         place_sources_min: 3,

@@ -9,8 +9,8 @@ use brownout_core::model::{
     Minute, ProblemKind, Region, RegionCode, Seq, Service, ServiceId, UtcTime,
 };
 use brownout_core::snapshot::{
-    Band, Bar, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView, ServiceView, Snapshot,
-    State, TimelineEntry, Totals, Wave,
+    Band, Bar, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView, ServiceView, Silence,
+    Snapshot, State, TimelineEntry, Totals, Wave,
 };
 use brownout_core::verdict::{Confidence, Locus, Reason, Source, Verdict};
 use tokio::sync::watch;
@@ -434,6 +434,13 @@ pub fn snapshot() -> Snapshot {
             country("BR", 9, Vec::new()),
             country("JP", 6, Vec::new()),
         ],
+        silences: vec![Silence {
+            facet: Facet::Country(code("FR")),
+            since: now().plus_seconds(-3600),
+            observed: 1,
+            expected: 48.0,
+            recurrence_years: 31.0,
+        }],
         place_sources_min: 3,
         totals: Totals {
             reports: 1_204_330,

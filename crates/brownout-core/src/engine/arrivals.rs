@@ -14,7 +14,7 @@ use super::priors::Prior;
 use super::recent::{Count, Series};
 use super::subject::Subject;
 use super::subnets::Subnet;
-use crate::model::{ChannelId, CountryCode, Facet, Minute, Policy, Report, ServiceId, UtcTime};
+use crate::model::{ChannelId, CountryCode, Facet, Policy, Report, ServiceId, UtcTime};
 use crate::series::negative_binomial::ln_mass;
 use crate::series::{Expected, LearningRates, WINDOWS_MINUTES, whole};
 use crate::snapshot::Silence;
@@ -34,6 +34,12 @@ const BACK_MEAN_MIN: f64 = 4.0;
 /// Windows that are looked at for next to nothing, as places in [`WINDOWS_MINUTES`]: 30 min to 6 h.
 const WINDOWS_FROM: usize = 3;
 
+/// A pause must be so many times as long as any of the last week: a partner who sends what he has every
+/// ten minutes is not silent in between.
+const TIMES_LONGEST_PAUSE: f64 = 1.5;
+/// Days whose longest pauses are remembered.
+const PAUSE_DAYS: usize = 7;
+
 /// A service hears nothing when this share of its usual reports comes through what is silent.
 const HEARS_SHARE: f64 = 0.5;
 
@@ -47,6 +53,29 @@ pub(crate) struct Arrivals {
     /// Since the last tick, by the country's two letters.
     countries: Vec<u32>,
     silent: BTreeMap<Facet, Silence>,
+    pauses: BTreeMap<Facet, Pauses>,
+}
+
+/// The longest pauses of a stream that were no silence, in minutes, by day.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Pauses {
+    longest: [u16; PAUSE_DAYS],
+    day: u32,
+}
+
+impl Pauses {
+    fn note(&mut self, day: u32, minutes: u32) {
+        for day in self.day.max(day.saturating_sub(PAUSE_DAYS as u32)) + 1..=day {
+            self.longest[day as usize % PAUSE_DAYS] = 0;
+        }
+        self.day = self.day.max(day);
+        let slot = &mut self.longest[day as usize % PAUSE_DAYS];
+        *slot = (*slot).max(u16::try_from(minutes).unwrap_or(u16::MAX));
+    }
+
+    fn longest_minutes(&self) -> f64 {
+        f64::from(self.longest.iter().copied().max().unwrap_or(0))
+    }
 }
 
 impl Default for Arrivals {
@@ -56,6 +85,7 @@ impl Default for Arrivals {
             channels: Vec::new(),
             countries: vec![0; 26 * 26],
             silent: BTreeMap::new(),
+            pauses: BTreeMap::new(),
         }
     }
 }
@@ -82,21 +112,31 @@ impl Arrivals {
     /// Comes to a tick: what came in since the last one is counted in the minute that ends with it.
     pub(crate) fn turn(&mut self, at: UtcTime, rates: LearningRates) {
         let minute = at.plus_millis(-1).minute();
-        let mut all = 0u32;
+        let (mut all, mut counts) = (0u32, Vec::new());
         for (number, count) in (0..=u16::MAX).zip(self.channels.iter_mut()) {
             let count = std::mem::take(count);
             all = all.saturating_add(count);
-            add(&mut self.streams, Facet::Channel(ChannelId(number)), minute, count, rates);
+            counts.push((Facet::Channel(ChannelId(number)), count));
         }
         for (index, count) in self.countries.iter_mut().enumerate() {
             let count = std::mem::take(count);
             if count > 0
                 && let Some(country) = country_at(index)
             {
-                add(&mut self.streams, Facet::Country(country), minute, count, rates);
+                counts.push((Facet::Country(country), count));
             }
         }
-        add(&mut self.streams, Facet::All, minute, all, rates);
+        counts.push((Facet::All, all));
+        for (facet, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let recent = self.streams.series.get(&facet).and_then(|series| series.recent.as_deref());
+            if let Some(recent) = recent.filter(|_| !self.silent.contains_key(&facet)) {
+                let pause_minutes = minute.since(recent.last).saturating_sub(1);
+                self.pauses.entry(facet).or_default().note(minute.0 / 1440, pause_minutes);
+            }
+            let hundredths = count.saturating_mul(100);
+            let (hour, subnet) = (minute.hour(), Subnet::new(0, 0));
+            self.streams.add(facet, Count { minute, hour, hundredths, subnet, home: None }, rates);
+        }
     }
 
     /// Once an hour: learns how much usually comes.
@@ -176,10 +216,12 @@ impl Arrivals {
         if series.learned.is_learning() {
             return None;
         }
+        let longest = self.pauses.get(&facet).map_or(0.0, Pauses::longest_minutes) * TIMES_LONGEST_PAUSE;
         let since = recent.last.plus(1).start();
+        let minutes = at.millis_since(since) as f64 / 60_000.0;
         let usual = self.usual_between(facet, series, since, at);
-        let ln_per_year = ln_pauses_per_year(usual, at.millis_since(since) as f64 / 3_600_000.0);
-        if ln_per_year < ln_budget {
+        let ln_per_year = ln_pauses_per_year(usual, minutes / 60.0);
+        if minutes > longest && ln_per_year < ln_budget {
             return Some(told(facet, since, 0, usual, ln_per_year));
         }
         // Next to nothing: somebody still gets through.
@@ -188,7 +230,7 @@ impl Arrivals {
             let since = at.plus_millis(-(windows.minutes[index] * 60_000.0) as i64);
             let observed = whole(windows.hundredths[index]);
             let usual = self.usual_between(facet, series, since, at);
-            if f64::from(observed) > NEXT_TO_NOTHING * usual.mean {
+            if windows.minutes[index] < 2.0 * longest || f64::from(observed) > NEXT_TO_NOTHING * usual.mean {
                 return None;
             }
             // A window begins to hold so few at most as often as a report drops out of it.
@@ -247,14 +289,6 @@ fn told(facet: Facet, since: UtcTime, observed: u32, usual: Expected, ln_per_yea
     // At most a thousand million years.
     let recurrence_years = exp((-ln_per_year).min(20.7)) as f32;
     Silence { facet, since, observed, expected: usual.mean as f32, recurrence_years }
-}
-
-fn add(streams: &mut Subject, facet: Facet, minute: Minute, count: u32, rates: LearningRates) {
-    if count > 0 {
-        let hundredths = count.saturating_mul(100);
-        let subnet = Subnet::new(0, 0);
-        streams.add(facet, Count { minute, hour: minute.hour(), hundredths, subnet, home: None }, rates);
-    }
 }
 
 fn place(country: CountryCode) -> usize {

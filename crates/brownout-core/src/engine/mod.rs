@@ -6,6 +6,7 @@
 //! nothing depends on how many shards there are.
 
 mod arrivals;
+mod clocks;
 mod correlator;
 mod gaps;
 mod priors;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shard::Shard;
 use crate::model::{Catalogue, Category};
-use crate::series::{DAY_HOURS, DayShape};
+use crate::series::DayShape;
 
 /// Sources per hour that a service is given before anything is known of it or of any other. With the
 /// prior's wide shape (see `LEVEL_SHAPE`) any level from none to some thousands is possible then, and
@@ -75,9 +75,7 @@ impl Sum {
         self.busiest = Some(self.busiest.map_or(per_hour, |busiest| busiest.max(per_hour)));
         if let Some(day) = day {
             self.days += 1;
-            for hour in 0..DAY_HOURS {
-                self.day[hour] += day[hour];
-            }
+            self.day.iter_mut().zip(day).for_each(|(sum, factor)| *sum += factor);
         }
     }
 

@@ -7,6 +7,7 @@ use libm::log;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use super::clocks::Clocks;
 use super::gaps::Gaps;
 use super::priors::Prior;
 use super::recent::{Count, Recent, Series};
@@ -57,6 +58,8 @@ pub(crate) struct Subject {
     born_hour: u32,
     /// What was assumed of it before it taught anything.
     pub(crate) prior: Prior,
+    /// The country by whose clock the service as a whole is used; `None` is UTC.
+    pub(super) clock: Option<CountryCode>,
     pub(crate) sources: SourceWindow,
     /// Sources of reports that came too late to be counted.
     late_sources: SourceWindow,
@@ -91,6 +94,7 @@ impl Subject {
             service,
             born_hour,
             prior,
+            clock: None,
             sources: SourceWindow::default(),
             late_sources: SourceWindow::default(),
             series: IndexMap::default(),
@@ -353,8 +357,10 @@ impl Subject {
     /// Once an hour: learns from hours that are old enough and puts idle series to rest.
     pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
         let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
+        self.set_clocks(hour, policy);
+        let mut clocks = Clocks::default();
         for index in std::mem::take(&mut self.active) {
-            self.fold(index as usize, hour, policy, (rates, keep_per_week), gaps);
+            self.fold(index as usize, hour, policy, (rates, keep_per_week), (gaps, &mut clocks));
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let rests = series.recent.as_ref().is_some_and(|recent| {
                 hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2
@@ -413,7 +419,7 @@ impl Subject {
         hour: u32,
         policy: &Policy,
         (rates, keep_per_week): (LearningRates, f32),
-        gaps: &Gaps,
+        (gaps, clocks): (&Gaps, &mut Clocks),
     ) {
         let Some((facet, series)) = self.series.get_index_mut(index) else { return };
         let (facet, mut learned) = (*facet, series.learned);
@@ -429,16 +435,19 @@ impl Subject {
                 learned.leave_out(folding + 1);
                 continue;
             }
-            let hour_of_week = Minute(folding.saturating_mul(60)).hour_of_week();
+            // By the clock that held then: an hour is learned a day later.
+            let middle = Minute(folding.saturating_mul(60)).start().plus_seconds(1800);
+            let ahead = clocks.ahead(self.clock_of(facet, series), middle, &policy.holidays);
+            let local = middle.plus_seconds(i64::from(ahead) * 60);
             let profile = own.as_deref().or_else(|| self.profile(series));
-            let factor = profile.map_or(1.0, |profile| profile.hour(hour_of_week));
+            let factor = profile.map_or(1.0, |profile| profile.at_local(local));
             let counted = f64::from(recent.hour(folding)) / 100.0;
             let weight = learned.learn(counted, f64::from(factor), prior, rates);
             if let Some(profile) = &mut own {
                 let level = learned.level(prior.mean).max(1e-6);
                 let size = learned.noise_size(prior.size, level);
                 let told = weight * level * size / (level + size);
-                profile.learn(hour_of_week, (counted / level) as f32, told as f32, keep_per_week);
+                profile.learn(local.minute(), (counted / level) as f32, told as f32, keep_per_week);
             }
         }
         if let Some((_, series)) = self.series.get_index_mut(index) {

@@ -1,5 +1,6 @@
 //! The nouns of Brownout: time, places, services, reports, evidence.
 
+mod calendar;
 mod catalogue;
 mod evidence;
 mod geography;
@@ -11,6 +12,7 @@ mod report;
 mod scope;
 mod time;
 
+pub use calendar::{Holiday, HolidayError, is_holiday, minutes_ahead, week_ahead};
 pub use catalogue::{Catalogue, CatalogueError, Category, Service};
 pub use evidence::{Evidence, OperatorAction, PageViews, Record};
 pub use geography::{City, Country, Geography, GeographyError, Region};

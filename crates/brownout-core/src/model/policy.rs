@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Holiday;
+
 /// How eagerly problems are called, and how long things are remembered.
 ///
 /// Everything a replay needs to repeat a judgement is here, so it is a record of the log.
@@ -52,6 +54,9 @@ pub struct Policy {
     pub freeze_hours_max: u32,
     /// Weight of a report without a proof of work while proofs are asked for, in percent.
     pub weight_without_proof_percent: u8,
+    /// Days on which people behave as on a Sunday, such as `["US 2025-07-04", "2025-12-25"]`; at most
+    /// 10,000.
+    pub holidays: Vec<Holiday>,
 }
 
 impl Default for Policy {
@@ -76,6 +81,7 @@ impl Default for Policy {
             learning_half_life_days: 28,
             freeze_hours_max: 72,
             weight_without_proof_percent: 50,
+            holidays: Vec::new(),
         }
     }
 }
@@ -102,6 +108,7 @@ impl Policy {
             ("learning_lag_hours", (1..=24).contains(&self.learning_lag_hours)),
             ("learning_half_life_days", (1..=365).contains(&self.learning_half_life_days)),
             ("freeze_hours_max", (1..=72).contains(&self.freeze_hours_max)),
+            ("holidays", self.holidays.len() <= 10_000),
             ("weight_without_proof_percent", self.weight_without_proof_percent <= 100),
         ];
         match in_range.iter().find(|(_, fine)| !fine) {

@@ -11,6 +11,8 @@ use crate::model::Policy;
 pub struct LearningRates {
     /// What an hour's evidence keeps of its weight after one more hour.
     pub keep_per_hour: f64,
+    /// The same for what the level is drawn to.
+    pub keep_lately_per_hour: f64,
     /// Hours before an hour is learned from.
     pub lag_hours: u32,
 }
@@ -19,14 +21,20 @@ impl LearningRates {
     /// From the policy's half-life and lag.
     pub fn new(policy: &Policy) -> Self {
         let hours = f64::from(policy.learning_half_life_days) * 24.0;
-        LearningRates { keep_per_hour: exp(-log(2.0) / hours), lag_hours: policy.learning_lag_hours }
+        LearningRates {
+            keep_per_hour: exp(-log(2.0) / hours),
+            keep_lately_per_hour: exp(-log(2.0) / LATELY_HOURS),
+            lag_hours: policy.learning_lag_hours,
+        }
     }
 }
 
 /// Level and noise of one series, as sums that fade.
 ///
 /// The level is that of a Gamma-Poisson model: `(a + Σ w y) / (a / prior + Σ w p)` with counts y,
-/// profile factors p and weights w.
+/// profile factors p and weights w. A service that grows by a tenth a week would be half a month ahead
+/// of it, so the same sums over the last days draw it to where it is moving, as far as they tell more
+/// than their noise (see [`Learned::level`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Learned {
     /// Σ w y, in sources.
@@ -37,6 +45,9 @@ pub struct Learned {
     noise: f32,
     /// Σ w m², its denominator.
     noise_base: f32,
+    /// Σ w y and Σ w p once more, with weights that fade within days: where the level is moving to.
+    counted_lately: f32,
+    exposure_lately: f32,
     /// Everything before this hour is learned from or left out for good.
     pub folded_hour: u32,
 }
@@ -53,15 +64,46 @@ const NOISE_PRIOR_HOURS: f64 = 12.0;
 const LEARNING_HOURS: f32 = 24.0;
 /// From here on outliers are down-weighted; before, there is nothing to call an outlier.
 const OUTLIER_HOURS: f32 = 48.0;
+/// Half-life of what the level is drawn to, in hours: half a week.
+const LATELY_HOURS: f64 = 84.0;
+/// From here on the level can move; before, the long sums are as young as the short ones.
+const LATELY_FROM_HOURS: f32 = 24.0 * 8.0;
+/// Noise that the mean of the last days is taken to have: that of the prior.
+const DRIFTING_SIZE: f64 = NOISE_SIZE;
+/// How far a level moves in such a time, as a relative standard deviation: by a tenth.
+const DRIFT: f64 = 0.1;
 
 impl Learned {
     /// Nothing learned before `hour`, counted in hours since the epoch.
     pub fn new(hour: u32) -> Self {
-        Learned { counted: 0.0, exposure: 0.0, noise: 0.0, noise_base: 0.0, folded_hour: hour }
+        Learned {
+            counted: 0.0,
+            exposure: 0.0,
+            noise: 0.0,
+            noise_base: 0.0,
+            counted_lately: 0.0,
+            exposure_lately: 0.0,
+            folded_hour: hour,
+        }
     }
 
     /// Sources per hour at a factor of 1, given the level that would be assumed without data.
+    ///
+    /// The long mean L is moved towards that of the last days by w = d² / (d² + v), where d is how far
+    /// levels drift and v = (1 / L + 1 / k) / h is the squared relative error of a mean over h hours of
+    /// counts with noise of size k.
     pub fn level(&self, prior: f64) -> f64 {
+        let long = self.long_level(prior);
+        if self.exposure < LATELY_FROM_HOURS || self.exposure_lately <= 0.0 {
+            return long;
+        }
+        let hours = f64::from(self.exposure_lately);
+        let error = (1.0 / long + 1.0 / DRIFTING_SIZE) / hours;
+        let weight = DRIFT * DRIFT / (DRIFT * DRIFT + error);
+        long + weight * (f64::from(self.counted_lately) / hours - long)
+    }
+
+    fn long_level(&self, prior: f64) -> f64 {
         (LEVEL_SHAPE + f64::from(self.counted)) / (LEVEL_SHAPE / prior.max(1e-6) + f64::from(self.exposure))
     }
 
@@ -108,8 +150,10 @@ impl Learned {
             return;
         }
         let keep = pow(rates.keep_per_hour, f64::from(hours)) as f32;
-        self.fade(keep);
+        let keep_lately = pow(rates.keep_lately_per_hour, f64::from(hours)) as f32;
+        self.fade(keep, keep_lately);
         self.exposure += (1.0 - keep) / (1.0 - rates.keep_per_hour as f32);
+        self.exposure_lately += (1.0 - keep_lately) / (1.0 - rates.keep_lately_per_hour as f32);
         self.folded_hour = hour;
     }
 
@@ -125,9 +169,11 @@ impl Learned {
         let mean = level * factor;
         let size = self.noise_size(prior.size, level);
         let weight = if self.exposure < OUTLIER_HOURS { 1.0 } else { outlier_weight(counted, mean, size) };
-        self.fade(rates.keep_per_hour as f32);
+        self.fade(rates.keep_per_hour as f32, rates.keep_lately_per_hour as f32);
         self.counted += (weight * counted) as f32;
         self.exposure += (weight * factor) as f32;
+        self.counted_lately += (weight * counted) as f32;
+        self.exposure_lately += (weight * factor) as f32;
         if !self.is_learning() {
             let off = counted - mean;
             self.noise += (weight * (off * off - counted)) as f32;
@@ -137,9 +183,11 @@ impl Learned {
         weight
     }
 
-    fn fade(&mut self, keep: f32) {
+    fn fade(&mut self, keep: f32, keep_lately: f32) {
         self.counted *= keep;
         self.exposure *= keep;
+        self.counted_lately *= keep_lately;
+        self.exposure_lately *= keep_lately;
         self.noise *= keep;
         self.noise_base *= keep;
     }
@@ -201,6 +249,22 @@ mod tests {
         }
         let (a, b) = (at_once.level(6.0), by_steps.level(6.0));
         assert!((a - b).abs() < 1e-3 && a < 0.5, "{a} {b}");
+    }
+
+    #[test]
+    fn a_level_that_grows_is_followed_and_a_steady_one_is_not_disturbed() {
+        let (mut growing, mut steady) = (Learned::new(0), Learned::new(0));
+        let mut now = 50.0;
+        for hour in 0..24 * 60 {
+            // Two percent a day: 3.3 times as much in two months.
+            now = 50.0 * libm::pow(1.02, f64::from(hour) / 24.0);
+            growing.learn(now, 1.0, PRIOR, rates());
+            steady.learn(if hour % 2 == 0 { 60.0 } else { 40.0 }, 1.0, PRIOR, rates());
+        }
+        let level = growing.level(PRIOR.mean);
+        assert!(level > 0.85 * now && level <= now, "{level} {now}");
+        assert!(growing.long_level(PRIOR.mean) < 0.75 * now);
+        assert!((steady.level(PRIOR.mean) - 50.0).abs() < 0.5);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::UtcTime;
+use crate::model::{Minute, UtcTime};
 
 const HOURS: usize = 168;
 /// Hours of a day.
@@ -27,6 +27,9 @@ pub struct Profile {
     week: Vec<Seen>,
     /// What the factors are divided by, so that they are 1 on average.
     mean: f32,
+    /// By how many minutes the week that it tells of is ahead of UTC at present: the clock of its
+    /// country, and more on a holiday.
+    ahead_minutes: i32,
 }
 
 /// What was seen at one place of the week.
@@ -54,7 +57,7 @@ const BORROWED_DAY: f32 = 8.0;
 
 impl Default for Profile {
     fn default() -> Self {
-        Profile { day: Vec::new(), week: Vec::new(), mean: 1.0 }
+        Profile { day: Vec::new(), week: Vec::new(), mean: 1.0, ahead_minutes: 0 }
     }
 }
 
@@ -62,7 +65,7 @@ impl Profile {
     /// Begins with a day that its parent or category has taught.
     pub fn borrowed(day: &DayShape) -> Self {
         let seen = |factor: &f32| Seen { ratio: BORROWED_DAY * factor, weight: BORROWED_DAY };
-        let mut profile = Profile { day: day.iter().map(seen).collect(), week: Vec::new(), mean: 1.0 };
+        let mut profile = Profile { day: day.iter().map(seen).collect(), ..Profile::default() };
         profile.settle();
         profile
     }
@@ -78,9 +81,28 @@ impl Profile {
         Some(factors)
     }
 
-    /// Learns one hour: `ratio` is its count over the level, `weight` is u (see the type), `decay`
-    /// (0 to 1) what is left of older hours of the same place in the week.
-    pub fn learn(&mut self, hour_of_week: usize, ratio: f32, weight: f32, decay: f32) {
+    /// By how many minutes its week is ahead of UTC from now on. What it has learned stays by its own
+    /// clock: that is how people live.
+    pub fn set_ahead(&mut self, minutes: i32) {
+        self.ahead_minutes = minutes;
+    }
+
+    /// What it has learned so far was by UTC and is by a clock from now on, which is ahead by so much.
+    pub fn adopt_clock(&mut self, minutes: i32) {
+        let hours = (minutes + 30).div_euclid(60);
+        let turn = |seen: &mut Vec<Seen>| {
+            let places = seen.len().max(1) as i32;
+            seen.rotate_right(hours.rem_euclid(places) as usize);
+        };
+        turn(&mut self.day);
+        turn(&mut self.week);
+        self.ahead_minutes = minutes;
+    }
+
+    /// Learns one hour of its own week, by any minute of it: `ratio` is its count over the level, `weight`
+    /// is u (see the type), `decay` (0 to 1) what is left of older hours of the same place in the week.
+    pub fn learn(&mut self, local: Minute, ratio: f32, weight: f32, decay: f32) {
+        let hour_of_week = local.hour_of_week();
         if self.day.is_empty() {
             self.day = vec![Seen::default(); DAY];
         }
@@ -120,18 +142,27 @@ impl Profile {
     /// How far the factor at an instant may be off: its squared relative deviation, from the weight
     /// of what was seen at that hour of the day. It adds to the inverse size of the noise.
     pub fn doubt(&self, at: UtcTime) -> f32 {
-        let seen = self.day.get(at.minute().hour_of_week() % DAY);
+        let seen = self.day.get(self.local(at).minute().hour_of_week() % DAY);
         1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
     }
 
-    /// The factor of a whole hour of the week.
+    /// The factor of a whole hour of its own week.
     pub fn hour(&self, hour_of_week: usize) -> f32 {
         if self.day.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }
     }
 
-    /// The factor at an instant, between the middles of the hours before and after.
+    /// The factor at an instant.
     pub fn at(&self, at: UtcTime) -> f32 {
-        let shifted = at.plus_seconds(-1800);
+        self.at_local(self.local(at))
+    }
+
+    fn local(&self, at: UtcTime) -> UtcTime {
+        at.plus_seconds(i64::from(self.ahead_minutes) * 60)
+    }
+
+    /// The factor at an instant of its own week, between the middles of the hours before and after.
+    pub fn at_local(&self, local: UtcTime) -> f32 {
+        let shifted = local.plus_seconds(-1800);
         let hour = shifted.minute().hour_of_week();
         let into = shifted.millis().rem_euclid(3_600_000) as f32 / 3_600_000.0;
         self.hour(hour) * (1.0 - into) + self.hour(hour + 1) * into
@@ -142,13 +173,36 @@ impl Profile {
 mod tests {
     use super::*;
 
+    /// A minute within an hour of the week.
+    fn of_week(hour: u32) -> Minute {
+        let monday: UtcTime = "2025-01-06T00:00:00Z".parse().expect("a time");
+        Minute(monday.minute().0 + hour * 60 + 17)
+    }
+
+    #[test]
+    fn clocks_move_and_what_was_learned_stays_by_the_clock() {
+        let mut profile = Profile::default();
+        for hour in 0..168 {
+            profile.learn(of_week(hour), if hour % 24 == 20 { 6.0 } else { 0.8 }, 40.0, 1.0);
+        }
+        let evening: UtcTime = "2025-01-15T20:30:00Z".parse().expect("a time");
+        let factor = profile.at(evening);
+        profile.adopt_clock(300);
+        assert!((profile.at(evening) - factor).abs() < 1e-6);
+        // Clocks go forward: the evening comes an hour earlier.
+        profile.set_ahead(360);
+        assert!((profile.at(evening.plus_seconds(-3600)) - factor).abs() < 1e-6);
+        assert!(profile.at(evening) < 0.5 * factor);
+        Profile::default().adopt_clock(-300);
+    }
+
     #[test]
     fn an_evening_peak_is_learned_and_the_mean_stays_one() {
         let mut profile = Profile::default();
         for week in 0..4 {
-            for hour in 0..168 {
+            for hour in 0..168u32 {
                 let ratio = if hour % 24 == 20 { 3.0 } else { 0.9 };
-                profile.learn(hour, ratio, 4.0, if week == 0 { 1.0 } else { 0.98 });
+                profile.learn(of_week(hour), ratio, 4.0, if week == 0 { 1.0 } else { 0.98 });
             }
         }
         assert!(profile.hour(20) > 2.0, "{}", profile.hour(20));
@@ -167,7 +221,7 @@ mod tests {
         assert!((mean - 1.0).abs() < 1e-3);
         for week in 0..8 {
             for hour in 0..168 {
-                profile.learn(hour, 1.0, 4.0, if week == 0 { 1.0 } else { 0.9 });
+                profile.learn(of_week(hour), 1.0, 4.0, if week == 0 { 1.0 } else { 0.9 });
             }
         }
         assert!(profile.hour(20) < 1.6, "{}", profile.hour(20));
@@ -178,7 +232,7 @@ mod tests {
     fn factors_run_on_without_steps() {
         let mut profile = Profile::default();
         for hour in 0..168 {
-            profile.learn(hour, (hour % 24) as f32 / 12.0, 40.0, 1.0);
+            profile.learn(of_week(hour), (hour % 24) as f32 / 12.0, 40.0, 1.0);
         }
         let start: UtcTime = "2025-03-10T00:00:00Z".parse().expect("a time");
         let mut before = profile.at(start);

@@ -12,7 +12,7 @@ pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{
     Names, confidence_meaning, confidence_words, explain, explained, grouped, headline, limits, place_name,
-    sentence, source_words, state_words, would_change,
+    sentence, silence_sentence, source_words, state_words, would_change,
 };
 
 /// Where the fault lies, as far as can be told from outside.

@@ -1,7 +1,7 @@
 //! Plain sentences from typed judgements: templates with arguments, ready for translation.
 
 use crate::model::{Catalogue, Facet, Geography, UtcTime};
-use crate::snapshot::State;
+use crate::snapshot::{Silence, State};
 
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
 use super::{Confidence, Reason, Source, Verdict};
@@ -280,23 +280,34 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         Reason::StillLearning => {
             "What is usual here is not known yet: less than a day has been observed.".to_owned()
         }
-        Reason::NothingComesIn { facet, since, expected } => {
-            let from = match facet {
-                Facet::All => "No reports of any service have".to_owned(),
-                Facet::Country(_) => {
-                    format!("Hardly any report of any service from {} has", with_article(*facet, names))
-                }
-                other => format!("Hardly any report through {} has", place_name(*other, names)),
-            };
-            format!(
-                "{from} come in since {}, where {} usual: silence says nothing now.",
-                clock_of(*since),
-                about(*expected)
-            )
-        }
+        Reason::NothingComesIn { facet, since, expected } => silent(*facet, *since, *expected, names),
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
     }
+}
+
+/// Reports that do not come, in a sentence for readers.
+pub fn silence_sentence(silence: &Silence, names: Names<'_>) -> String {
+    silent(silence.facet, silence.since, silence.expected, names)
+}
+
+fn silent(facet: Facet, since: UtcTime, expected: f32, names: Names<'_>) -> String {
+    let from = match facet {
+        Facet::All => "No reports of any service have".to_owned(),
+        Facet::Country(_) => {
+            format!("Hardly any reports from {}, of any service, have", with_article(facet, names))
+        }
+        other => format!("Hardly any reports through {}, of any service, have", place_name(other, names)),
+    };
+    let cause = match facet {
+        Facet::Country(_) => "people there may be cut off",
+        _ => "what collects them may be broken",
+    };
+    format!(
+        "{from} come in since {}, where {} usual: {cause}, and silence is no sign of health.",
+        clock_of(since),
+        about(expected)
+    )
 }
 
 /// What was not looked at, in one sentence; empty when everything was.
@@ -565,6 +576,24 @@ mod tests {
         insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports there in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Calm, 0, &[]), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Ended, 0, &[]), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
+        let (catalogue, geography) = names();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let since = "2025-03-10T09:45:00Z".parse().expect("a time");
+        let silence = Silence { facet: pk, since, observed: 0, expected: 60.4, recurrence_years: 40.0 };
+        insta::assert_snapshot!(silence_sentence(&silence, names), @"Hardly any reports from Pakistan, of any service, have come in since 09:45 UTC on 2025-03-10, where about 60 are usual: people there may be cut off, and silence is no sign of health.");
+        let whole = Part { facet: Facet::All, observed: 0, expected: 24.6, recurrence_years: 0.0 };
+        let deaf = Facts {
+            silence: Some(Silence { facet: Facet::All, ..silence }),
+            reported: true,
+            ..facts(State::Insufficient, whole, &[])
+        };
+        insta::assert_snapshot!(sentence(&judge(&deaf), names), @"Not enough data on X: no reports of any service have come in since 09:45 UTC.");
+        let young = Facts {
+            learning: true,
+            reported: true,
+            ..facts(State::Insufficient, Part { observed: 3, ..whole }, &[])
+        };
+        insta::assert_snapshot!(sentence(&judge(&young), names), @"Not enough data on X: 3 reports in 15 minutes; what is usual is still being learned.");
         insta::assert_snapshot!(say(State::Insufficient, 0, &[]), @"Not enough data on X: nobody has reported it since this observatory began to watch.");
     }
 }

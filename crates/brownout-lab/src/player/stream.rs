@@ -3,7 +3,7 @@
 use brownout_core::model::ProblemKind;
 
 use crate::rng::{Rng, mix};
-use crate::scenario::{Event, EventShape, Focus, Scenario, ScopeKey, local_hour};
+use crate::scenario::{Event, EventShape, Focus, Scenario, ScopeKey};
 
 /// Sources that a repeat can be drawn from.
 const RECENT_MAX: usize = 256;
@@ -57,8 +57,6 @@ enum Rate {
         /// Position of its anchors' counts in the scenario's curves.
         curve: Option<usize>,
         per_hour: f64,
-        /// Minutes of local time ahead of UTC.
-        ahead: i32,
     },
     Event(Event),
 }
@@ -95,7 +93,7 @@ pub(super) fn all(scenario: &Scenario, seed: u64) -> Vec<Stream> {
     let mut rates: Vec<(ScopeKey, Rate, Option<f64>)> = Vec::new();
     let usual = |scope: ScopeKey, per_hour: f64| {
         let curve = scenario.curves.iter().position(|(known, _)| *known == scope);
-        Rate::Usual { curve, per_hour, ahead: scenario.minutes_ahead(scope.country) }
+        Rate::Usual { curve, per_hour }
     };
     for known in &scenario.baselines {
         rates.push((known.scope, usual(known.scope, known.per_hour), known.dispersion));
@@ -158,7 +156,7 @@ impl Stream {
     /// How many new sources report in a minute.
     pub(super) fn count(&mut self, scenario: &Scenario, minute: u32) -> u32 {
         match &self.rate {
-            Rate::Usual { curve, per_hour, ahead } => {
+            Rate::Usual { curve, per_hour } => {
                 let curve = curve.and_then(|index| scenario.curves.get(index));
                 if let Some(count) = curve.and_then(|(_, curve)| curve.at(minute)) {
                     return count;
@@ -167,7 +165,7 @@ impl Stream {
                     self.factor_hour = minute / 60;
                     self.factor = self.rng.gamma_factor(shape);
                 }
-                let weight = scenario.hours[local_hour(*ahead, minute)];
+                let weight = scenario.weight(self.scope.country, minute);
                 self.rng.poisson(per_hour / 60.0 * weight * self.factor)
             }
             Rate::Event(event) => {

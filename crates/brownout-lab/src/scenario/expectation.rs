@@ -29,7 +29,8 @@ impl fmt::Display for Expectation {
 /// What can be expected. A country of `None` is the service as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExpectationKind {
-    /// `expect 10:02 x PK possible observed 65 within 5`: how it stands at a time.
+    /// `expect 10:02 x PK possible observed 65 within 5`, `expect 10:02 x PK calm usual 3 within 2`: how
+    /// it stands at a time.
     At {
         /// When.
         at: UtcTime,
@@ -41,6 +42,8 @@ pub enum ExpectationKind {
         state: Option<State>,
         /// Distinct sources and how far off they may be.
         observed: Option<(u32, u32)>,
+        /// Usual mean of these 15 minutes and how far off it may be.
+        usual: Option<(u32, u32)>,
     },
     /// `expect by 10:02 x PK possible`: this state, or a graver one, is reached by a time.
     By {
@@ -112,6 +115,16 @@ pub enum ExpectationKind {
         /// Names of cities of the scenario.
         cities: Vec<String>,
     },
+    /// `expect silence by 14:15`, `expect silence PK by 14:15`: it is told that nothing comes in, or
+    /// next to nothing from a country.
+    Silence {
+        /// The country; `None` is everything.
+        country: Option<CountryCode>,
+        /// The latest time.
+        at: UtcTime,
+    },
+    /// `expect no silence`.
+    NoSilence,
     /// `expect networks x US 20115`: networks that an incident names.
     Networks {
         /// The service's slug.
@@ -138,6 +151,15 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
     let slug = |index: usize| scenario.services[index].slug.clone();
     let word = cursor.word("what is expected")?;
     match word {
+        "no" if cursor.take("silence") => Ok(ExpectationKind::NoSilence),
+        "silence" => {
+            let everything = cursor.take("by");
+            let country = if everything { None } else { Some(places::country(cursor)?) };
+            if !everything {
+                cursor.expect("by")?;
+            }
+            Ok(ExpectationKind::Silence { country, at: time_of(draft.start, cursor)? })
+        }
         "no" => {
             cursor.expect("incident")?;
             let service = if cursor.is_done() { None } else { Some(known_service(scenario, cursor)?) };
@@ -194,7 +216,9 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
             at_a_time(scenario, cursor, at)
         }
         _ => {
-            let known = ["no", "one", "never", "peak", "wave", "waves", "places", "networks", "by", "10:02"];
+            let known = [
+                "no", "one", "never", "peak", "wave", "waves", "places", "networks", "silence", "by", "10:02",
+            ];
             Err(cursor.unknown("something that can be expected", word, known))
         }
     }
@@ -219,20 +243,23 @@ fn at_a_time(
     at: UtcTime,
 ) -> Result<ExpectationKind, ScenarioError> {
     let scope = scope(scenario, cursor)?;
-    let mut wanted = None;
-    let mut observed = None;
-    if !cursor.take("observed") {
-        wanted = Some(state(cursor)?);
-        if cursor.is_done() {
-            let service = scenario.services[scope.service].slug.clone();
-            return Ok(ExpectationKind::At { at, service, country: scope.country, state: wanted, observed });
-        }
-        cursor.expect("observed")?;
-    }
-    let sources = cursor.whole("distinct sources in 15 minutes", (0, 5_000_000))? as u32;
-    observed = observed.or(Some((sources, within(cursor)?)));
     let service = scenario.services[scope.service].slug.clone();
-    Ok(ExpectationKind::At { at, service, country: scope.country, state: wanted, observed })
+    let (mut wanted, mut observed, mut usual) = (None, None, None);
+    while !cursor.is_done() {
+        if cursor.take("observed") {
+            let sources = cursor.whole("distinct sources in 15 minutes", (0, 5_000_000))? as u32;
+            observed = Some((sources, within(cursor)?));
+        } else if cursor.take("usual") {
+            let sources = cursor.whole("the usual mean of 15 minutes", (0, 5_000_000))? as u32;
+            usual = Some((sources, within(cursor)?));
+        } else {
+            wanted = Some(state(cursor)?);
+        }
+    }
+    if wanted.is_none() && observed.is_none() && usual.is_none() {
+        return Err(cursor.error("a state such as possible, `observed` or `usual` is expected here"));
+    }
+    Ok(ExpectationKind::At { at, service, country: scope.country, state: wanted, observed, usual })
 }
 
 fn height(draft: &Draft, cursor: &mut Cursor<'_>, peak: bool) -> Result<ExpectationKind, ScenarioError> {

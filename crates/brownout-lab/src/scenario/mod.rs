@@ -2,6 +2,7 @@
 
 mod build;
 mod expectation;
+mod local;
 mod parse;
 mod places;
 mod text;
@@ -13,6 +14,7 @@ use brownout_core::model::{
 use crate::curve::Curve;
 
 pub use expectation::{Expectation, ExpectationKind};
+pub use local::{Clock, DaysOff};
 pub use text::ScenarioError;
 
 macro_rules! shipped {
@@ -32,7 +34,11 @@ shipped!(
     "city-outage",
     "isp-outage",
     "brigade",
-    "collector-dies"
+    "collector-dies",
+    "cut-off",
+    "clock-change",
+    "holiday",
+    "maintenance"
 );
 
 /// The text of a shipped scenario.
@@ -133,6 +139,8 @@ pub enum Focus {
     City(usize),
     /// Position in [`Scenario::networks`].
     Network(usize),
+    /// A country, of all services.
+    Country(CountryCode),
 }
 
 /// How an event adds reports.
@@ -144,7 +152,7 @@ pub enum EventShape {
     Ramp,
     /// This many reports in all, each from a source of its own, all in one subnet.
     OneSubnet,
-    /// Nothing is collected: reports of all services are lost.
+    /// Nothing is collected: reports of all services are lost, or those of one country.
     Silence,
 }
 
@@ -195,8 +203,10 @@ pub struct Scenario {
     pub warm_up_minutes: u32,
     /// Weights of the hours of the day in local time; their mean is 1.
     pub hours: [f64; 24],
-    /// Local time of countries, in minutes ahead of UTC; others live by UTC.
-    pub clocks: Vec<(CountryCode, i32)>,
+    /// Local time of countries; others live by UTC.
+    pub clocks: Vec<Clock>,
+    /// Weekends and holidays.
+    pub days_off: DaysOff,
     /// Who takes part.
     pub services: Vec<ServiceLine>,
     /// Shares of the kinds of problem where a service has none of its own.
@@ -251,16 +261,6 @@ impl Scenario {
     pub(crate) fn usual(&self, scope: ScopeKey, minute: u32) -> f64 {
         let per_hour: f64 =
             self.baselines.iter().filter(|known| known.scope == scope).map(|known| known.per_hour).sum();
-        per_hour / 60.0 * self.hours[local_hour(self.minutes_ahead(scope.country), minute)]
+        per_hour / 60.0 * self.weight(scope.country, minute)
     }
-
-    /// Minutes by which a country's local time is ahead of UTC.
-    pub(crate) fn minutes_ahead(&self, country: Option<CountryCode>) -> i32 {
-        self.clocks.iter().find(|(known, _)| Some(*known) == country).map_or(0, |(_, ahead)| *ahead)
-    }
-}
-
-/// The hour of the day, 0 to 23, where clocks are this many minutes ahead of UTC.
-pub(crate) fn local_hour(minutes_ahead: i32, minute: u32) -> usize {
-    (i64::from(minute) + i64::from(minutes_ahead)).div_euclid(60).rem_euclid(24) as usize
 }

@@ -1,15 +1,15 @@
 //! The statements of a scenario file, one a line.
 
-use brownout_core::model::{Asn, Category, CountryCode, ProblemKind, UtcTime};
+use brownout_core::model::{Asn, Category, CountryCode, Holiday, HolidayError, ProblemKind, UtcTime};
 
 use super::expectation;
 use super::text::{Cursor, ScenarioError, clock};
 use super::{
-    Anchor, Baseline, City, Event, EventShape, Expectation, Focus, Mark, Network, Note, Scenario, ScopeKey,
-    ServiceLine, build, places,
+    Anchor, Baseline, City, Clock, DaysOff, Event, EventShape, Expectation, Focus, Mark, Network, Note,
+    Scenario, ScopeKey, ServiceLine, build, places,
 };
 
-const STATEMENTS: [&str; 24] = [
+const STATEMENTS: [&str; 26] = [
     "title",
     "source",
     "seed",
@@ -18,6 +18,8 @@ const STATEMENTS: [&str; 24] = [
     "warm-up",
     "hours",
     "clock",
+    "weekends",
+    "holiday",
     "service",
     "services",
     "kinds",
@@ -87,6 +89,7 @@ fn empty() -> Scenario {
         warm_up_minutes: 0,
         hours: HOURS.map(|weight| weight / mean),
         clocks: Vec::new(),
+        days_off: DaysOff::default(),
         services: Vec::new(),
         kinds: Vec::new(),
         baselines: Vec::new(),
@@ -115,6 +118,12 @@ fn statement(draft: &mut Draft, cursor: &mut Cursor<'_>, line: &str) -> Result<(
         "warm-up" => scenario.warm_up_minutes = cursor.minutes(SPAN_MINUTES_MAX)?,
         "hours" => scenario.hours = hours(cursor)?,
         "clock" => scenario.clocks.push(country_clock(cursor)?),
+        "weekends" => {
+            scenario.days_off.times =
+                cursor.number("how many times the reports of a working day", (0.0, 100.0))?;
+            cursor.expect("times")?;
+        }
+        "holiday" => scenario.days_off.holidays.push(holiday(cursor)?),
         "service" => service(scenario, cursor)?,
         "services" => services(scenario, cursor)?,
         "kinds" => kinds(scenario, cursor)?,
@@ -200,13 +209,27 @@ fn country_or_world(cursor: &mut Cursor<'_>) -> Result<Option<CountryCode>, Scen
     if cursor.take("world") { Ok(None) } else { places::country(cursor).map(Some) }
 }
 
-fn country_clock(cursor: &mut Cursor<'_>) -> Result<(CountryCode, i32), ScenarioError> {
+/// `holiday US 2025-07-04`, or `holiday 2025-12-25` everywhere.
+fn holiday(cursor: &mut Cursor<'_>) -> Result<Holiday, ScenarioError> {
+    let mut text = cursor.word("a country or a date")?.to_owned();
+    if !cursor.is_done() {
+        text.push(' ');
+        text.push_str(cursor.word("the date")?);
+    }
+    text.parse().map_err(|error: HolidayError| cursor.error_before(error.to_string()))
+}
+
+/// `clock US -05:00`, and from when clocks are set otherwise `clock US -04:00 from 2025-03-09T07:00Z`.
+fn country_clock(cursor: &mut Cursor<'_>) -> Result<Clock, ScenarioError> {
     let country = places::country(cursor)?;
     let word = cursor.word("the hours ahead of UTC, such as +05:00")?;
     let signed =
         word.strip_prefix('+').map(|rest| (1, rest)).or(word.strip_prefix('-').map(|rest| (-1, rest)));
     match signed.and_then(|(sign, rest)| Some((sign, clock(rest)?))) {
-        Some((sign, minutes)) if minutes <= 14 * 60 => Ok((country, sign * minutes as i32)),
+        Some((sign, minutes)) if minutes <= 14 * 60 => {
+            let from = if cursor.take("from") { cursor.time(None)? } else { UtcTime::default() };
+            Ok(Clock { country, from, ahead_minutes: sign * minutes as i32 })
+        }
         _ => Err(cursor.error_before("hours ahead of UTC such as +05:00 or -04:00 are expected here")),
     }
 }
@@ -392,7 +415,8 @@ fn anchor(draft: &mut Draft, cursor: &mut Cursor<'_>) -> Result<(), ScenarioErro
 
 /// `pulse 14:00 x US +300 per hour for 40 minutes in Milwaukee`; `step` lasts to the end,
 /// `ramp` rises, `brigade 14:00 x US 500 reports for 20 minutes` comes from one subnet,
-/// `silence 14:00 for 30 minutes` loses everything.
+/// `silence 14:00 for 30 minutes` loses everything, `silence 14:00 PK for
+/// 3 hours` what comes from one country.
 fn event(draft: &Draft, cursor: &mut Cursor<'_>, word: &str) -> Result<Event, ScenarioError> {
     let start = time_of(draft.start, cursor)?;
     let mut event = Event {
@@ -419,10 +443,18 @@ fn event(draft: &Draft, cursor: &mut Cursor<'_>, word: &str) -> Result<Event, Sc
         }
         _ => {}
     }
+    if word == "silence" && !cursor.take("for") {
+        event.focus = Focus::Country(places::country(cursor)?);
+        cursor.expect("for")?;
+    }
     let minutes = if word == "step" {
         SPAN_MINUTES_MAX as u32
     } else {
-        cursor.expect(if word == "ramp" { "over" } else { "for" })?;
+        match word {
+            "silence" => {}
+            "ramp" => cursor.expect("over")?,
+            _ => cursor.expect("for")?,
+        }
         cursor.minutes(SPAN_MINUTES_MAX)?
     };
     if minutes == 0 {
@@ -432,7 +464,9 @@ fn event(draft: &Draft, cursor: &mut Cursor<'_>, word: &str) -> Result<Event, Sc
     if word == "brigade" {
         event.per_hour *= 60.0 / f64::from(minutes);
     }
-    event.focus = focus(&draft.scenario, cursor, event.scope)?;
+    if word != "silence" {
+        event.focus = focus(&draft.scenario, cursor, event.scope)?;
+    }
     Ok(event)
 }
 

@@ -20,7 +20,9 @@ pub struct Judged {
 impl Recorder {
     pub(super) fn judge_one(&self, expectation: &Expectation, sample: Option<Sample>) -> Judged {
         let (met, reason) = match &expectation.kind {
-            ExpectationKind::At { state, observed, .. } => at_a_time(sample, *state, *observed),
+            ExpectationKind::At { state, observed, usual, .. } => {
+                at_a_time(sample, *state, *observed, *usual)
+            }
             ExpectationKind::By { at, service, country, state } => self.by(*at, service, *country, *state),
             ExpectationKind::NoIncident { service } => {
                 let found: Vec<String> = self.names(|slug| service.as_ref().is_none_or(|only| only == slug));
@@ -58,6 +60,16 @@ impl Recorder {
                 let reason =
                     format!("{}; not among them: {}", list("no city", &found), list("none", &missing));
                 (missing.is_empty(), reason)
+            }
+            ExpectationKind::Silence { country, at } => {
+                let name = country.map_or_else(|| "world".to_owned(), |country| country.to_string());
+                let told = self.silences.get(&name);
+                let reason = told.map_or_else(|| "never told".to_owned(), |told| format!("told at {told}"));
+                (told.is_some_and(|told| told <= at), reason)
+            }
+            ExpectationKind::NoSilence => {
+                let found: Vec<String> = self.silences.keys().cloned().collect();
+                (found.is_empty(), list("none", &found))
             }
             ExpectationKind::Networks { service, asns, .. } => {
                 let found = self.named(service, |facet| matches!(facet, Facet::Network(_)));
@@ -124,11 +136,20 @@ impl Recorder {
     }
 }
 
-fn at_a_time(sample: Option<Sample>, state: Option<State>, observed: Option<(u32, u32)>) -> (bool, String) {
+fn at_a_time(
+    sample: Option<Sample>,
+    state: Option<State>,
+    observed: Option<(u32, u32)>,
+    usual: Option<(u32, u32)>,
+) -> (bool, String) {
     let Some(sample) = sample else { return (false, "the service was not seen at that time".to_owned()) };
-    let fits = observed.is_none_or(|(sources, within)| near(sample.observed, sources, within));
-    let met = fits && state.is_none_or(|state| state == sample.state);
-    (met, format!("{}, observed {}", state_word(sample.state), sample.observed))
+    let counted = observed.is_none_or(|(sources, within)| near(sample.observed, sources, within));
+    let expected = usual.is_none_or(|(sources, within)| {
+        sample.expected.is_some_and(|mean| (mean - f64::from(sources)).abs() <= f64::from(within))
+    });
+    let met = counted && expected && state.is_none_or(|state| state == sample.state);
+    let known = sample.expected.map_or_else(|| "not known".to_owned(), |mean| format!("{mean:.1}"));
+    (met, format!("{}, observed {}, usual {known}", state_word(sample.state), sample.observed))
 }
 
 fn near(found: u32, wanted: u32, within: u32) -> bool {

@@ -1,6 +1,7 @@
 //! The JSON interface, version 1. Its types are its own: what the engine calls its parts may change,
 //! what is on the wire may only grow.
 
+mod status;
 mod wire;
 
 use std::sync::Arc;
@@ -63,9 +64,9 @@ async fn whole(
 
 /// How things stand, over all services.
 #[utoipa::path(get, path = "/api/v1/status", tag = "status",
-    responses((status = 200, body = wire::Status), (status = 304, description = "As the given ETag says"), Problem))]
+    responses((status = 200, body = status::Status), (status = 304, description = "As the given ETag says"), Problem))]
 pub(crate) async fn status(State(site): State<WebState>, headers: HeaderMap) -> Response {
-    whole(site, Kind::ApiStatus, headers, |view| json(&wire::Status::new(view))).await
+    whole(site, Kind::ApiStatus, headers, |view| json(&status::Status::new(view))).await
 }
 
 /// All services with their state.

@@ -57,7 +57,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    fn new(view: &View, facet: Facet) -> Self {
+    pub(super) fn new(view: &View, facet: Facet) -> Self {
         let (kind, code) = match facet {
             Facet::All => ("world", None),
             Facet::Country(code) => ("country", Some(code.to_string())),
@@ -71,77 +71,18 @@ impl Scope {
     }
 }
 
-fn time(at: UtcTime) -> String {
+pub(super) fn time(at: UtcTime) -> String {
     at.to_string()
 }
 
 /// Two decimals are more than an expected count means; a float's noise must not change an ETag.
-fn figure(value: f32) -> f64 {
+pub(super) fn figure(value: f32) -> f64 {
     if value.is_finite() { (f64::from(value) * 100.0).round() / 100.0 } else { 0.0 }
 }
 
 /// The same, or null where it is only a guess: while what is usual is still being learned.
 fn known(value: f32, is_guess: bool) -> Option<f64> {
     (!is_guess).then(|| figure(value))
-}
-
-/// How things stand, over all services.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Status {
-    /// Grows with every snapshot.
-    serial: u64,
-    /// The time up to which the observatory has been told.
-    at: String,
-    /// When the last report came in.
-    last_report_at: Option<String>,
-    /// Counts over all services.
-    totals: Totals,
-    /// Incidents that last, most reports first.
-    ongoing: Vec<Incident>,
-}
-
-/// Counts over all services.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Totals {
-    services: usize,
-    /// Distinct sources in the last 15 minutes.
-    sources_15_minutes: u64,
-    /// Reports since the log began.
-    reports: u64,
-    /// Of these, repeats: the same source within `repeat_minutes` of the policy (60 by default) of
-    /// its last report.
-    repeats: u64,
-    /// Of these, too late to be counted.
-    late: u64,
-    /// Of these, beyond the sources that one subnet may add within the same time, `subnet_sources_max`
-    /// of the policy (16 by default).
-    over_subnet_cap: u64,
-}
-
-impl Status {
-    pub(crate) fn new(view: &View) -> Self {
-        let snapshot = &view.snapshot;
-        let totals = snapshot.totals;
-        Status {
-            serial: snapshot.serial,
-            at: time(snapshot.at),
-            last_report_at: snapshot.last_report_at.map(time),
-            totals: Totals {
-                services: snapshot.services.len(),
-                sources_15_minutes: totals.sources_15_minutes,
-                reports: totals.reports,
-                repeats: totals.repeats,
-                late: totals.late,
-                over_subnet_cap: totals.over_subnet_cap,
-            },
-            ongoing: snapshot
-                .incidents
-                .iter()
-                .filter(|one| one.state != Condition::Ended)
-                .filter_map(|one| Incident::new(view, one))
-                .collect(),
-        }
-    }
 }
 
 /// One service in a list.
@@ -398,7 +339,7 @@ pub(crate) struct Incident {
 }
 
 impl Incident {
-    fn new(view: &View, incident: &IncidentView) -> Option<Self> {
+    pub(super) fn new(view: &View, incident: &IncidentView) -> Option<Self> {
         let service = view.snapshot.catalogue.get(incident.id.service)?;
         let whole = incident.scopes.iter().find(|scope| scope.facet == Facet::All);
         let largest = whole.or_else(|| incident.scopes.iter().max_by_key(|scope| scope.peak));

@@ -3,6 +3,7 @@
 use askama::Template;
 use brownout_core::model::{CountryCode, Facet};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
+use brownout_core::verdict::silence_sentence;
 
 use super::{render, unknown};
 use crate::marks;
@@ -22,6 +23,8 @@ struct CountryPage {
     name: String,
     class: &'static str,
     sentence: String,
+    /// Why silence says nothing here.
+    silence: Option<String>,
     /// Reports of the last 15 minutes; `None` where there were too few in an hour to tell.
     observed: Option<String>,
     /// Sources in an hour from which a country is shown.
@@ -73,7 +76,15 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
             since: here.and_then(|place| place.since).map_or_else(String::new, |at| view.time(at)),
         });
     }
+    let silence = snapshot
+        .silences
+        .iter()
+        .find(|one| matches!(one.facet, Facet::All) || one.facet == Facet::Country(country));
+    if rows.is_empty() && silence.is_some() {
+        worst = State::Insufficient;
+    }
     let sentence = match rows.len() {
+        0 if silence.is_some() => format!("Not enough data on {name}."),
         0 => format!("No problems detected in {name}."),
         1 => format!("One service is not calm in {name}."),
         many => format!("{many} services are not calm in {name}."),
@@ -83,6 +94,7 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         name,
         class: marks::class(worst),
         sentence,
+        silence: silence.map(|one| silence_sentence(one, view.names())),
         observed: status.map(|status| thousands(status.observed.into())),
         few: snapshot.place_sources_min,
         rate: status.and_then(|status| view.rate(country, status.observed)).map(rate_words),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use brownout_core::model::{Category, Facet, Service, ServiceId};
 use brownout_core::snapshot::{ServiceView, State};
-use brownout_core::verdict::state_words;
+use brownout_core::verdict::{silence_sentence, state_words};
 
 use super::render;
 use crate::map::{self, STEPS, Spot};
@@ -28,6 +28,8 @@ struct World {
     headline: String,
     freshness: String,
     ongoing: Vec<IncidentRow>,
+    /// Where it is silent, in sentences.
+    silences: Vec<String>,
     ended: Vec<IncidentRow>,
     map: String,
     map_base: String,
@@ -80,9 +82,10 @@ pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
     let title = format!("{}: is it down?", view.site.options.title);
     render(&World {
         shell: view.shell(&title, "*"),
-        headline: headline(&ongoing),
+        headline: headline(&ongoing, snapshot.silences.iter().any(|silence| silence.facet == Facet::All)),
         freshness: freshness(view),
         ongoing,
+        silences: snapshot.silences.iter().map(|one| silence_sentence(one, view.names())).collect(),
         ended,
         map: map::overlay(&spots(view), "Countries with reports"),
         map_base: map_base(view),
@@ -95,10 +98,11 @@ pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
     })
 }
 
-fn headline(ongoing: &[IncidentRow]) -> String {
+fn headline(ongoing: &[IncidentRow], is_deaf: bool) -> String {
     let confirmed = ongoing.iter().filter(|row| row.state == State::Confirmed).count();
     let possible = ongoing.len() - confirmed;
     match (confirmed, possible) {
+        (0, 0) if is_deaf => "Not enough data: no reports come in".to_owned(),
         (0, 0) => "No problems detected".to_owned(),
         (0, 1) => "Possible problems with one service".to_owned(),
         (0, many) => format!("Possible problems with {many} services"),

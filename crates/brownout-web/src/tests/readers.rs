@@ -136,3 +136,28 @@ fn what_is_missing_in_the_form_is_said_beside_it_and_the_rest_is_kept() {
     }
     assert!(again(Some(FormField::Comment)).contains(&format!(r#"{alert}<label for="comment">"#)));
 }
+
+#[tokio::test]
+async fn silence_is_told_and_never_called_calm() {
+    // The made-up world hears hardly anything from one country.
+    let app = plain();
+    let world = text(&app, "/").await;
+    assert!(world.contains("Hardly any reports from"), "{world}");
+    assert_balanced(&world, "/");
+    let silent = snapshot().silences[0];
+    let Facet::Country(country) = silent.facet else { panic!("{silent:?}") };
+    let path = format!("/c/{country}");
+    let page = text(&app, &path).await;
+    assert!(page.contains("Not enough data on") && page.contains("people there may be cut off"), "{page}");
+    assert!(!page.contains("No problems detected in"), "{page}");
+    // Nothing comes in at all.
+    let mut deaf = snapshot();
+    deaf.incidents.retain(|incident| incident.state == State::Ended);
+    deaf.silences = vec![brownout_core::snapshot::Silence { facet: Facet::All, ..silent }];
+    let app = super::app(site(deaf, SiteOptions::default(), 0));
+    let world = text(&app, "/").await;
+    assert!(world.contains("<h1 class=\"lead\">Not enough data: no reports come in</h1>"), "{world}");
+    assert!(text(&app, "/c/GB").await.contains("No reports of any service have come in"));
+    let status: serde_json::Value = serde_json::from_str(&text(&app, "/api/v1/status").await).expect("JSON");
+    assert_eq!(status["silences"][0]["scope"]["type"], "world");
+}

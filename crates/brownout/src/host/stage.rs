@@ -106,7 +106,7 @@ pub fn perform(
 ) -> Result<(Recorder, Stage), StoreError> {
     let geography = Geography::embedded();
     let services = services_of(script, known);
-    let mut stage = Stage::new(services, policy, geography.clone(), script.plays_from())?;
+    let mut stage = Stage::new(services, &script.policy(policy), geography.clone(), script.plays_from())?;
     let mut recorder = Recorder::new(script.clone(), geography);
     let mut told = script.plays_from();
     for step in Player::new(script.clone(), seed, PACE) {

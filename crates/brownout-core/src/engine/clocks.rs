@@ -1,0 +1,67 @@
+//! By whose clock a series lives.
+
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+
+use super::recent::Series;
+use super::subject::Subject;
+use crate::model::{CountryCode, Facet, Holiday, Minute, Policy, UtcTime, week_ahead};
+
+/// A service goes by the clock of the country that at least this share of its usual reports comes from.
+const ONE_CLOCK_SHARE: f64 = 0.5;
+
+/// How far ahead of UTC the weeks of countries are, remembered while one hour turns.
+#[derive(Default)]
+pub(super) struct Clocks {
+    known: IndexMap<(Option<CountryCode>, UtcTime), i32, FxBuildHasher>,
+}
+
+impl Clocks {
+    pub(super) fn ahead(&mut self, country: Option<CountryCode>, at: UtcTime, holidays: &[Holiday]) -> i32 {
+        *self.known.entry((country, at)).or_insert_with(|| week_ahead(country, at, holidays))
+    }
+}
+
+impl Subject {
+    /// The country by whose clock a series lives; `None` is UTC.
+    pub(super) fn clock_of(&self, facet: Facet, series: &Series) -> Option<CountryCode> {
+        match facet {
+            Facet::Country(country) => Some(country),
+            _ => series.home.or(self.clock),
+        }
+    }
+
+    /// Sets the clocks of its weekly shapes for an hour that begins.
+    pub(super) fn set_clocks(&mut self, hour: u32, policy: &Policy) {
+        let at = Minute(hour.saturating_mul(60)).start().plus_seconds(1800);
+        if self.clock.is_none() && hour.is_multiple_of(24) && !self.is_learning() {
+            self.choose_clock(at);
+        }
+        let clock = self.clock;
+        for (facet, series) in &mut self.series {
+            let Some(profile) = series.profile.as_deref_mut() else { continue };
+            let country = if let Facet::Country(country) = facet { Some(*country) } else { clock };
+            profile.set_ahead(week_ahead(country, at, &policy.holidays));
+        }
+    }
+
+    /// Once most of its reports are known to come from one country, a service goes by the clock there.
+    fn choose_clock(&mut self, at: UtcTime) {
+        let countries = self.series.keys().filter_map(|facet| match facet {
+            Facet::Country(country) => Some((self.share_of(*facet), *country)),
+            _ => None,
+        });
+        let Some((share, country)) = countries.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))) else {
+            return;
+        };
+        if share < ONE_CLOCK_SHARE {
+            return;
+        }
+        self.clock = Some(country);
+        if let Some((_, whole)) = self.series.get_index_mut(0)
+            && let Some(profile) = whole.profile.as_deref_mut()
+        {
+            profile.adopt_clock(week_ahead(Some(country), at, &[]));
+        }
+    }
+}
