@@ -244,6 +244,9 @@ impl Subject {
     /// Looks at what got counts since the last look and at what is watched; signals by facet.
     pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<Signal> {
         let mut signals = Vec::new();
+        // Which share of a service comes from a part is a guess as long as the service is one, and a newcomer
+        // whose reports all come from one country is no outage there.
+        let whole_only = self.is_learning() && self.watched.is_empty();
         let mut touched = std::mem::take(&mut self.touched);
         for index in touched.drain(..) {
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
@@ -253,6 +256,7 @@ impl Subject {
             if whole(recent.ring.total()) >= policy.possible_sources_min
                 && !matches!(facet, Facet::Kind(_) | Facet::Channel(_))
                 && !self.watched.contains_key(facet)
+                && (index == 0 || !whole_only)
             {
                 signals.extend(self.look_at(index as usize, at, policy));
             }

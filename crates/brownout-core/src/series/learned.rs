@@ -13,6 +13,8 @@ pub struct LearningRates {
     pub keep_per_hour: f64,
     /// The same for what the level is drawn to.
     pub keep_lately_per_hour: f64,
+    /// The same for the noise, which is larger while the weekly shape is not known yet.
+    pub keep_noise_per_hour: f64,
     /// Hours before an hour is learned from.
     pub lag_hours: u32,
 }
@@ -24,6 +26,7 @@ impl LearningRates {
         LearningRates {
             keep_per_hour: exp(-log(2.0) / hours),
             keep_lately_per_hour: exp(-log(2.0) / LATELY_HOURS),
+            keep_noise_per_hour: exp(-log(2.0) / NOISE_HOURS_KEPT.min(hours)),
             lag_hours: policy.learning_lag_hours,
         }
     }
@@ -64,6 +67,9 @@ const NOISE_PRIOR_HOURS: f64 = 12.0;
 const LEARNING_HOURS: f32 = 24.0;
 /// From here on outliers are down-weighted; before, there is nothing to call an outlier.
 const OUTLIER_HOURS: f32 = 48.0;
+/// Half-life of what is known of the noise, in hours: a week. Until its weekly shape is known, a service
+/// that is twice as busy on weekends looks noisy, and would be blind for months if that were kept.
+const NOISE_HOURS_KEPT: f64 = 168.0;
 /// Half-life of what the level is drawn to, in hours: half a week.
 const LATELY_HOURS: f64 = 84.0;
 /// From here on the level can move; before, the long sums are as young as the short ones.
@@ -151,7 +157,8 @@ impl Learned {
         }
         let keep = pow(rates.keep_per_hour, f64::from(hours)) as f32;
         let keep_lately = pow(rates.keep_lately_per_hour, f64::from(hours)) as f32;
-        self.fade(keep, keep_lately);
+        let keep_noise = pow(rates.keep_noise_per_hour, f64::from(hours)) as f32;
+        self.fade(keep, keep_lately, keep_noise);
         self.exposure += (1.0 - keep) / (1.0 - rates.keep_per_hour as f32);
         self.exposure_lately += (1.0 - keep_lately) / (1.0 - rates.keep_lately_per_hour as f32);
         self.folded_hour = hour;
@@ -169,7 +176,8 @@ impl Learned {
         let mean = level * factor;
         let size = self.noise_size(prior.size, level);
         let weight = if self.exposure < OUTLIER_HOURS { 1.0 } else { outlier_weight(counted, mean, size) };
-        self.fade(rates.keep_per_hour as f32, rates.keep_lately_per_hour as f32);
+        let LearningRates { keep_per_hour, keep_lately_per_hour, keep_noise_per_hour, .. } = rates;
+        self.fade(keep_per_hour as f32, keep_lately_per_hour as f32, keep_noise_per_hour as f32);
         self.counted += (weight * counted) as f32;
         self.exposure += (weight * factor) as f32;
         self.counted_lately += (weight * counted) as f32;
@@ -183,13 +191,13 @@ impl Learned {
         weight
     }
 
-    fn fade(&mut self, keep: f32, keep_lately: f32) {
+    fn fade(&mut self, keep: f32, keep_lately: f32, keep_noise: f32) {
         self.counted *= keep;
         self.exposure *= keep;
         self.counted_lately *= keep_lately;
         self.exposure_lately *= keep_lately;
-        self.noise *= keep;
-        self.noise_base *= keep;
+        self.noise *= keep_noise;
+        self.noise_base *= keep_noise;
     }
 }
 
