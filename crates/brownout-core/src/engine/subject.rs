@@ -26,6 +26,9 @@ use crate::snapshot::Onset;
 const SERIES_MAX: usize = 20_000;
 /// Most places and networks that wait for enough sources to become a series.
 const CANDIDATES_MAX: usize = 20_000;
+/// Sources an hour from which a country has a weekly shape of its own: with fewer, weeks of counts tell less
+/// than the shape of the service does.
+const SHAPED_PER_HOUR_MIN: f64 = 2.0;
 /// A place or network without a report for this many hours loses its series.
 const EVICTED_AFTER_HOURS: u32 = 28 * 24;
 
@@ -115,12 +118,11 @@ impl Subject {
     }
 
     fn new_series(&self, facet: Facet, home: Option<CountryCode>) -> Series {
-        let shaped = matches!(facet, Facet::All | Facet::Country(_));
-        // Countries begin with the day of the service, the service with that of its category.
-        let whole = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
-        let day = whole.and_then(Profile::day).or(self.prior.day);
-        let profile = || Box::new(day.as_ref().map(Profile::borrowed).unwrap_or_default());
-        Series { learned: Learned::new(self.born_hour), home, recent: None, profile: shaped.then(profile) }
+        // The service begins with the day of its category; countries get one of their own when they have
+        // taught enough (see `shape_country`).
+        let profile = || Box::new(self.prior.day.as_ref().map(Profile::borrowed).unwrap_or_default());
+        let profile = (facet == Facet::All).then(profile);
+        Series { learned: Learned::new(self.born_hour), home, recent: None, profile }
     }
 
     /// Counts a report in the minute it happened. `received_at` is the present.
@@ -364,6 +366,7 @@ impl Subject {
         self.set_clocks(hour, policy);
         let mut clocks = Clocks::default();
         for index in std::mem::take(&mut self.active) {
+            self.shape_country(index as usize);
             self.fold(index as usize, hour, policy, (rates, keep_per_week), (gaps, &mut clocks));
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let rests = series.recent.as_ref().is_some_and(|recent| {
@@ -380,12 +383,30 @@ impl Subject {
             self.sources.forget();
             self.late_sources.forget();
             self.routes.clear();
+            self.series.shrink_to_fit();
         }
         let horizon = Minute(hour.saturating_sub(24) * 60);
         self.candidates.retain(|_, waiting| waiting.last().is_some_and(|(minute, ..)| *minute >= horizon));
         self.frozen.retain(|(_, to)| *to > hour.saturating_sub(48));
         if hour.is_multiple_of(24) {
             self.evict(hour);
+        }
+    }
+
+    /// A country that is known and busy enough to show a day of its own begins with that of the service.
+    fn shape_country(&mut self, index: usize) {
+        let Some((facet, series)) = self.series.get_index(index) else { return };
+        if series.profile.is_some() || !matches!(facet, Facet::Country(_)) || series.learned.is_learning() {
+            return;
+        }
+        if series.learned.level(self.prior(*facet).mean) < SHAPED_PER_HOUR_MIN {
+            return;
+        }
+        let whole = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
+        let day = whole.and_then(Profile::day).or(self.prior.day);
+        let profile = day.as_ref().map(Profile::borrowed).unwrap_or_default();
+        if let Some((_, series)) = self.series.get_index_mut(index) {
+            series.profile = Some(Box::new(profile));
         }
     }
 

@@ -1,14 +1,17 @@
 //! The scoreboard: detectors beside each other on the same seeded data.
 //!
-//! Nothing here knows the time or the machine, so the same settings give the same figures everywhere.
+//! But for the speed, nothing here knows the time or the machine: the same settings give the same
+//! figures everywhere.
 
 mod board;
 mod five_minutes;
 mod promise;
+mod speed;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use board::Board;
+pub use speed::{RESTORE, restore};
 
 /// A part of the scoreboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,17 +20,20 @@ pub enum Section {
     FiveMinutes,
     /// False calls of the whole engine in calm years.
     Promise,
+    /// What a tick costs.
+    Speed,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Speed];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
+            Section::Speed => "speed",
         }
     }
 }
@@ -41,8 +47,12 @@ pub struct Settings {
     pub months_per_class: u32,
     /// Calm service-years through the engine, per policy.
     pub service_years: u32,
+    /// Active series of the measurement of speed; ten times as many are shown at rest.
+    pub series: u32,
     /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
     pub slack: f64,
+    /// Run this program again to see what memory a restart takes: it must know [`RESTORE`].
+    pub restarts: bool,
     /// Threads that share the work; the figures do not depend on them.
     pub threads: usize,
 }
@@ -50,12 +60,28 @@ pub struct Settings {
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, slack: 0.0, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 2000,
+            service_years: 3000,
+            series: 1_000_000,
+            slack: 0.0,
+            restarts: true,
+            threads,
+        }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, service_years: 100, slack: 0.25, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 60,
+            service_years: 100,
+            series: 20_000,
+            slack: 0.25,
+            restarts: false,
+            threads,
+        }
     }
 }
 
@@ -76,6 +102,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
         match section {
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
+            Section::Speed => speed::add_to(&mut board, settings, &mut progress),
         }
     }
     board

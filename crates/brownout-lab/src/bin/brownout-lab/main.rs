@@ -10,7 +10,10 @@ mod chaos;
 mod scoreboard;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
+
+use brownout_lab::scoreboard::{RESTORE, restore};
 
 const USAGE: &str =
     "usage: brownout-lab scoreboard [OPTIONS]        compares detectors, writes docs/scoreboard.md
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let result = match arguments.next().as_deref() {
         Some("scoreboard") => scoreboard::run(arguments),
+        Some(RESTORE) => restored(arguments.next()),
         #[cfg(feature = "lab")]
         Some("bench") => bench::run(arguments),
         #[cfg(feature = "lab")]
@@ -35,4 +39,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the scoreboard runs in a process of its own: says what memory a restored engine takes, in bytes.
+fn restored(file: Option<String>) -> Result<(), String> {
+    let bytes = file.and_then(|file| restore(Path::new(&file))).ok_or("no checkpoint, or no /proc")?;
+    writeln!(std::io::stdout(), "{bytes}").map_err(|error| error.to_string())
 }
