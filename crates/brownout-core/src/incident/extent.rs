@@ -33,7 +33,10 @@ const WORLD_REST_SHARE_MIN: f64 = 0.05;
 const COUNTRIES_MAX: usize = 50;
 /// Most places that are named as the most affected ones.
 const MOST_AFFECTED_MAX: usize = 5;
-/// An extent in force gives way when this many looks in a row, a minute apart, said something else.
+/// An extent in force gives way only to one that says this much: what is looked for every minute is found
+/// by chance too, above all when little is left of the incident.
+const REVISED_STATISTIC_MIN: f64 = 2.0 * STATISTIC_MIN;
+/// It gives way when this many looks in a row, a minute apart, said something else.
 const LOOKS_TO_REVISE: u8 = 3;
 
 /// What kind of places an extent is made of.
@@ -80,7 +83,8 @@ pub struct RunnerUp {
     pub kind: ExtentKind,
     /// The places or networks.
     pub facets: Vec<Facet>,
-    /// By how many nats it falls behind; negative where it was not told apart and the wider was named.
+    /// By how many nats it falls behind; negative where it was not told apart and
+    /// another rule decided.
     pub margin: f64,
 }
 
@@ -182,8 +186,7 @@ struct Reading {
 
 /// The extent that explains the counts best; `None` when none does.
 pub fn extent(counts: &Counts<'_>) -> Option<Extent> {
-    let mut readings: Vec<Reading> =
-        Level::ALL.into_iter().filter_map(|level| read(counts, level)).collect();
+    let mut readings: Vec<Reading> = Level::ALL.into_iter().filter_map(|level| read(counts, level)).collect();
     if let Some(world) = world(counts, &readings) {
         readings.iter_mut().filter(|reading| reading.level == Level::Countries).for_each(|countries| {
             countries.explains = false;
@@ -202,9 +205,14 @@ pub fn extent(counts: &Counts<'_>) -> Option<Extent> {
     // Stable, so that of equals the widest place comes first.
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let best = ranked.first()?.0;
-    // Of extents that are not told apart the widest place is named, for it claims least.
+    // Of places that are not told apart the fewest are named, then the narrowest, for nothing outside it
+    // speaks for the wider one; a network is named only when it is told apart from all of them.
     let close = ranked.iter().filter(|(statistic, _)| *statistic > best - STATISTIC_MIN);
-    let (statistic, chosen) = *close.min_by_key(|(_, reading)| reading.level as u8)?;
+    let rank = |reading: &Reading| {
+        let is_place = reading.level != Level::Networks;
+        (is_place, std::cmp::Reverse(reading.members.len()), reading.level as u8)
+    };
+    let (statistic, chosen) = *close.max_by_key(|(_, reading)| rank(reading))?;
     if statistic < STATISTIC_MIN {
         return None;
     }
@@ -277,8 +285,7 @@ impl Reading {
 
     /// What "inside and outside rose alike" is worth.
     fn shared(&self) -> f64 {
-        let cells: Vec<Cell> =
-            self.members.iter().map(|member| member.cell).chain([self.rest]).collect();
+        let cells: Vec<Cell> = self.members.iter().map(|member| member.cell).chain([self.rest]).collect();
         shared_ratio(&cells)
     }
 
@@ -386,6 +393,9 @@ impl ExtentTrack {
             estimate.facets = std::mem::take(&mut known.facets);
             *known = estimate;
             self.other_looks = 0;
+            return false;
+        }
+        if estimate.statistic < REVISED_STATISTIC_MIN {
             return false;
         }
         self.other_looks += 1;

@@ -41,14 +41,15 @@ fn counts(times: impl Fn(usize, u32) -> f64) -> (Cell, Vec<Counted>) {
     ];
     let networks = [(10, 0.5), (11, 0.3), (12, 0.2)];
     let mut parts: Vec<Counted> = Vec::new();
-    let mut add = |facet: Facet, home: &str, counted: f64, mean: f64| {
-        match parts.iter_mut().find(|part| part.facet == facet) {
-            Some(part) => {
-                part.cell.counted += counted;
-                part.cell.usual.mean += mean;
-            }
-            None => parts.push(Counted { home: home.parse().ok(), ..part(facet, counted, mean) }),
+    let mut add = |facet: Facet, home: &str, counted: f64, mean: f64| match parts
+        .iter_mut()
+        .find(|part| part.facet == facet)
+    {
+        Some(part) => {
+            part.cell.counted += counted;
+            part.cell.usual.mean += mean;
         }
+        None => parts.push(Counted { home: home.parse().ok(), ..part(facet, counted, mean) }),
     };
     for (index, (home, of, id, usual)) in cities.into_iter().enumerate() {
         for (nth, share) in networks {
@@ -136,14 +137,17 @@ fn an_extent_in_force_gives_way_after_three_looks_that_say_something_else() {
         let (whole, parts) = counts(|c, _| times(c));
         find(whole, &parts)
     };
-    let (city, country) = (estimate(|c| if c == 0 { 20.0 } else { 1.0 }), estimate(|c| if c < 4 { 20.0 } else { 1.0 }));
+    let (city, country) =
+        (estimate(|c| if c == 0 { 20.0 } else { 1.0 }), estimate(|c| if c < 4 { 20.0 } else { 1.0 }));
     let mut track = ExtentTrack::default();
     assert!(!track.follow(None) && track.get().is_none());
     assert!(track.follow(city.clone()));
     assert!(!track.follow(country.clone()) && !track.follow(country.clone()));
     assert!(!track.follow(city.clone()) && !track.follow(None));
     assert_eq!(track.get(), city.as_ref());
-    assert!(!track.follow(country.clone()) && !track.follow(country.clone()) && track.follow(country.clone()));
+    assert!(
+        !track.follow(country.clone()) && !track.follow(country.clone()) && track.follow(country.clone())
+    );
     assert_eq!(track.get(), country.as_ref());
 }
 

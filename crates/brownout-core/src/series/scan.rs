@@ -27,6 +27,10 @@ const CLUSTERS_MAX: usize = 8;
 /// which Kass and Raftery ("Bayes factors", 1995) call strong.
 pub const STATISTIC_MIN: f64 = 3.0;
 
+/// The same for a further subset beside the first. The first is looked for because something is known
+/// to be wrong; a further one may be chance, and is looked for every minute as long as the first lasts.
+const FURTHER_MIN: f64 = 2.0 * STATISTIC_MIN;
+
 /// A count and what was expected of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cell {
@@ -87,7 +91,7 @@ pub fn scan(cells: &[Cell], naming_cost: f64) -> Found {
         (0..cells.len()).filter(|index| cells[*index].counted > cells[*index].usual.mean).collect();
     for _ in 0..CLUSTERS_MAX {
         let (statistic, factor) = best_factor(cells, &left, naming_cost);
-        if statistic < STATISTIC_MIN {
+        if statistic < if found.members.is_empty() { STATISTIC_MIN } else { FURTHER_MIN } {
             break;
         }
         found.statistic += statistic;

@@ -12,6 +12,7 @@ use brownout_core::model::{
 
 use crate::curve::Curve;
 
+pub(crate) use expectation::extent_word;
 pub use expectation::{Expectation, ExpectationKind};
 pub use text::ScenarioError;
 
@@ -30,6 +31,8 @@ shipped!(
     "flash",
     "slow-burn",
     "city-outage",
+    "growing",
+    "isp-200",
     "isp-outage",
     "brigade",
     "collector-dies"
