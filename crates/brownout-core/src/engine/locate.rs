@@ -7,8 +7,9 @@ use crate::model::{Asn, Category, Facet, Service, UtcTime};
 use crate::series::scan::Cell;
 use crate::series::{WINDOWS_MINUTES, Windows};
 
-/// The windows that are read, by index into [`WINDOWS_MINUTES`]: 15 and 60 minutes, 3 and 6 hours.
-const LOOKED_AT: [usize; 4] = [2, 4, 5, 6];
+/// The windows that are read, by index into [`WINDOWS_MINUTES`]: 15 and 60 minutes and 3 hours. An
+/// incident before this one ended longer ago, or this one goes on with it.
+const LOOKED_AT: [usize; 3] = [2, 4, 5];
 /// The shortest window with this much above usual is taken, in sources: what happens now counts, not
 /// what happened hours ago. Of windows with less the one that says most is taken.
 const ENOUGH_EXCESS: f64 = 25.0;
@@ -29,15 +30,11 @@ impl Subject {
     /// kind in each window that is read.
     pub(crate) fn locate(&self, service: Option<&Service>, at: UtcTime) -> Option<Extent> {
         let (_, whole) = self.series.get_index(0)?;
-        let of_whole = whole.recent.as_deref()?.windows(at);
+        let of_whole = whole.recent.as_deref()?.uncut_windows(at);
         let (seen, known) = self.seen(at);
         let mut best: Option<Extent> = None;
         for index in LOOKED_AT {
             let minutes = WINDOWS_MINUTES[index];
-            // A long window may have been cut short by an incident before this one.
-            if of_whole.minutes[index] < 0.5 * f64::from(minutes) {
-                continue;
-            }
             let cell = |facet: Facet, series: &Series, windows: &Windows| Cell {
                 counted: windows.hundredths[index] as f64 / 100.0,
                 usual: self.usual(facet, series, at, windows.minutes[index].max(1.0)),
@@ -84,7 +81,7 @@ impl Subject {
         let mut kinds: [Vec<Seen<'_>>; 4] = Default::default();
         for (facet, series) in self.active() {
             let (Some(kind), Some(recent)) = (kind_of(*facet), series.recent.as_deref()) else { continue };
-            kinds[kind].push(Seen { facet: *facet, series, windows: recent.windows(at) });
+            kinds[kind].push(Seen { facet: *facet, series, windows: recent.uncut_windows(at) });
         }
         let mut seen = Vec::new();
         for mut of_kind in kinds {

@@ -143,7 +143,9 @@ impl Recorder {
         let places: Vec<String> =
             extent.facets.iter().map(|facet| self.chronicle.scope_name(*facet)).collect();
         let kind = extent_word(extent.kind);
-        format!("{kind} {} from {as_of}", places.join(", ")).replace("  ", " ")
+        let named = [kind, &places.join(", ")].join(" ");
+        let (percent, minutes) = (extent.explained_percent, extent.window_minutes);
+        format!("{} from {as_of} ({percent} % in {minutes} min, {:.1} nats)", named.trim(), extent.statistic)
     }
 
     fn by(&self, at: UtcTime, service: &str, country: Option<CountryCode>, state: State) -> (bool, String) {
