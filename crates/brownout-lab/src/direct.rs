@@ -37,6 +37,11 @@ impl Direct {
         self.engine.handle_evidence(self.seq, at, evidence);
     }
 
+    /// Hands over a report at the instant at which it happened.
+    pub fn tell_report(&mut self, report: &Report) {
+        self.tell(report.occurred_at, &Evidence::Report(report.clone()));
+    }
+
     /// Lets time pass up to an instant. `each` sees what every tick derived.
     pub fn pass(&mut self, to: UtcTime, mut each: impl FnMut(&mut Engine, &Derived)) {
         while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= to) {

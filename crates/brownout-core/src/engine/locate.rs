@@ -3,7 +3,7 @@
 use super::recent::Series;
 use super::subject::Subject;
 use crate::incident::{Counted, Counts, Extent, extent};
-use crate::model::{Asn, Category, Facet, Service, UtcTime};
+use crate::model::{Asn, Category, Facet, Policy, Service, UtcTime};
 use crate::series::scan::Cell;
 use crate::series::{WINDOWS_MINUTES, Windows};
 
@@ -28,7 +28,7 @@ impl Subject {
     ///
     /// It costs what is active: one pass over the series, then a scan of at most [`PLACES_MAX`] places a
     /// kind in each window that is read.
-    pub(crate) fn locate(&self, service: Option<&Service>, at: UtcTime) -> Option<Extent> {
+    pub(crate) fn locate(&self, service: Option<&Service>, at: UtcTime, policy: &Policy) -> Option<Extent> {
         let (_, whole) = self.series.get_index(0)?;
         let of_whole = whole.recent.as_deref()?.uncut_windows(at);
         let (seen, known) = self.seen(at);
@@ -54,7 +54,13 @@ impl Subject {
                 .collect();
             let whole = cell(Facet::All, whole, &of_whole);
             let scattered = self.scattered(at.minute().minus(minutes), known);
-            let found = extent(&Counts { whole, parts: &parts, scattered, window_minutes: minutes });
+            let found = extent(&Counts {
+                whole,
+                parts: &parts,
+                scattered,
+                window_minutes: minutes,
+                sources_min: policy.possible_sources_min,
+            });
             let excess = |extent: &Extent| {
                 let named = parts.iter().filter(|part| extent.facets.contains(&part.facet));
                 let named: f64 = named.map(|part| part.cell.excess()).sum();

@@ -88,7 +88,7 @@ impl Shard {
                     true => full_minute,
                     false => signals.iter().any(|signal| signal.departs),
                 };
-                let extent = asks.then(|| subject.locate(catalogue.get(service), at)).flatten();
+                let extent = asks.then(|| subject.locate(catalogue.get(service), at, policy)).flatten();
                 looks.push(ServiceLook { extent, ..look_of(subject, signals, at) });
             }
         }

@@ -132,6 +132,8 @@ pub struct Counts<'a> {
     pub scattered: Scattered,
     /// Length of the window.
     pub window_minutes: u32,
+    /// Fewest sources of a place that is named beside another.
+    pub sources_min: u32,
 }
 
 /// Places and networks partition the same reports in four ways.
@@ -248,11 +250,9 @@ fn read(counts: &Counts<'_>, level: Level) -> Option<Reading> {
         return None;
     }
     let telling: Vec<Counted> = parts.iter().copied().filter(|part| part.tells).collect();
-    let cells: Vec<Cell> = telling.iter().map(|part| part.cell).collect();
-    let known = (counts.scattered.known[level as usize] as usize).max(cells.len()).max(1);
+    let known = (counts.scattered.known[level as usize] as usize).max(telling.len()).max(1);
     let naming_cost = log(known as f64);
-    let found = scan(&cells, naming_cost);
-    let members: Vec<Counted> = found.members.iter().map(|index| telling[*index]).collect();
+    let (members, statistic) = rose(&telling, naming_cost, counts.sources_min);
     let sum = Cell::sum(members.iter().map(|member| member.cell));
     let usual = counts.whole.usual.mean * located;
     let outside = (usual - sum.usual.mean).max(REST_USUAL_SHARE_MIN * usual);
@@ -272,8 +272,26 @@ fn read(counts: &Counts<'_>, level: Level) -> Option<Reading> {
     let named_max = if level == Level::Countries { COUNTRIES_MAX } else { NAMED_MAX };
     reading.explains = (1..=named_max).contains(&reading.members.len())
         && !reading.is_exceeded()
-        && (level == Level::Countries || found.statistic >= reading.shared());
+        && (level == Level::Countries || statistic >= reading.shared());
     Some(reading)
+}
+
+/// The places that rose, most excess first, and what that says.
+///
+/// Where nothing ever was, three sources are rare beyond measure, and somewhere they are every day. So
+/// places with fewer sources than make a problem are named alone or not at all.
+fn rose(parts: &[Counted], naming_cost: f64, sources_min: u32) -> (Vec<Counted>, f64) {
+    let least = f64::from(sources_min);
+    let many: Vec<Counted> = parts.iter().copied().filter(|part| part.cell.counted >= least).collect();
+    let cells: Vec<Cell> = many.iter().map(|part| part.cell).collect();
+    let found = scan(&cells, naming_cost);
+    if !found.members.is_empty() {
+        return (found.members.iter().map(|index| many[*index]).collect(), found.statistic);
+    }
+    let ratio = |part: &Counted| part.cell.best_ratio();
+    let best = parts.iter().max_by(|a, b| ratio(a).total_cmp(&ratio(b)).then(b.facet.cmp(&a.facet)));
+    let best = best.filter(|part| ratio(part) - naming_cost >= STATISTIC_MIN);
+    (best.copied().into_iter().collect(), best.map_or(0.0, |part| ratio(part) - naming_cost))
 }
 
 impl Reading {

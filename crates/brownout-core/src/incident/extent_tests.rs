@@ -69,7 +69,7 @@ fn counts(times: impl Fn(usize, u32) -> f64) -> (Cell, Vec<Counted>) {
 
 fn find(whole: Cell, parts: &[Counted]) -> Option<Extent> {
     let scattered = Scattered { known: [4, 5, 7, 9], ..Scattered::default() };
-    extent(&Counts { whole, parts, scattered, window_minutes: 15 })
+    extent(&Counts { whole, parts, scattered, window_minutes: 15, sources_min: 8 })
 }
 
 fn found(times: impl Fn(usize, u32) -> f64) -> (ExtentKind, Vec<Facet>) {

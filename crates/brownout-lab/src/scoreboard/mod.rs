@@ -5,6 +5,7 @@
 mod board;
 mod five_minutes;
 mod promise;
+mod spectrum;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,17 +18,20 @@ pub enum Section {
     FiveMinutes,
     /// False calls of the whole engine in calm years.
     Promise,
+    /// Outages injected into real reports.
+    Spectrum,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Spectrum];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
+            Section::Spectrum => "spectrum",
         }
     }
 }
@@ -76,6 +80,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
         match section {
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
+            Section::Spectrum => spectrum::add_to(&mut board, settings, &mut progress),
         }
     }
     board
