@@ -8,7 +8,7 @@
 //! Some reports name no city or network, and places with very few sources have no series. So levels are
 //! compared on the share of the reports that they all locate.
 
-use libm::log;
+use libm::{log, sqrt};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{CountryCode, Facet};
@@ -21,6 +21,8 @@ use crate::series::scan::{Cell, STATISTIC_MIN, scan, shared_ratio};
 const REST_SHARE_MIN: f64 = 0.2;
 /// A level that locates less of the reports than this says nothing.
 const LOCATED_SHARE_MIN: f64 = 0.25;
+/// Standard deviations of a count on a smaller share that are doubt: two leave 2% on one side.
+const LOCATED_DEVIATIONS: f64 = 2.0;
 /// The rest of a partition is never expected to be less than this share of the whole.
 const REST_USUAL_SHARE_MIN: f64 = 0.02;
 /// More places than this below a country, or more networks, are no extent that a sentence can name.
@@ -311,7 +313,10 @@ impl Reading {
     /// one is as little known as that of the others, and must not decide between them.
     fn statistic(&self, share: f64, size: f64) -> f64 {
         let usual = Expected { mean: self.sum.usual.mean * share, size };
-        glr(self.sum.counted * share, usual) - self.cost
+        // How many a lower share would have located is binomial; the doubt goes against what locates more.
+        let counted = self.sum.counted * share;
+        let doubt = LOCATED_DEVIATIONS * sqrt(counted * (1.0 - share).max(0.0));
+        glr((counted - doubt).max(0.0), usual) - self.cost
     }
 
     fn explained_percent(&self) -> u8 {

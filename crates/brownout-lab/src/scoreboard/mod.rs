@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows the time or the machine, so the same settings give the same figures everywhere.
 
+mod ablations;
 mod board;
 mod five_minutes;
 mod promise;
@@ -20,11 +21,14 @@ pub enum Section {
     Promise,
     /// Outages injected into real reports.
     Spectrum,
+    /// What each part contributes.
+    Ablations,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Spectrum];
+    pub const ALL: [Section; 4] =
+        [Section::FiveMinutes, Section::Promise, Section::Spectrum, Section::Ablations];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
@@ -32,6 +36,7 @@ impl Section {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
             Section::Spectrum => "spectrum",
+            Section::Ablations => "ablations",
         }
     }
 }
@@ -81,6 +86,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
             Section::Spectrum => spectrum::add_to(&mut board, settings, &mut progress),
+            Section::Ablations => ablations::add_to(&mut board, settings, &mut progress),
         }
     }
     board

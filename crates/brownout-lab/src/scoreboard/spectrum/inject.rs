@@ -2,7 +2,7 @@
 
 use brownout_core::incident::{Extent, ExtentKind};
 use brownout_core::model::{
-    ChannelId, City, CountryCode, Facet, Place, ProblemKind, Report, ServiceId, SourceKeys, UtcTime, Weight,
+    ChannelId, City, Facet, Place, ProblemKind, Report, ServiceId, SourceKeys, UtcTime, Weight,
 };
 use brownout_core::snapshot::{IncidentView, State};
 
@@ -13,10 +13,19 @@ use crate::rng::Rng;
 /// How long after an outage a call still is one of it, in seconds.
 const AFTER_SECONDS: i64 = 1800;
 
+/// Where it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Where<'a> {
+    /// In one city.
+    City(&'a City),
+    /// Wherever the real reports come from.
+    Country,
+}
+
 /// What is injected.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outage<'a> {
-    pub(super) city: &'a City,
+    pub(super) place: Where<'a>,
     pub(super) sources: u32,
     pub(super) minutes: u32,
     pub(super) at: UtcTime,
@@ -25,13 +34,13 @@ pub(super) struct Outage<'a> {
 /// What a call says of the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placed {
-    /// The city, and nothing else.
-    City,
-    /// The city's region, or it with other places of it.
+    /// Exactly where it is.
+    Right,
+    /// The city's region, or the city with other places.
     Around,
-    /// The country or more.
+    /// More than it is: the country of a city, or the world.
     Wide,
-    /// Another place.
+    /// Another place, or less than it is.
     Elsewhere,
     /// Nothing.
     Unclear,
@@ -65,7 +74,7 @@ pub(super) fn run(
         .map(|_| outage.at.plus_millis((rng.unit() * f64::from(outage.minutes) * 60_000.0) as i64))
         .collect();
     instants.sort_unstable();
-    let injected: Vec<Report> = instants.iter().map(|at| injected(*at, outage.city, rng)).collect();
+    let injected: Vec<Report> = instants.iter().map(|at| injected(background, *at, outage, rng)).collect();
     let real = background.reports.iter().filter(|r| r.occurred_at >= outage.at && r.occurred_at < last);
     let mut reports: Vec<&Report> = real.chain(&injected).collect();
     reports.sort_by_key(|report| report.occurred_at);
@@ -73,7 +82,7 @@ pub(super) fn run(
     let mut see = |derived: &brownout_core::effect::Derived| {
         for view in &derived.incidents {
             let located = view.verdicts.last().and_then(|verdict| verdict.located.as_ref());
-            first.get_or_insert_with(|| (view.opened_at, placed(located, outage.city)));
+            first.get_or_insert_with(|| (view.opened_at, placed(located, outage.place)));
             if view.verdicts.last().is_none_or(|verdict| verdict.as_of <= end) || view_at_end.is_none() {
                 view_at_end = Some((**view).clone());
             }
@@ -90,55 +99,63 @@ pub(super) fn run(
         delay_minutes: called.millis_since(outage.at) as f64 / 60_000.0,
         sources: instants.iter().filter(|at| **at <= called).count() as u32,
         at_call,
-        at_end: placed(located, outage.city),
-        listed: listed(&view, outage.city),
+        at_end: placed(located, outage.place),
+        listed: listed(&view, outage.place),
     })
 }
 
-fn injected(at: UtcTime, city: &City, rng: &mut Rng) -> Report {
+fn injected(background: &Background, at: UtcTime, outage: &Outage<'_>, rng: &mut Rng) -> Report {
+    let other = background.reports[rng.below(background.reports.len() as u32) as usize].place;
+    let place = match outage.place {
+        // As many name no city as of the real ones.
+        Where::City(city) => {
+            Place { country: Some(city.country), region: city.region, city: other.city.and(Some(city.id)) }
+        }
+        Where::Country => other,
+    };
     Report {
         service: ServiceId(0),
         kind: ProblemKind::Connection,
         channel: ChannelId::FIRST_PARTNER,
         occurred_at: at,
-        place: Place { country: Some(city.country), region: city.region, city: Some(city.id) },
+        place,
         network: None,
         source: SourceKeys { generation: 1, source: rng.bits(), subnet: rng.bits(), previous: None },
         weight: Weight::FULL,
     }
 }
 
-fn placed(located: Option<&Extent>, city: &City) -> Placed {
+fn placed(located: Option<&Extent>, place: Where<'_>) -> Placed {
     let Some(extent) = located else { return Placed::Unclear };
-    let around = |country: CountryCode| {
-        let region = city.region.map(Facet::Region);
-        let holds = |facet: &Facet| *facet == Facet::City(city.id) || Some(*facet) == region;
-        match extent.kind {
-            ExtentKind::World | ExtentKind::Several => Placed::Wide,
-            ExtentKind::Country if extent.facets == [Facet::Country(country)] => Placed::Wide,
-            _ if extent.facets.iter().any(holds) => Placed::Around,
-            _ => Placed::Elsewhere,
-        }
-    };
-    if extent.facets == [Facet::City(city.id)] { Placed::City } else { around(city.country) }
+    match place {
+        Where::Country if extent.kind == ExtentKind::Country => Placed::Right,
+        Where::Country if extent.kind > ExtentKind::Country => Placed::Wide,
+        Where::Country => Placed::Elsewhere,
+        Where::City(city) if extent.facets == [Facet::City(city.id)] => Placed::Right,
+        Where::City(_) if extent.kind >= ExtentKind::Country => Placed::Wide,
+        Where::City(city) if extent.facets.iter().any(|facet| is_around(*facet, city)) => Placed::Around,
+        Where::City(_) => Placed::Elsewhere,
+    }
+}
+
+fn is_around(facet: Facet, city: &City) -> bool {
+    facet == Facet::City(city.id) || Some(facet) == city.region.map(Facet::Region)
 }
 
 /// What could be said without the scan: the parts that depart by themselves, small ones only while no
 /// country does.
-fn listed(view: &IncidentView, city: &City) -> Placed {
+fn listed(view: &IncidentView, place: Where<'_>) -> Placed {
     let open = view.scopes.iter().filter(|scope| matches!(scope.state, State::Possible | State::Confirmed));
     let facets: Vec<Facet> = open.map(|scope| scope.facet).filter(|facet| *facet != Facet::All).collect();
-    let own =
-        |facet: &Facet| *facet == Facet::City(city.id) || city.region.map(Facet::Region) == Some(*facet);
-    if facets.is_empty() {
-        Placed::Unclear
-    } else if facets.iter().any(|facet| matches!(facet, Facet::Country(_))) {
-        Placed::Wide
-    } else if !facets.iter().any(own) {
-        Placed::Elsewhere
-    } else if facets.iter().all(own) && facets.contains(&Facet::City(city.id)) {
-        Placed::City
-    } else {
-        Placed::Around
+    let country = facets.iter().any(|facet| matches!(facet, Facet::Country(_)));
+    match place {
+        _ if facets.is_empty() => Placed::Unclear,
+        Where::Country if country => Placed::Right,
+        Where::Country => Placed::Elsewhere,
+        Where::City(_) if country => Placed::Wide,
+        Where::City(city) if !facets.iter().any(|facet| is_around(*facet, city)) => Placed::Elsewhere,
+        // A list that also has the region around the city is as good.
+        Where::City(city) if facets.iter().all(|facet| is_around(*facet, city)) => Placed::Right,
+        Where::City(_) => Placed::Around,
     }
 }

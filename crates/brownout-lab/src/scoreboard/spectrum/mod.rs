@@ -8,7 +8,7 @@ use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::{Names, extent_words};
 
 use self::background::{Background, Calm, SPLIT, is_known};
-use self::inject::{Outage, Outcome, Placed, run};
+use self::inject::{Outage, Outcome, Placed, Where, run};
 use super::board::{Board, Table};
 use super::{Settings, in_parallel};
 use crate::rng::Rng;
@@ -21,13 +21,17 @@ const SPANS: [u32; 3] = [30, 60, 180];
 /// How many reports the cities have had: none, few, many.
 const CITIES: [(&str, std::ops::RangeInclusive<u32>); 3] =
     [("never reported", 0..=0), ("1 to 3 reports", 1..=3), ("10 reports and more", 10..=u32::MAX)];
+/// The class after those of cities: all over the country.
+const EVERYWHERE: usize = CITIES.len();
 /// A city that never reported has this many people at least: such a city would.
 const POPULATION_MIN: u32 = 50_000;
 /// Nothing is injected where a call over the real reports alone is this near, in seconds.
 const APART_SECONDS: i64 = 4 * 3600;
 /// From this size on an outage has to be found and its city named.
 const SURE_SIZE: u32 = 20;
-/// Instants at which outages begin, per a hundred calm service-years of the settings.
+/// The same for one all over the country.
+const SURE_SIZE_COUNTRY: u32 = 50;
+/// Most instants at which outages begin.
 const BEGINNINGS_MAX: u32 = 16;
 
 /// One injected outage and what came of it.
@@ -73,7 +77,7 @@ fn cases(background: &Background, settings: &Settings, policy: &Policy) -> Cases
     let quiet = background.play(policy, &[]);
     let beginnings = beginnings(background, &quiet, settings);
     let calm = background.play(policy, &beginnings);
-    let per_beginning = (SIZES.len() * SPANS.len() * CITIES.len()) as u32;
+    let per_beginning = (SIZES.len() * SPANS.len() * (CITIES.len() + 1)) as u32;
     let classes: Vec<Vec<&City>> = CITIES
         .iter()
         .map(|(_, range)| {
@@ -87,12 +91,14 @@ fn cases(background: &Background, settings: &Settings, policy: &Policy) -> Cases
     let cases = in_parallel(settings.threads, pieces, |piece| {
         let (at, fork) = &calm.forks[(piece / per_beginning) as usize];
         let within = (piece % per_beginning) as usize;
-        let (cities, rest) = (within % CITIES.len(), within / CITIES.len());
+        let (cities, rest) = (within % (CITIES.len() + 1), within / (CITIES.len() + 1));
         let (span, size) = (rest % SPANS.len(), rest / SPANS.len());
         // The same city and the same instants under every policy.
         let mut rng = Rng::new(settings.seed, 0x0005_bec7 + u64::from(piece));
-        let city = classes[cities][rng.below(classes[cities].len() as u32) as usize];
-        let outage = Outage { city, sources: SIZES[size], minutes: SPANS[span], at: *at };
+        let place = classes
+            .get(cities)
+            .map_or(Where::Country, |class| Where::City(class[rng.below(class.len() as u32) as usize]));
+        let outage = Outage { place, sources: SIZES[size], minutes: SPANS[span], at: *at };
         Case { size, span, cities, outcome: run(background, fork, &outage, &mut rng) }
     });
     Cases { calm, cases }
@@ -130,7 +136,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 fn bars(board: &mut Board, settings: &Settings, cases: &Cases) {
-    let (all, sure) = found(cases, |case| SIZES[case.size] >= SURE_SIZE);
+    let in_city = |case: &Case| case.cities != EVERYWHERE && SIZES[case.size] >= SURE_SIZE;
+    let (all, sure) = found(cases, in_city);
     let least = 0.95 - settings.slack * 0.2;
     let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
     board.bar(
@@ -139,7 +146,7 @@ fn bars(board: &mut Board, settings: &Settings, cases: &Cases) {
         "95%",
         share(sure.len(), all) >= least,
     );
-    let named = sure.iter().filter(|outcome| outcome.at_end == Placed::City).count();
+    let named = sure.iter().filter(|outcome| outcome.at_end == Placed::Right).count();
     board.bar(
         format!(
             "injected outages of {SURE_SIZE} people and more in one city: that city named, of those found"
@@ -147,6 +154,15 @@ fn bars(board: &mut Board, settings: &Settings, cases: &Cases) {
         percent(named, sure.len()),
         "95%",
         share(named, sure.len()) >= least,
+    );
+    let everywhere = |case: &Case| case.cities == EVERYWHERE && SIZES[case.size] >= SURE_SIZE_COUNTRY;
+    let (_, wide) = found(cases, everywhere);
+    let named = wide.iter().filter(|outcome| outcome.at_end == Placed::Right).count();
+    board.bar(
+        format!("injected outages of {SURE_SIZE_COUNTRY} people and more all over the country: the country named, of those found"),
+        format!("{} of {}", percent(named, wide.len()), wide.len()),
+        "95%",
+        share(named, wide.len()) >= least,
     );
 }
 
@@ -204,24 +220,30 @@ fn by_size(policy: &str, cases: &Cases) -> Table {
         .collect();
     let text = vec![
         format!(
-            "Policy {policy}. {} injections: people of one city, each a source and subnet of their own, report \
-             at random instants of the outage, at {} instants of the judged part at which the real reports \
+            "Policy {policy}. {} injections: people of one city, or of where the real reports come from, each a \
+             source and subnet of their own, report at random instants of the outage, as many of them \
+             without a city as of the real ones, at {} instants of the judged part at which the real reports \
              alone call nothing. Fewest people of an outage that had reported when it was called: {}. Half of \
-             all outages are found from {} people on.",
+             all outages in one city are found from {} people on.",
             cases.cases.len(),
             cases.calm.forks.len(),
             called.iter().min().map_or("none was".to_owned(), u32::to_string),
             half.join(", "),
         ),
-        "Cells: found / median minutes to \"possible\", of those found / exactly the city named at the end, of those found."
+        "Cells: found / median minutes to \"possible\", of those found / exactly the city (or the country) named at the end, of those found."
             .to_owned(),
     ];
     let mut head = vec!["people".to_owned()];
-    head.extend(SPANS.iter().map(|span| format!("over {span} minutes")));
+    head.extend(SPANS.iter().map(|span| format!("one city, over {span} minutes")));
+    head.push("all over the country, in any time".to_owned());
     let mut rows = vec![head];
     for size in 0..SIZES.len() {
         let mut row = vec![SIZES[size].to_string()];
-        row.extend((0..SPANS.len()).map(|span| cell(cases, |case| case.size == size && case.span == span)));
+        row.extend((0..SPANS.len()).map(|span| {
+            cell(cases, |case| case.size == size && case.span == span && case.cities != EVERYWHERE)
+        }));
+        let country = |case: &Case| case.size == size && case.cities == EVERYWHERE;
+        row.push(cell(cases, country));
         rows.push(row);
     }
     Table { title: format!("{TITLE}, policy {policy}"), text, rows }
@@ -230,7 +252,7 @@ fn by_size(policy: &str, cases: &Cases) -> Table {
 fn cell(cases: &Cases, fits: impl Fn(&Case) -> bool) -> String {
     let (all, found) = found(cases, fits);
     let delay = median(found.iter().map(|outcome| outcome.delay_minutes).collect());
-    let named = found.iter().filter(|outcome| outcome.at_end == Placed::City).count();
+    let named = found.iter().filter(|outcome| outcome.at_end == Placed::Right).count();
     format!(
         "{} / {} / {}",
         percent(found.len(), all),
@@ -257,8 +279,9 @@ fn by_city(cases: &Cases) -> Table {
         "not clear",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let kinds = [Placed::City, Placed::Around, Placed::Wide, Placed::Elsewhere, Placed::Unclear];
-    for (cities, (name, _)) in CITIES.iter().enumerate() {
+    let kinds = [Placed::Right, Placed::Around, Placed::Wide, Placed::Elsewhere, Placed::Unclear];
+    let classes = CITIES.iter().map(|(name, _)| *name).chain(["all over the country"]);
+    for (cities, name) in classes.enumerate() {
         let (all, found) = found(cases, |case| case.cities == cities);
         let says: [(&str, fn(&Outcome) -> Placed); 3] = [
             ("extent, at the call", |outcome| outcome.at_call),
@@ -266,7 +289,7 @@ fn by_city(cases: &Cases) -> Table {
             ("list of parts, at the end", |outcome| outcome.listed),
         ];
         for (what, of) in says {
-            let mut row = vec![(*name).to_owned(), percent(found.len(), all), what.to_owned()];
+            let mut row = vec![name.to_owned(), percent(found.len(), all), what.to_owned()];
             row.extend(kinds.iter().map(|kind| {
                 percent(found.iter().filter(|outcome| of(outcome) == *kind).count(), found.len())
             }));
