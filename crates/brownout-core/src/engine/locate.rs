@@ -2,8 +2,8 @@
 
 use super::recent::Series;
 use super::subject::Subject;
-use crate::incident::{Counted, Counts, Extent, extent};
-use crate::model::{Asn, Category, Facet, Policy, Service, UtcTime};
+use crate::incident::{Counted, Counts, Extent, Scattered, extent};
+use crate::model::{Asn, Category, Facet, Minute, Policy, Service, UtcTime};
 use crate::series::scan::Cell;
 use crate::series::{WINDOWS_MINUTES, Windows};
 
@@ -76,6 +76,23 @@ impl Subject {
             }
         }
         best
+    }
+
+    /// What was counted since a minute in places too small for a series; `known` are those with one.
+    fn scattered(&self, since: Minute, known: [u32; 4]) -> Scattered {
+        let mut scattered = Scattered { known, ..Scattered::default() };
+        for (facet, waiting) in &self.candidates {
+            let recent = waiting.iter().filter(|(minute, ..)| *minute >= since);
+            let counted = recent.map(|(_, hundredths, _)| f64::from(*hundredths)).sum::<f64>() / 100.0;
+            if matches!(facet, Facet::City(_)) {
+                scattered.in_cities += counted;
+                scattered.known[2] += 1;
+            } else {
+                scattered.in_networks += counted;
+                scattered.known[3] += 1;
+            }
+        }
+        scattered
     }
 
     /// Places and networks with recent counts, by facet, and how many there are of each kind.

@@ -14,7 +14,6 @@ use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
 use super::usual::Means;
 use crate::effect::RollUp;
-use crate::incident::Scattered;
 use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
 use crate::series::{
     Budget, DayRing, Learned, LearningRates, MinuteRing, Reading, is_elevated, onset, read, whole,
@@ -62,7 +61,7 @@ pub(crate) struct Subject {
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
     #[serde(skip)]
     routes: Routes,
-    candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
+    pub(super) candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
     /// Indices of series that have recent counts.
     active: Vec<u32>,
     /// Indices of series that got counts since the last look.
@@ -338,23 +337,6 @@ impl Subject {
         self.frozen.iter().any(|(from, to)| {
             hour >= *from && hour < (*to).min(from.saturating_add(policy.freeze_hours_max + 1))
         })
-    }
-
-    /// What was counted since a minute in places too small for a series; `known` are those with one.
-    pub(super) fn scattered(&self, since: Minute, known: [u32; 4]) -> Scattered {
-        let mut scattered = Scattered { known, ..Scattered::default() };
-        for (facet, waiting) in &self.candidates {
-            let recent = waiting.iter().filter(|(minute, ..)| *minute >= since);
-            let counted = recent.map(|(_, hundredths, _)| f64::from(*hundredths)).sum::<f64>() / 100.0;
-            if matches!(facet, Facet::City(_)) {
-                scattered.in_cities += counted;
-                scattered.known[2] += 1;
-            } else {
-                scattered.in_networks += counted;
-                scattered.known[3] += 1;
-            }
-        }
-        scattered
     }
 
     /// Once an hour: learns from hours that are old enough and puts idle series to rest.
