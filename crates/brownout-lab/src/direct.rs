@@ -39,7 +39,7 @@ impl Direct {
 
     /// Hands over a report at the instant at which it happened.
     pub fn tell_report(&mut self, report: &Report) {
-        self.tell(report.occurred_at, &Evidence::Report(report.clone()));
+        self.tell(report.occurred_at, &Evidence::Report(*report));
     }
 
     /// Lets time pass up to an instant. `each` sees what every tick derived.

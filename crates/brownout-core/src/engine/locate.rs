@@ -3,7 +3,7 @@
 use super::recent::Series;
 use super::subject::Subject;
 use crate::incident::{Counted, Counts, Extent, Scattered, extent};
-use crate::model::{Asn, Category, Facet, Minute, Policy, Service, UtcTime};
+use crate::model::{Category, Facet, Minute, Policy, Service, UtcTime};
 use crate::series::scan::Cell;
 use crate::series::{WINDOWS_MINUTES, Windows};
 
@@ -136,7 +136,8 @@ fn kind_of(facet: Facet) -> Option<usize> {
 /// a provider's own networks are not known, any could be its own.
 fn tells(facet: Facet, service: Option<&Service>) -> bool {
     let (Facet::Network(asn), Some(service)) = (facet, service) else { return true };
-    let is_own = |own: &Asn| *own == asn;
+    let is_unknown = service.networks.is_empty();
     let provider = matches!(service.category, Category::Internet | Category::Mobile);
-    !service.networks.iter().any(is_own) && !(provider && service.networks.is_empty())
+    let may_be_own = service.networks.contains(&asn) || (provider && is_unknown);
+    !may_be_own
 }

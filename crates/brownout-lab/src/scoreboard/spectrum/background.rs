@@ -100,14 +100,12 @@ impl Background {
     }
 }
 
-/// Whether an incident is one of the two outages that are known from elsewhere to be in these reports.
+/// Whether an incident is the outage of San Antonio on 20 and 21 June 2026, which is known from elsewhere to
+/// be in these reports. That of New York is not judged.
 pub(super) fn is_known(view: &IncidentView) -> bool {
-    let texas: Option<RegionCode> = "US-TX".parse().ok();
-    let known = |facet: &Facet| match facet {
-        Facet::City(city) => Geography::embedded().city(*city).is_some_and(|city| city.name == "San Antonio"),
-        Facet::Region(region) => Some(*region) == texas,
-        _ => false,
-    };
-    let of = |view: &IncidentView| view.scopes.iter().any(|scope| known(&scope.facet));
-    of(view)
+    let there =
+        |city: CityId| Geography::embedded().city(city).is_some_and(|city| city.name == "San Antonio");
+    let days = SPLIT..SPLIT.plus_seconds(2 * 86_400);
+    days.contains(&view.opened_at)
+        && view.scopes.iter().any(|scope| matches!(scope.facet, Facet::City(city) if there(city)))
 }

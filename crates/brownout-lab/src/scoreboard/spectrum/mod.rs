@@ -121,7 +121,7 @@ fn beginnings(background: &Background, calm: &Calm, settings: &Settings) -> Vec<
     beginnings
 }
 
-fn found<'a>(cases: &'a Cases, fits: impl Fn(&Case) -> bool) -> (usize, Vec<&'a Outcome>) {
+fn found(cases: &Cases, fits: impl Fn(&Case) -> bool) -> (usize, Vec<&Outcome>) {
     let chosen: Vec<&Case> = cases.cases.iter().filter(|case| fits(case)).collect();
     (chosen.len(), chosen.iter().filter_map(|case| case.outcome.as_ref()).collect())
 }
@@ -237,8 +237,8 @@ fn by_size(policy: &str, cases: &Cases) -> Table {
     head.extend(SPANS.iter().map(|span| format!("one city, over {span} minutes")));
     head.push("all over the country, in any time".to_owned());
     let mut rows = vec![head];
-    for size in 0..SIZES.len() {
-        let mut row = vec![SIZES[size].to_string()];
+    for (size, people) in SIZES.iter().enumerate() {
+        let mut row = vec![people.to_string()];
         row.extend((0..SPANS.len()).map(|span| {
             cell(cases, |case| case.size == size && case.span == span && case.cities != EVERYWHERE)
         }));
@@ -261,6 +261,9 @@ fn cell(cases: &Cases, fits: impl Fn(&Case) -> bool) -> String {
     )
 }
 
+/// One of the places that an outcome tells.
+type Said = fn(&Outcome) -> Placed;
+
 /// Where it is said to be, against the kind of city.
 fn by_city(cases: &Cases) -> Table {
     let text = vec![
@@ -269,13 +272,13 @@ fn by_city(cases: &Cases) -> Table {
             .to_owned(),
     ];
     let head = [
-        "city had",
+        "where",
         "found",
         "said",
-        "exactly the city",
-        "with others of its region",
-        "country or more",
-        "elsewhere",
+        "exactly it",
+        "its region, or with others",
+        "more",
+        "elsewhere or less",
         "not clear",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -283,7 +286,7 @@ fn by_city(cases: &Cases) -> Table {
     let classes = CITIES.iter().map(|(name, _)| *name).chain(["all over the country"]);
     for (cities, name) in classes.enumerate() {
         let (all, found) = found(cases, |case| case.cities == cities);
-        let says: [(&str, fn(&Outcome) -> Placed); 3] = [
+        let says: [(&str, Said); 3] = [
             ("extent, at the call", |outcome| outcome.at_call),
             ("extent, at the end", |outcome| outcome.at_end),
             ("list of parts, at the end", |outcome| outcome.listed),
