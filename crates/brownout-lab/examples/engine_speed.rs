@@ -7,12 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brownout_core::engine::Engine;
-use brownout_core::model::{
-    Asn, Catalogue, ChannelId, CityId, Evidence, Place, ProblemKind, Report, Seq, ServiceId, SourceKeys,
-    UtcTime, Weight,
-};
+use brownout_core::model::{Catalogue, Evidence, Seq, ServiceId, UtcTime};
+use brownout_lab::direct::report;
 use brownout_lab::{Pace, Player, Scenario};
-use serde_json::Value;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -24,7 +21,8 @@ fn main() -> Result<(), Failure> {
     let mut total = 0;
     for step in Player::new(scenario.clone(), None, Pace { step_seconds: 10, warm_up_step_seconds: 600 }) {
         let lines = step.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let reports = lines.map(|line| report(line, &catalogue)).collect::<Result<Vec<_>, _>>()?;
+        let reports = lines.map(|line| report(line, &catalogue).map(Evidence::Report));
+        let reports = reports.collect::<Option<Vec<_>>>().ok_or("a line that is no report")?;
         total += reports.len();
         steps.push((step.clock, reports));
     }
@@ -60,30 +58,4 @@ fn main() -> Result<(), Failure> {
         nanos(ticking, total)
     );
     Ok(())
-}
-
-fn report(line: &[u8], catalogue: &Catalogue) -> Result<Evidence, Failure> {
-    let value: Value = serde_json::from_slice(line)?;
-    let text = |name: &str| value[name].as_str().unwrap_or_default();
-    let number = |name: &str| value[name].as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
-    let key = |name: &str| {
-        // FNV-1a, as good as the keyed hash of intake for this.
-        text(name).bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-        })
-    };
-    Ok(Evidence::Report(Report {
-        service: catalogue.find(text("service")).ok_or("no such service")?.id,
-        kind: ProblemKind::from_slug(text("kind")).ok_or("no such kind")?,
-        channel: ChannelId::FIRST_PARTNER,
-        occurred_at: text("at").parse()?,
-        place: Place {
-            country: text("country").parse().ok(),
-            region: text("region").parse().ok(),
-            city: CityId::new(number("city")),
-        },
-        network: Asn::new(number("asn")),
-        source: SourceKeys { generation: 1, source: key("source"), subnet: key("subnet"), previous: None },
-        weight: Weight::FULL,
-    }))
 }

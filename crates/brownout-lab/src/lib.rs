@@ -10,6 +10,7 @@
 #[cfg(feature = "lab")]
 pub mod bench;
 pub mod curve;
+pub mod direct;
 pub mod import;
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -80,6 +80,7 @@ fn verdict() -> Arc<Verdict> {
         state: State::Calm,
         since: None,
         extent: Vec::new(),
+        located: None,
         locus: Locus::NoIncident,
         confidence: Confidence::Weak,
         reasons: Vec::new(),

@@ -316,6 +316,7 @@ fn verdict(service: u32, opened: u32, revision: u32) -> Verdict {
         state: State::Confirmed,
         since: Some(incident.opened.start()),
         extent: vec![Facet::All],
+        located: None,
         locus: Locus::Undetermined,
         confidence: Confidence::Weak,
         reasons: vec![Reason::ReportsAboveUsual { facet, observed: 65, expected: 0.1, recurrence_years }],

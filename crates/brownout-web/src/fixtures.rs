@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use brownout_core::incident::{Extent, ExtentKind};
 use brownout_core::model::{
     Asn, Catalogue, Category, ChannelId, City, CityId, Country, CountryCode, Facet, Geography, IncidentId,
     Minute, ProblemKind, Region, RegionCode, Seq, Service, ServiceId, UtcTime,
@@ -167,6 +168,7 @@ fn verdict(service: u32, state: State, revision: u32, as_of: UtcTime, reasons: V
         state,
         since: incident.map(|id| id.opened.start()),
         extent: vec![Facet::All, Facet::Country(code("US")), Facet::Country(code("PK"))],
+        located: incident.map(|_| world()),
         locus: if revision > 0 { Locus::Undetermined } else { Locus::NoIncident },
         confidence: Confidence::Weak,
         reasons,
@@ -176,6 +178,18 @@ fn verdict(service: u32, state: State, revision: u32, as_of: UtcTime, reasons: V
         policy: "5f0c6a9d2b7e4a31".to_owned(),
         hash: format!("{:064x}", u64::from(service) * 0x9e37_79b9 + u64::from(revision)),
     })
+}
+
+fn world() -> Extent {
+    Extent {
+        kind: ExtentKind::World,
+        facets: Vec::new(),
+        most_affected: vec![Facet::Country(code("US")), Facet::Country(code("PK"))],
+        explained_percent: 100,
+        window_minutes: 15,
+        statistic: 812.4,
+        runner_up: None,
+    }
 }
 
 fn incident_id(service: u32) -> IncidentId {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::subject::{Signal, Watch};
 use crate::effect::Derived;
-use crate::incident::{Look, ScopeTrack, Step};
+use crate::incident::{Extent, ExtentTrack, Look, ScopeTrack, Step};
 use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
 use crate::snapshot::{Bar, Change, Chart, IncidentView, Silence, State, TimelineEntry};
 use crate::verdict::{Facts, Part, Reason, Verdict, judge};
@@ -44,7 +44,8 @@ pub(crate) struct ServiceLook {
     pub(crate) whole: Part,
     pub(crate) sources_hour: u32,
     pub(crate) subnets: u32,
-    pub(crate) top_network: Option<(Facet, u32)>,
+    /// Where it fails, if that was asked and the counts decide it.
+    pub(crate) extent: Option<Extent>,
     pub(crate) learning: bool,
     /// Why next to nothing can be heard of it.
     pub(crate) silence: Option<Silence>,
@@ -67,6 +68,7 @@ pub(crate) struct Incident {
     confirmed_at: Option<UtcTime>,
     held: Option<String>,
     scopes: IndexMap<Facet, ScopeTrack, FxBuildHasher>,
+    extent: ExtentTrack,
     timeline: Vec<TimelineEntry>,
     verdicts: Vec<Arc<Verdict>>,
     /// Step (five minutes since the epoch) of the first bar.
@@ -201,6 +203,7 @@ impl Incident {
             confirmed_at: None,
             held: None,
             scopes: IndexMap::default(),
+            extent: ExtentTrack::default(),
             timeline: Vec::new(),
             verdicts: Vec::new(),
             first_step: (opened.0 / 5).saturating_sub(BARS_BEFORE),
@@ -302,7 +305,7 @@ impl Incident {
 
     /// Lets every part take its look; true when anything changed.
     fn follow(&mut self, look: &ServiceLook, now: Circumstances<'_>) -> bool {
-        let mut changed = false;
+        let mut changed = self.extent.follow(look.extent.clone());
         for signal in &look.signals {
             let seen = Look {
                 reading: signal.reading,
@@ -364,7 +367,7 @@ impl Incident {
             since: Some(self.opened_at),
             whole: look.whole,
             parts: &parts,
-            top_network: look.top_network,
+            located: self.extent.get(),
             sources_hour: look.sources_hour,
             subnets: look.subnets,
             learning: look.learning,
@@ -376,14 +379,16 @@ impl Incident {
         let news = self.verdicts.last().is_none_or(|last| {
             let turned = last.state != verdict.state || hold(last) != hold(&verdict);
             let (grown, shrunk) = outgrown(last, &verdict);
-            let moved = !are_same_parts(&last.extent, &verdict.extent)
+            let widened = is_wider(last.located.as_ref(), verdict.located.as_ref());
+            let moved = !is_same_extent(last.located.as_ref(), verdict.located.as_ref())
+                || !are_same_parts(&last.extent, &verdict.extent)
                 || last.confidence != verdict.confidence
                 || shrunk;
             // The longer it lasts, the rarer the news that is none of its state.
             let pause = |seconds_min: i64| seconds_min * i64::from(1 + revision / REVISIONS_APACE);
             let age_seconds = now.at.millis_since(last.as_of) / 1000;
             turned
-                || (grown && age_seconds >= pause(GROWTH_SECONDS_MIN))
+                || ((grown || widened) && age_seconds >= pause(GROWTH_SECONDS_MIN))
                 || (moved && age_seconds >= pause(REVISION_SECONDS_MIN))
         });
         if !news {
@@ -395,16 +400,18 @@ impl Incident {
         true
     }
 
-    /// Parts that are above usual, worst first: the service as a whole and countries; smaller parts
-    /// only when no country is affected as a whole.
+    /// Parts that are above usual, worst first: those that the extent names, the service as a whole and
+    /// countries; other parts only while the extent is not clear.
     fn parts(&self, at: UtcTime) -> Vec<Part> {
         let mut parts: Vec<Part> =
             self.scopes.values().filter(|scope| scope.is_elevated(at)).map(part_of).collect();
-        let wide = |facet: Facet| matches!(facet, Facet::All | Facet::Country(_));
-        if parts.iter().any(|part| matches!(part.facet, Facet::Country(_))) {
-            parts.retain(|part| wide(part.facet));
+        let named = |facet: Facet| self.extent.get().is_some_and(|extent| extent.facets.contains(&facet));
+        if self.extent.get().is_some() {
+            let wide = |facet: Facet| matches!(facet, Facet::All | Facet::Country(_));
+            parts.retain(|part| wide(part.facet) || named(part.facet));
         }
-        parts.sort_by_key(|part| (part.facet != Facet::All, std::cmp::Reverse(part.observed), part.facet));
+        let rank = |part: &Part| (!named(part.facet), part.facet != Facet::All);
+        parts.sort_by_key(|part| (rank(part), std::cmp::Reverse(part.observed), part.facet));
         parts.truncate(50);
         parts
     }
@@ -436,7 +443,19 @@ impl Incident {
     }
 }
 
-/// Whether two extents name the same parts; their order is by figures, which change all the time.
+fn is_same_extent(last: Option<&Extent>, next: Option<&Extent>) -> bool {
+    match (last, next) {
+        (Some(last), Some(next)) => last.is_same_place(next),
+        (last, next) => last.is_none() && next.is_none(),
+    }
+}
+
+/// Whether an extent that was not clear is, or names a wider kind of place than before.
+fn is_wider(last: Option<&Extent>, next: Option<&Extent>) -> bool {
+    next.is_some_and(|next| last.is_none_or(|last| next.kind > last.kind))
+}
+
+/// Whether two lists name the same parts; their order is by figures, which change all the time.
 fn are_same_parts(these: &[Facet], those: &[Facet]) -> bool {
     these.len() == those.len() && these.iter().all(|part| those.contains(part))
 }

@@ -9,6 +9,7 @@ mod arrivals;
 mod clocks;
 mod correlator;
 mod gaps;
+mod locate;
 mod priors;
 mod publish;
 mod recent;
@@ -42,7 +43,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "7";
+pub const ENGINE_VERSION: &str = "8";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -371,7 +372,8 @@ impl EngineState {
     fn step(&mut self, at: UtcTime, full_minute: bool, derived: &mut Derived) {
         let mut looks = Vec::new();
         for shard in &mut self.shards {
-            looks.append(&mut shard.look(at, &self.policy, &self.arrivals));
+            let known = (&*self.policy, &*self.catalogue, &self.arrivals);
+            looks.append(&mut shard.look(at, full_minute, known));
         }
         looks.sort_by_key(|look| look.service);
         let now = Circumstances {

@@ -145,7 +145,7 @@ impl Publisher {
                 since: None,
                 whole,
                 parts: &[],
-                top_network: None,
+                located: None,
                 sources_hour: windows.hour(),
                 subnets: 0,
                 learning,

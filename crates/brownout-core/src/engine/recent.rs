@@ -103,6 +103,12 @@ impl Recent {
     pub(crate) fn windows(&self, at: UtcTime) -> Windows {
         Windows::of(&self.ring, at, self.over_hour, |hour| self.hour(hour))
     }
+
+    /// The same where an incident that ended here does not cut them short: parts are compared over the
+    /// same time.
+    pub(crate) fn uncut_windows(&self, at: UtcTime) -> Windows {
+        Windows::of(&self.ring, at, 0, |hour| self.hour(hour))
+    }
 }
 
 /// One marginal of the service. Idle, it is its learned level and times only.

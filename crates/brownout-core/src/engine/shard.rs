@@ -13,7 +13,7 @@ use super::recent::Series;
 use super::sources::Standing;
 use super::subject::{Signal, Subject};
 use crate::effect::RollUp;
-use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
+use crate::model::{Catalogue, Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::LearningRates;
 use crate::verdict::Part;
 
@@ -70,8 +70,14 @@ impl Shard {
         !self.reported.is_empty() || !self.watched.is_empty()
     }
 
-    /// Looks at what changed and at what is watched, by service.
-    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy, arrivals: &Arrivals) -> Vec<ServiceLook> {
+    /// Looks at what changed and at what is watched, by service. Where it fails is asked when something
+    /// departs, and once a minute while an incident is open.
+    pub(crate) fn look(
+        &mut self,
+        at: UtcTime,
+        full_minute: bool,
+        (policy, catalogue, arrivals): (&Policy, &Catalogue, &Arrivals),
+    ) -> Vec<ServiceLook> {
         let mut services = std::mem::take(&mut self.reported);
         services.extend(self.watched.iter().copied());
         let mut looks = Vec::new();
@@ -79,7 +85,12 @@ impl Shard {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
             let signals = subject.look(at, policy);
             if !signals.is_empty() {
-                looks.push(look_of(subject, signals, at, arrivals));
+                let asks = match self.watched.contains(&service) {
+                    true => full_minute,
+                    false => signals.iter().any(|signal| signal.departs),
+                };
+                let extent = asks.then(|| subject.locate(catalogue.get(service), at, policy)).flatten();
+                looks.push(ServiceLook { extent, ..look_of(subject, signals, at, arrivals) });
             }
         }
         looks
@@ -118,17 +129,13 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
     let whole = all.and_then(windows).unwrap_or_default();
     let usual =
         all.map_or(0.0, |series| subject.usual(Facet::All, series, at, whole.minutes[2].max(14.0)).mean);
-    let networks = subject.active().filter(|(facet, _)| matches!(facet, Facet::Network(_)));
-    let top_network = networks
-        .filter_map(|(facet, series)| Some((*facet, windows(series)?.hour())))
-        .max_by_key(|(facet, sources)| (*sources, *facet));
     ServiceLook {
         service: subject.service,
         signals,
         whole: Part { facet: Facet::All, observed: whole.shown(), expected: usual, recurrence_years: 0.0 },
         sources_hour: whole.hour(),
         subnets: subject.sources.subnets(),
-        top_network,
+        extent: None,
         learning: subject.is_learning(),
         silence: arrivals.deafens(subject),
     }

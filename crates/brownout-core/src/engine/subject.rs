@@ -70,7 +70,7 @@ pub(crate) struct Subject {
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
     #[serde(skip)]
     routes: Routes,
-    candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
+    pub(super) candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
     /// Indices of series that have recent counts.
     active: Vec<u32>,
     /// Indices of series that got counts since the last look.

@@ -8,6 +8,7 @@ mod learned;
 pub mod negative_binomial;
 mod profile;
 mod ring;
+pub mod scan;
 
 pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, is_elevated, onset, read};
 pub(crate) use detect::{ln_per_year, whole};

@@ -1,14 +1,13 @@
 //! What the crowd alone can say.
 
 use super::{Confidence, Locus, Reason, Source, Verdict};
+use crate::incident::{Extent, ExtentKind};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::{Silence, State};
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 3;
+pub const RULESET: u32 = 4;
 
-/// One network with at least this share of the last hour's sources is named, in percent.
-const ONE_NETWORK_PERCENT: u32 = 80;
 /// Fewer subnets than this share of the sources is a reason for doubt, in percent.
 const FEW_SUBNETS_PERCENT: u32 = 20;
 /// Countries above usual from which "many" is said.
@@ -50,8 +49,8 @@ pub struct Facts<'a> {
     pub whole: Part,
     /// Parts that are above usual now, worst first; `All` first if the service as a whole departs.
     pub parts: &'a [Part],
-    /// Network with the most sources in the last hour, and how many.
-    pub top_network: Option<(Facet, u32)>,
+    /// Where it fails, as far as that is clear.
+    pub located: Option<&'a Extent>,
     /// Sources of the last hour.
     pub sources_hour: u32,
     /// Distinct subnets of the last hour or two.
@@ -81,6 +80,7 @@ pub fn judge(facts: &Facts<'_>) -> Verdict {
         state: facts.state,
         since: facts.since,
         extent: facts.parts.iter().map(|part| part.facet).collect(),
+        located: facts.located.cloned(),
         locus: if facts.incident.is_some() { Locus::Undetermined } else { Locus::NoIncident },
         confidence: confidence(facts, countries.len()),
         reasons: reasons(facts, &countries),
@@ -127,10 +127,15 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             }));
             if countries.len() >= MANY_COUNTRIES_MIN as usize {
                 reasons.push(Reason::ManyCountries { countries: countries.len() as u32 });
-            } else if let [only] = countries {
-                reasons.push(Reason::OneCountry { facet: *only });
+            } else if let Some(only) = only_country(facts, countries) {
+                reasons.push(Reason::OneCountry { facet: only });
             }
-            reasons.extend(network_reason(facts));
+            reasons.extend(facts.located.filter(|located| !located.facets.is_empty()).map(|located| {
+                Reason::Located { facets: located.facets.clone(), percent: located.explained_percent }
+            }));
+            let most = facts.located.map(|located| located.most_affected.clone());
+            let most = most.filter(|facets| !facets.is_empty());
+            reasons.extend(most.map(|facets| Reason::MostAffected { facets }));
             if facts.subnets * 100 < facts.sources_hour * FEW_SUBNETS_PERCENT {
                 reasons.push(Reason::FewSubnets { subnets: facts.subnets, sources: facts.sources_hour });
             }
@@ -158,11 +163,13 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
     reasons
 }
 
-fn network_reason(facts: &Facts<'_>) -> Option<Reason> {
-    let (facet, sources) = facts.top_network?;
-    let share = u64::from(sources) * 100 / u64::from(facts.sources_hour.max(1));
-    (share >= u64::from(ONE_NETWORK_PERCENT))
-        .then_some(Reason::OneNetwork { facet, share_percent: share.min(100) as u8 })
+/// The one country that reports more than usual, where no narrower extent is known.
+fn only_country(facts: &Facts<'_>, countries: &[Facet]) -> Option<Facet> {
+    let narrower = |located: &Extent| located.kind < ExtentKind::Country;
+    match countries {
+        [only] if !facts.located.is_some_and(narrower) => Some(*only),
+        _ => None,
+    }
 }
 
 /// BLAKE3 over the verdict without its hash, in the compact binary form of `postcard`.

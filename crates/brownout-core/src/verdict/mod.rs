@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::incident::Extent;
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
@@ -11,8 +12,8 @@ mod words;
 pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{
-    Names, confidence_meaning, confidence_words, explain, explained, grouped, headline, limits, place_name,
-    sentence, silence_sentence, source_words, state_words, would_change,
+    Names, confidence_meaning, confidence_words, explain, explained, extent_words, grouped, headline, limits,
+    place_name, sentence, silence_sentence, source_words, state_words, would_change,
 };
 
 /// Where the fault lies, as far as can be told from outside.
@@ -87,12 +88,17 @@ pub enum Reason {
         /// Which.
         facet: Facet,
     },
-    /// Nearly all reports come from one network.
-    OneNetwork {
+    /// What is above usual lies in these places or with these networks' customers, and little elsewhere.
+    Located {
         /// Which.
-        facet: Facet,
-        /// Its share of the sources, in percent.
-        share_percent: u8,
+        facets: Vec<Facet>,
+        /// Their share of what is above usual, in percent.
+        percent: u8,
+    },
+    /// Where within the extent most is above usual.
+    MostAffected {
+        /// Places, most first.
+        facets: Vec<Facet>,
     },
     /// Few subnets stand behind many sources.
     FewSubnets {
@@ -149,8 +155,11 @@ pub struct Verdict {
     pub state: State,
     /// Since when the state is not calm.
     pub since: Option<UtcTime>,
-    /// The parts that are affected, worst first: `All`, or places and networks.
+    /// The parts that are above usual by themselves, worst first: `All`, or places and networks.
     pub extent: Vec<Facet>,
+    /// How far it reaches, by the scan over places and networks; `None` while that is not clear, and
+    /// where there is no incident.
+    pub located: Option<Extent>,
     /// Where the fault lies.
     pub locus: Locus,
     /// How much stands behind it.

@@ -1,6 +1,7 @@
 //! Plain sentences from typed judgements: templates with arguments, ready for translation.
 
-use crate::model::{Catalogue, Facet, Geography, UtcTime};
+use crate::incident::{Extent, ExtentKind};
+use crate::model::{Asn, Catalogue, Category, Facet, Geography, Service, UtcTime};
 use crate::snapshot::{Silence, State};
 
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
@@ -82,10 +83,21 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
         Facet::City(id) => {
             names.geography.city(id).map_or_else(|| format!("city {}", id.0), |city| city.name.to_string())
         }
-        Facet::Network(asn) => asn.to_string(),
+        Facet::Network(asn) => match provider_name(asn, names.catalogue) {
+            Some(name) => format!("{name} ({asn})"),
+            None => asn.to_string(),
+        },
         Facet::Kind(kind) => kind.label().to_owned(),
         Facet::Channel(channel) => format!("channel {}", channel.0),
     }
+}
+
+/// The internet or mobile provider of the catalogue that a network belongs to.
+fn provider_name(asn: Asn, catalogue: &Catalogue) -> Option<&str> {
+    let is_provider = |service: &&Service| {
+        matches!(service.category, Category::Internet | Category::Mobile) && service.networks.contains(&asn)
+    };
+    catalogue.iter().find(is_provider).map(|service| service.name.as_str())
 }
 
 /// The verdict without its figures, for a page that shows newer ones beside it. Times are UTC.
@@ -163,35 +175,57 @@ fn since(verdict: &Verdict) -> String {
     verdict.since.map(|since| format!(" since {}", clock(since, verdict.as_of))).unwrap_or_default()
 }
 
-/// "Problems detected at X since 09:45 UTC, above all in the United States, Japan, India and 6 more
-/// countries"
+/// "Problems detected at X since 09:45 UTC in Pakistan", "Problems detected at X worldwide since 09:45 UTC,
+/// above all in the United States, Japan, India and 6 more countries"
 fn opening(verdict: &Verdict, names: Names<'_>) -> String {
     if is_easing(verdict) {
         return format!("The problems at {}{} are easing", service_name(verdict, names), since(verdict));
     }
     let state = if verdict.state == State::Confirmed { "Problems detected" } else { "Possible problems" };
-    // Where the service as a whole is above usual, the places named are only the worst of it.
-    let place = match (affected(verdict, names), verdict.extent.first()) {
-        (places, _) if places.is_empty() => places,
-        (places, Some(Facet::All)) => format!(", above all in {places}"),
-        (places, _) => format!(" in {places}"),
+    let service = service_name(verdict, names);
+    let since = since(verdict);
+    let Some(located) = &verdict.located else {
+        return format!("{state} at {service}{since}, extent not clear yet");
     };
-    format!("{state} at {}{}{place}", service_name(verdict, names), since(verdict))
+    match extent_words(located, names) {
+        // The places named are only the worst of it.
+        place if located.kind == ExtentKind::World => match affected(verdict, names) {
+            worst if worst.is_empty() => format!("{state} at {service} {place}{since}"),
+            worst => format!("{state} at {service} {place}{since}, above all in {worst}"),
+        },
+        place => format!("{state} at {service}{since} {place}"),
+    }
 }
 
-/// The affected countries, or where there is none whatever else is affected: three, and how many more.
+/// How far it reaches: "in Milwaukee", "among customers of Deutsche Telekom (AS3320)", "in the United
+/// States, Japan, India and 6 more countries", "worldwide".
+pub fn extent_words(extent: &Extent, names: Names<'_>) -> String {
+    match extent.kind {
+        ExtentKind::World => "worldwide".to_owned(),
+        ExtentKind::Network => {
+            format!("among customers of {}", some(&extent.facets, ("network", "networks"), names))
+        }
+        ExtentKind::City => format!("in {}", some(&extent.facets, ("city", "cities"), names)),
+        ExtentKind::Region => format!("in {}", some(&extent.facets, ("region", "regions"), names)),
+        ExtentKind::Country | ExtentKind::Several => {
+            format!("in {}", some(&extent.facets, ("country", "countries"), names))
+        }
+    }
+}
+
+/// The affected countries of the world.
 fn affected(verdict: &Verdict, names: Names<'_>) -> String {
-    let is_country = |part: &Facet| matches!(part, Facet::Country(_));
-    let countries = verdict.extent.iter().any(is_country);
-    let chosen = |part: &Facet| if countries { is_country(part) } else { *part != Facet::All };
-    let places: Vec<Facet> = verdict.extent.iter().copied().filter(chosen).collect();
-    let mut named: Vec<String> = places.iter().take(3).map(|part| with_article(*part, names)).collect();
-    match (places.len() - named.len(), countries) {
-        (0, _) => {}
-        (1, true) => named.push("1 more country".to_owned()),
-        (1, false) => named.push("1 more place".to_owned()),
-        (more, true) => named.push(format!("{more} more countries")),
-        (more, false) => named.push(format!("{more} more places")),
+    let countries = verdict.extent.iter().copied().filter(|part| matches!(part, Facet::Country(_)));
+    some(&countries.collect::<Vec<Facet>>(), ("country", "countries"), names)
+}
+
+/// Three of some places, and how many more.
+fn some(places: &[Facet], (one, many): (&str, &str), names: Names<'_>) -> String {
+    let mut named: Vec<String> = places.iter().take(3).map(|place| with_article(*place, names)).collect();
+    match places.len() - named.len() {
+        0 => {}
+        1 => named.push(format!("1 more {one}")),
+        more => named.push(format!("{more} more {many}")),
     }
     listed(&named)
 }
@@ -204,6 +238,11 @@ fn is_easing(verdict: &Verdict) -> bool {
 /// ": 1,204 reports in 15 minutes, where about 25 are usual"
 fn figures(verdict: &Verdict) -> String {
     let (there, observed, expected) = match verdict.reasons.first() {
+        Some(Reason::ReportsAboveUsual { facet: Facet::All, observed, expected, .. })
+            if verdict.located.as_ref().is_some_and(|located| located.kind != ExtentKind::World) =>
+        {
+            (" everywhere together", observed, expected)
+        }
         Some(Reason::ReportsAboveUsual { facet: Facet::All, observed, expected, .. })
         | Some(Reason::Easing { observed, expected }) => ("", observed, expected),
         Some(Reason::ReportsAboveUsual { observed, expected, .. }) => (" there", observed, expected),
@@ -268,10 +307,21 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
             "Only {} reports more than usual; reports alone cannot tell a local fault from interference there.",
             with_article(*facet, names)
         ),
-        Reason::OneNetwork { facet, share_percent } => format!(
-            "{share_percent} % of the last hour's reports come from one network, {}: the fault may lie there.",
-            place_name(*facet, names)
-        ),
+        Reason::Located { facets, percent } => match facets.first() {
+            Some(Facet::Network(_)) => format!(
+                "{percent} % of what is above usual comes from customers of {}, and little from other networks: \
+                 the fault may lie there.",
+                some(facets, ("network", "networks"), names)
+            ),
+            _ => format!(
+                "{percent} % of what is above usual comes from {}, and little from elsewhere.",
+                some(facets, ("place", "places"), names)
+            ),
+        },
+        Reason::MostAffected { facets } => {
+            let named: Vec<String> = facets.iter().map(|facet| with_article(*facet, names)).collect();
+            format!("Most above usual: {}.", listed(&named))
+        }
         Reason::FewSubnets { subnets, sources } => format!(
             "Only {} stand behind {} of the last hour, which is fewer than independent people would have.",
             counted(*subnets, "subnet", "subnets"),
@@ -443,7 +493,9 @@ mod tests {
 
     fn names() -> (Catalogue, Geography) {
         let service = Service::new(ServiceId(0), "x", "X", Category::Social);
-        (Catalogue::new(vec![service]).expect("a catalogue"), geography())
+        let mut provider = Service::new(ServiceId(1), "telekom", "Deutsche Telekom", Category::Internet);
+        provider.networks = vec![Asn::new(3320).expect("not zero")];
+        (Catalogue::new(vec![service, provider]).expect("a catalogue"), geography())
     }
 
     fn geography() -> Geography {
@@ -474,7 +526,7 @@ mod tests {
             since: incident.then(|| "2025-03-10T09:47:00Z".parse().expect("a time")),
             whole,
             parts,
-            top_network: None,
+            located: None,
             sources_hour: whole.observed,
             subnets: whole.observed,
             learning: false,
@@ -485,10 +537,22 @@ mod tests {
         }
     }
 
-    fn say(state: State, observed: u32, parts: &[Part]) -> String {
+    fn extent(kind: ExtentKind, facets: &[Facet]) -> Extent {
+        Extent {
+            kind,
+            facets: facets.to_vec(),
+            most_affected: Vec::new(),
+            explained_percent: 97,
+            window_minutes: 15,
+            statistic: 40.0,
+            runner_up: None,
+        }
+    }
+
+    fn say(state: State, observed: u32, parts: &[Part], located: Option<&Extent>) -> String {
         let (catalogue, geography) = names();
         let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
-        let verdict = judge(&facts(state, whole, parts));
+        let verdict = judge(&Facts { located, ..facts(state, whole, parts) });
         sentence(&verdict, Names { catalogue: &catalogue, geography: &geography })
     }
 
@@ -572,10 +636,6 @@ mod tests {
         let us = Facet::Country("US".parse().expect("a code"));
         let pk = Facet::Country("PK".parse().expect("a code"));
         let all = [part(Facet::All, 31_403), part(us, 20_538), part(pk, 65)];
-        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all), @"Problems detected at X since 09:47 UTC, above all in the United States and Pakistan: 31,403 reports in 15 minutes, where about 25 are usual.");
-        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)]), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports there in 15 minutes, where about 25 are usual.");
-        insta::assert_snapshot!(say(State::Calm, 0, &[]), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
-        insta::assert_snapshot!(say(State::Ended, 0, &[]), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
         let (catalogue, geography) = names();
         let names = Names { catalogue: &catalogue, geography: &geography };
         let since = "2025-03-10T09:45:00Z".parse().expect("a time");
@@ -594,6 +654,17 @@ mod tests {
             ..facts(State::Insufficient, Part { observed: 3, ..whole }, &[])
         };
         insta::assert_snapshot!(sentence(&judge(&young), names), @"Not enough data on X: 3 reports in 15 minutes; what is usual is still being learned.");
-        insta::assert_snapshot!(say(State::Insufficient, 0, &[]), @"Not enough data on X: nobody has reported it since this observatory began to watch.");
+        let world = extent(ExtentKind::World, &[]);
+        let pakistan = extent(ExtentKind::Country, &[pk]);
+        let both = extent(ExtentKind::Several, &[us, pk]);
+        let customers = extent(ExtentKind::Network, &[Facet::Network(Asn::new(3320).expect("not zero"))]);
+        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all, Some(&world)), @"Problems detected at X worldwide since 09:47 UTC, above all in the United States and Pakistan: 31,403 reports in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Confirmed, 31_403, &all[1..], Some(&both)), @"Problems detected at X since 09:47 UTC in the United States and Pakistan: 20,538 reports there in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Possible, 65, &[part(pk, 65)], Some(&pakistan)), @"Possible problems at X since 09:47 UTC in Pakistan: 65 reports there in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Possible, 65, &[part(Facet::All, 65)], None), @"Possible problems at X since 09:47 UTC, extent not clear yet: 65 reports in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Possible, 65, &all[..1], Some(&customers)), @"Possible problems at X since 09:47 UTC among customers of Deutsche Telekom (AS3320): 31,403 reports everywhere together in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Calm, 0, &[], None), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
+        insta::assert_snapshot!(say(State::Ended, 0, &[], None), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
+        insta::assert_snapshot!(say(State::Insufficient, 0, &[], None), @"Not enough data on X: nobody has reported it since this observatory began to watch.");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use brownout_core::model::{CountryCode, UtcTime};
+use brownout_core::incident::ExtentKind;
+use brownout_core::model::{Asn, CountryCode, Facet, UtcTime};
 use brownout_core::snapshot::State;
 
 use super::parse::{Draft, known_city, known_service, scope, time_of};
@@ -125,6 +126,19 @@ pub enum ExpectationKind {
     },
     /// `expect no silence`.
     NoSilence,
+    /// `expect extent x network 3320`, `expect extent at 14:30 x city Milwaukee`, `expect extent x several US,
+    /// GB`, `expect extent x world`: how far an incident is said to reach; without a time always and never
+    /// anything else, from the first time that it is said.
+    Extent {
+        /// When; `None` is always.
+        at: Option<UtcTime>,
+        /// The service's slug.
+        service: String,
+        /// What kind of places.
+        kind: ExtentKind,
+        /// The places; where none is named, any will do.
+        facets: Vec<Facet>,
+    },
     /// `expect networks x US 20115`: networks that an incident names.
     Networks {
         /// The service's slug.
@@ -201,6 +215,7 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
             }
             Ok(ExpectationKind::Networks { service, country, asns })
         }
+        "extent" => extent(draft, cursor),
         "by" => {
             let at = time_of(draft.start, cursor)?;
             let scope = scope(scenario, cursor)?;
@@ -217,11 +232,53 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
         }
         _ => {
             let known = [
-                "no", "one", "never", "peak", "wave", "waves", "places", "networks", "silence", "by", "10:02",
+                "no", "one", "never", "peak", "wave", "waves", "places", "networks", "silence", "extent",
+                "by", "10:02",
             ];
             Err(cursor.unknown("something that can be expected", word, known))
         }
     }
+}
+
+/// The words for kinds of extents in a scenario.
+const EXTENT_WORDS: [(&str, ExtentKind); 6] = [
+    ("network", ExtentKind::Network),
+    ("city", ExtentKind::City),
+    ("region", ExtentKind::Region),
+    ("country", ExtentKind::Country),
+    ("several", ExtentKind::Several),
+    ("world", ExtentKind::World),
+];
+
+/// The word for a kind of extent.
+pub(crate) fn extent_word(kind: ExtentKind) -> &'static str {
+    EXTENT_WORDS.iter().find(|(_, known)| *known == kind).map_or("?", |(word, _)| word)
+}
+
+fn extent(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<ExpectationKind, ScenarioError> {
+    let at = if cursor.take("at") { Some(time_of(draft.start, cursor)?) } else { None };
+    let service = draft.scenario.services[known_service(&draft.scenario, cursor)?].slug.clone();
+    let word = cursor.word("a kind of extent such as network")?;
+    let found = EXTENT_WORDS.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind);
+    let kind = found
+        .ok_or_else(|| cursor.unknown("a kind of extent", word, EXTENT_WORDS.map(|(known, _)| known)))?;
+    let mut facets = Vec::new();
+    while !cursor.is_done() && (facets.is_empty() || cursor.take(",")) {
+        facets.push(match kind {
+            ExtentKind::Network => {
+                let number = cursor.whole("a network's number", (1, u64::from(u32::MAX)))? as u32;
+                Asn::new(number).map_or(Facet::All, Facet::Network)
+            }
+            ExtentKind::City => {
+                let name = cursor.any("a city")?.text;
+                Facet::City(draft.scenario.cities[known_city(&draft.scenario, cursor, name, None)?].id)
+            }
+            ExtentKind::Region => Facet::Region(places::region(cursor)?),
+            ExtentKind::Country | ExtentKind::Several => Facet::Country(places::country(cursor)?),
+            ExtentKind::World => return Err(cursor.error("the world has no places to name")),
+        });
+    }
+    Ok(ExpectationKind::Extent { at, service, kind, facets })
 }
 
 fn state(cursor: &mut Cursor<'_>) -> Result<State, ScenarioError> {

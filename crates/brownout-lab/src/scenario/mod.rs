@@ -13,6 +13,7 @@ use brownout_core::model::{
 
 use crate::curve::Curve;
 
+pub(crate) use expectation::extent_word;
 pub use expectation::{Expectation, ExpectationKind};
 pub use local::{Clock, DaysOff};
 pub use text::ScenarioError;
@@ -32,6 +33,8 @@ shipped!(
     "flash",
     "slow-burn",
     "city-outage",
+    "growing",
+    "isp-200",
     "isp-outage",
     "brigade",
     "collector-dies",

@@ -499,7 +499,7 @@ pub(super) fn known_city(
     name: &str,
     country: Option<CountryCode>,
 ) -> Result<usize, ScenarioError> {
-    let of_country = |city: &City| Some(city.region.country()) == country;
+    let of_country = |city: &City| country.is_none_or(|country| city.region.country() == country);
     let names = scenario.cities.iter().filter(|city| of_country(city)).map(|city| city.name.as_str());
     let found = scenario.cities.iter().position(|city| of_country(city) && city.name == name);
     found.ok_or_else(|| cursor.unknown("a city that is declared above for this country", name, names))

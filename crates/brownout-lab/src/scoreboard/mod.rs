@@ -3,9 +3,11 @@
 //! But for the speed, nothing here knows the time or the machine: the same settings give the same
 //! figures everywhere.
 
+mod ablations;
 mod board;
 mod five_minutes;
 mod promise;
+mod spectrum;
 mod speed;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,11 +24,16 @@ pub enum Section {
     Promise,
     /// What a tick costs.
     Speed,
+    /// Outages injected into real reports.
+    Spectrum,
+    /// What each part contributes.
+    Ablations,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Speed];
+    pub const ALL: [Section; 5] =
+        [Section::FiveMinutes, Section::Spectrum, Section::Promise, Section::Speed, Section::Ablations];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
@@ -34,6 +41,8 @@ impl Section {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
             Section::Speed => "speed",
+            Section::Spectrum => "spectrum",
+            Section::Ablations => "ablations",
         }
     }
 }
@@ -103,6 +112,8 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
             Section::Speed => speed::add_to(&mut board, settings, &mut progress),
+            Section::Spectrum => spectrum::add_to(&mut board, settings, &mut progress),
+            Section::Ablations => ablations::add_to(&mut board, settings, &mut progress),
         }
     }
     board

@@ -1,10 +1,11 @@
 //! Expectations against what was recorded.
 
+use brownout_core::incident::Extent;
 use brownout_core::model::{CountryCode, Facet, IncidentId, Minute, UtcTime};
 use brownout_core::snapshot::{IncidentView, ScopeView, State};
 
 use super::{Recorder, Sample, state_word};
-use crate::scenario::{Expectation, ExpectationKind};
+use crate::scenario::{Expectation, ExpectationKind, extent_word};
 
 /// An expectation and what became of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +72,18 @@ impl Recorder {
                 let found: Vec<String> = self.silences.keys().cloned().collect();
                 (found.is_empty(), list("none", &found))
             }
+            ExpectationKind::Extent { at, service, kind, facets } => {
+                let named = self.extents(service, *at);
+                let fits = |extent: &Extent| {
+                    extent.kind == *kind
+                        && (facets.is_empty()
+                            || (facets.len() == extent.facets.len()
+                                && facets.iter().all(|facet| extent.facets.contains(facet))))
+                };
+                let met = !named.is_empty() && named.iter().all(|(_, extent)| fits(extent));
+                let told: Vec<String> = named.iter().map(|told| self.told(told)).collect();
+                (met, list("none was named", &told))
+            }
             ExpectationKind::Networks { service, asns, .. } => {
                 let found = self.named(service, |facet| matches!(facet, Facet::Network(_)));
                 let wanted = asns.iter().map(|asn| format!("AS{asn}"));
@@ -121,6 +134,30 @@ impl Recorder {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// The extents that judgements named, with the time from which each was in force: all, or the one in
+    /// force at a time.
+    fn extents<'a>(&'a self, service: &'a str, at: Option<UtcTime>) -> Vec<(UtcTime, &'a Extent)> {
+        let verdicts = self.of(service).flat_map(|view| &view.verdicts);
+        let told = verdicts.filter_map(|verdict| Some((verdict.as_of, verdict.located.as_ref()?)));
+        let mut named: Vec<(UtcTime, &Extent)> =
+            told.filter(|(as_of, _)| at.is_none_or(|at| *as_of <= at)).collect();
+        named.sort_by_key(|(as_of, _)| *as_of);
+        named.dedup_by(|next, last| next.1.is_same_place(last.1));
+        if at.is_some() {
+            named.drain(..named.len().saturating_sub(1));
+        }
+        named
+    }
+
+    fn told(&self, (as_of, extent): &(UtcTime, &Extent)) -> String {
+        let places: Vec<String> =
+            extent.facets.iter().map(|facet| self.chronicle.scope_name(*facet)).collect();
+        let kind = extent_word(extent.kind);
+        let named = [kind, &places.join(", ")].join(" ");
+        let (percent, minutes) = (extent.explained_percent, extent.window_minutes);
+        format!("{} from {as_of} ({percent} % in {minutes} min, {:.1} nats)", named.trim(), extent.statistic)
     }
 
     fn by(&self, at: UtcTime, service: &str, country: Option<CountryCode>, state: State) -> (bool, String) {

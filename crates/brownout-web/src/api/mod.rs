@@ -1,6 +1,7 @@
 //! The JSON interface, version 1. Its types are its own: what the engine calls its parts may change,
 //! what is on the wire may only grow.
 
+mod located;
 mod status;
 mod wire;
 

@@ -12,6 +12,7 @@ use brownout_store::port::{IncidentCursor, Step, Steps};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::located::Located;
 use crate::chart::bar_start;
 use crate::view::{View, is_learning};
 
@@ -155,7 +156,9 @@ pub(crate) struct Verdict {
     /// reports from several countries, `strong` is independent kinds of evidence that agree, and
     /// `weak` is everything else. The page `/about` gives the figures.
     confidence: &'static str,
-    /// The parts that are affected, worst first.
+    /// How far it reaches; null while that is not clear, and where there is no incident.
+    located: Option<Located>,
+    /// The parts that are above usual by themselves, worst first.
     extent: Vec<Scope>,
     /// Reasons in words, strongest first.
     reasons: Vec<String>,
@@ -178,6 +181,7 @@ impl Verdict {
             state: verdict.state.into(),
             sentence: sentence(verdict, names),
             confidence: confidence_words(verdict.confidence),
+            located: verdict.located.as_ref().map(|extent| Located::new(view, extent)),
             extent: verdict.extent.iter().map(|facet| Scope::new(view, *facet)).collect(),
             reasons: explained(verdict, names),
             looked_at: verdict.looked_at.iter().map(|source| source_words(*source)).collect(),

@@ -271,16 +271,20 @@ const PART_KINDS: [PartKind; 4] = [
     },
 ];
 
-/// The service as a whole with the countries hit worst, or where none is the regions or cities, and
-/// everything else by kind.
+/// The service as a whole, the places that the extent names, and the countries hit worst, or where none is
+/// the regions or cities; everything else by kind.
 fn extent(view: &View, incident: &IncidentView) -> (ScopeTable, Vec<ScopeTable>) {
     let scopes = &incident.scopes;
     let is_guess = is_learning(incident);
     let row = |scope: &ScopeView| view.scope_row(scope, is_guess);
-    let mut first: Vec<_> = scopes.iter().filter(|scope| scope.facet == Facet::All).map(row).collect();
+    let located = incident.verdicts.last().and_then(|verdict| verdict.located.as_ref());
+    let is_named = |facet: &Facet| located.is_some_and(|extent| extent.facets.contains(facet));
+    let leads = |scope: &&ScopeView| scope.facet == Facet::All || is_named(&scope.facet);
+    let mut first: Vec<_> = scopes.iter().filter(leads).map(row).collect();
     let mut more = Vec::new();
     for PartKind { id, mut title, more_title, is_of_kind } in PART_KINDS {
-        let mut rows: Vec<_> = scopes.iter().filter(|scope| is_of_kind(&scope.facet)).collect();
+        let mut rows: Vec<_> =
+            scopes.iter().filter(|scope| !leads(scope) && is_of_kind(&scope.facet)).collect();
         // Where no country is affected as a whole, the next smaller parts say where it is.
         if id == "countries" || (first.len() <= 1 && id != "networks") {
             let rest = rows.split_off(PARTS_SHOWN.min(rows.len()));

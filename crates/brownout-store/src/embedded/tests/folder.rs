@@ -32,6 +32,7 @@ fn verdict(revision: u32) -> Arc<Verdict> {
         state: State::Possible,
         since: Some(at(0)),
         extent: Vec::new(),
+        located: None,
         locus: Locus::Undetermined,
         confidence: Confidence::Weak,
         reasons: vec![Reason::StillLearning],
