@@ -4,6 +4,7 @@
 
 mod board;
 mod five_minutes;
+mod nab;
 mod promise;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,17 +18,20 @@ pub enum Section {
     FiveMinutes,
     /// False calls of the whole engine in calm years.
     Promise,
+    /// Busy series of real values with labelled windows.
+    Nab,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Nab];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
+            Section::Nab => "nab",
         }
     }
 }
@@ -45,17 +49,33 @@ pub struct Settings {
     pub slack: f64,
     /// Threads that share the work; the figures do not depend on them.
     pub threads: usize,
+    /// Whether peers in Python run, which takes minutes.
+    pub python_peers: bool,
 }
 
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, slack: 0.0, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 2000,
+            service_years: 3000,
+            slack: 0.0,
+            threads,
+            python_peers: true,
+        }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, service_years: 100, slack: 0.25, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 60,
+            service_years: 100,
+            slack: 0.25,
+            threads,
+            python_peers: false,
+        }
     }
 }
 
@@ -76,6 +96,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
         match section {
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
+            Section::Nab => nab::add_to(&mut board, settings, &mut progress),
         }
     }
     board

@@ -52,8 +52,11 @@ mod tests {
             let mut latest = values[(count + 1).saturating_sub(VALUES)..=count].to_vec();
             latest.sort_by(f64::total_cmp);
             let middle = latest.len() / 2;
-            let median =
-                if latest.len() % 2 == 1 { latest[middle] } else { (latest[middle - 1] + latest[middle]) / 2.0 };
+            let median = if latest.len() % 2 == 1 {
+                latest[middle]
+            } else {
+                (latest[middle - 1] + latest[middle]) / 2.0
+            };
             assert_eq!(level.median(), Some(median), "after {count}");
         }
     }

@@ -107,7 +107,8 @@ fn what_is_not_a_number_is_refused_and_leaves_no_trace() {
 #[test]
 fn gaps_and_clocks_that_are_set_back_are_borne() {
     let mut busy = Busy::default();
-    let times = [0, 300, 300, -5_000_000, 86_400 * 400, 86_400 * 400 - 3600, i64::MAX / 1000, i64::MIN / 1000];
+    let times =
+        [0, 300, 300, -5_000_000, 86_400 * 400, 86_400 * 400 - 3600, i64::MAX / 1000, i64::MIN / 1000];
     for (row, seconds) in times.iter().cycle().take(1000).enumerate() {
         let answer = busy.step(UtcTime::from_seconds(*seconds), noise(row)).expect("finite");
         assert!((0.0..=1.0).contains(&answer.score));

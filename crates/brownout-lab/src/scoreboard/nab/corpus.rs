@@ -64,7 +64,8 @@ fn one(folder: &Path, name: &str, windows: &[(String, String)]) -> Result<Series
         .iter()
         .map(|(first, last)| Ok((row_at(first)?, row_at(last)?)))
         .collect::<Result<Vec<_>, String>>()?;
-    if windows.iter().any(|(first, last)| first > last) || windows.windows(2).any(|two| two[0].1 >= two[1].0) {
+    if windows.iter().any(|(first, last)| first > last) || windows.windows(2).any(|two| two[0].1 >= two[1].0)
+    {
         return Err("windows that overlap".to_owned());
     }
     Ok(Series { name: name.to_owned(), times, values, windows })

@@ -125,7 +125,8 @@ pub(super) fn optimised(parts: &[(&Judge, &[f64])]) -> (f64, f64) {
     }
     rows.sort_by(|one, other| other.0.total_cmp(&one.0));
     let silence = tally(parts.iter().copied(), f64::INFINITY);
-    let mut now = Tally { points: -(silence.windows as f64) * MISS, windows: silence.windows, ..Tally::default() };
+    let mut now =
+        Tally { points: -(silence.windows as f64) * MISS, windows: silence.windows, ..Tally::default() };
     let mut best = (f64::INFINITY, now.points);
     let mut found = BTreeMap::new();
     for (place, (score, series, window, worth)) in rows.iter().enumerate() {
