@@ -35,8 +35,8 @@ pub const CALL: f64 = 0.99;
 
 /// Rows before the first answer over 0: fewer say nothing about how rare something is.
 const LEARNED_FIRST: u64 = 50;
-/// What the time of day says is one view among many times of day, each with its own few values, and so
-/// needs to be twice as rare, in decimal orders, to weigh as much as what the other two say together.
+/// A time of day has few values of its own to be compared with, and there are many times of day. So what
+/// it says needs twice the decimal orders to weigh as much as what the other two views say together.
 const TIME_OF_DAY_WEIGHT: f64 = 0.5;
 /// A departure is news only if it is stronger than everything in this part of the series' life ...
 const NEWS_PART: f64 = 0.06;
@@ -61,6 +61,27 @@ pub enum View {
     TimeOfDay,
 }
 
+/// How surprising a row is in every view by itself, in decimal orders of rarity; 0 or more.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Views {
+    /// Among all values.
+    pub value: f64,
+    /// Its distance from the level, among those distances.
+    pub residual: f64,
+    /// Among the values of the same time of day.
+    pub time_of_day: f64,
+}
+
+impl Views {
+    /// All of them together, and what weighs most. Value and residual speak with one voice, their mean:
+    /// what is new in one and common in the other is half as rare.
+    fn together(self) -> (f64, View) {
+        let value = 0.5 * (self.value + self.residual);
+        let time_of_day = TIME_OF_DAY_WEIGHT * self.time_of_day;
+        if time_of_day > value { (time_of_day, View::TimeOfDay) } else { (value, View::Value) }
+    }
+}
+
 /// What is said of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer {
@@ -70,13 +91,15 @@ pub struct Answer {
     pub surprise: f64,
     /// What says so.
     pub view: View,
+    /// What each view says.
+    pub views: Views,
     /// The slow level of the series before this row, in its own unit: the median of the last 512 values.
     pub level: f64,
     /// How far away the nearest value is that was seen before, in the series' own unit; `None` at first.
     pub nearest: Option<f64>,
 }
 
-/// A detector for one series, fed one row after the other. Memory is bounded: some 250 kB when full.
+/// A detector for one series, fed one row after the other. Memory is bounded: 270 kB when full.
 ///
 /// ```
 /// use brownout_core::model::UtcTime;
@@ -117,27 +140,25 @@ impl Busy {
         let level = self.level.median().unwrap_or(value);
         let residual = value - level;
         let nearest = self.memory.nearest(at, value, residual);
-        let (surprise, view) = self.surprise(&nearest);
+        let views = self.views(&nearest);
+        let (surprise, view) = views.together();
         self.memory.push(at, value, residual);
         self.level.push(value);
         let news = self.is_news(surprise);
         self.remember(surprise);
         self.rows += 1;
         let score = if news { 1.0 - pow(10.0, -surprise) } else { 0.0 };
-        Ok(Answer { score, surprise, view, level, nearest: nearest.value })
+        Ok(Answer { score, surprise, view, views, level, nearest: nearest.value })
     }
 
     /// How surprising distances are, and learns them.
-    fn surprise(&mut self, nearest: &memory::Nearest) -> (f64, View) {
-        let of_value = self.of_value.step(nearest.value);
-        let of_residual = self.of_residual.step(nearest.residual);
-        let of_time_of_day = self.of_time_of_day.step(nearest.value_at_time_of_day);
-        if self.rows < LEARNED_FIRST {
-            return (0.0, View::Value);
-        }
-        let value = 0.5 * (of_value + of_residual);
-        let time_of_day = TIME_OF_DAY_WEIGHT * of_time_of_day;
-        if time_of_day > value { (time_of_day, View::TimeOfDay) } else { (value, View::Value) }
+    fn views(&mut self, nearest: &memory::Nearest) -> Views {
+        let views = Views {
+            value: self.of_value.step(nearest.value),
+            residual: self.of_residual.step(nearest.residual),
+            time_of_day: self.of_time_of_day.step(nearest.value_at_time_of_day),
+        };
+        if self.rows < LEARNED_FIRST { Views::default() } else { views }
     }
 
     /// Whether a surprise is over all of the recent ones.

@@ -57,21 +57,29 @@ const NEWS_ROWS: (usize, usize) = (20, 1000);
 /// Scores before the first rank.
 const LEARNED_FIRST: usize = 50;
 
+/// The scores that are over all of the latest ones, as ours are; 0 elsewhere, and where there is none.
+pub(super) fn only_news(scores: &[f64]) -> Vec<f64> {
+    let is_news = |row: usize| {
+        let latest = ((row as f64 * NEWS_PART) as usize).clamp(NEWS_ROWS.0, NEWS_ROWS.1);
+        let before = &scores[row.saturating_sub(latest)..row];
+        before.iter().all(|earlier| earlier.is_nan() || *earlier < scores[row])
+    };
+    (0..scores.len()).map(|row| if is_news(row) { scores[row] } else { 0.0 }).collect()
+}
+
 /// The share of earlier scores that are lower, for peers whose scores mean something else in every series;
-/// 0 unless it is over those of the latest rows.
+/// then only what is news.
 pub(super) fn ranked(scores: &[f64]) -> Vec<f64> {
     let mut sorted: Vec<f64> = Vec::with_capacity(scores.len());
     let mut ranks = Vec::with_capacity(scores.len());
-    for (row, score) in scores.iter().enumerate() {
+    for score in scores {
         let score = if score.is_nan() { f64::NEG_INFINITY } else { *score };
         let lower = sorted.partition_point(|earlier| *earlier < score);
-        let latest = ((row as f64 * NEWS_PART) as usize).clamp(NEWS_ROWS.0, NEWS_ROWS.1);
-        let is_news = scores[row.saturating_sub(latest)..row].iter().all(|earlier| !(*earlier >= score));
-        let counts = is_news && row >= LEARNED_FIRST;
-        ranks.push(if counts { lower as f64 / (row + 1) as f64 } else { 0.0 });
+        let counts = sorted.len() >= LEARNED_FIRST;
+        ranks.push(if counts { lower as f64 / (sorted.len() + 1) as f64 } else { 0.0 });
         sorted.insert(lower, score);
     }
-    ranks
+    only_news(&ranks)
 }
 
 #[cfg(test)]
