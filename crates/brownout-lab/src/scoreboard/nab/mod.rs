@@ -99,7 +99,7 @@ fn reached(
     scores: &[Vec<f64>],
     seed: u64,
 ) -> Reached {
-    let parts: Vec<(&Judge, &[f64])> = judges.iter().zip(scores.iter().map(Vec::as_slice)).collect();
+    let parts: Parts<'_> = judges.iter().zip(scores.iter().map(Vec::as_slice)).collect();
     let optimised = scorer::optimised(&parts);
     let threshold = entrant.declared.unwrap_or(optimised.0);
     let of_category = |category: &str| {
@@ -110,31 +110,43 @@ fn reached(
         optimised,
         declared: entrant.declared.map(|threshold| scorer::tally(parts.iter().copied(), threshold)),
         categories: categories(corpus).into_iter().map(of_category).collect(),
-        crossed: crossed(corpus, &parts, seed),
+        crossed: crossed(corpus, std::slice::from_ref(&parts), seed),
         is_ranked: false,
     }
 }
 
-/// The mean score on one half of the files at the threshold that is best on the other half.
-fn crossed(corpus: &[Series], parts: &[(&Judge, &[f64])], seed: u64) -> f64 {
+/// The judge and the scores of every series.
+type Parts<'a> = Vec<(&'a Judge, &'a [f64])>;
+
+/// The mean score on one half of the files with the candidate and the threshold that are best on the other
+/// half. Halves hold half of every category, the odd file on any side.
+fn crossed(corpus: &[Series], candidates: &[Parts<'_>], seed: u64) -> f64 {
     let mut rng = Rng::new(seed, 0);
     let mut sum = 0.0;
     for _ in 0..PARTINGS {
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        // Half of every category on either side, the odd file on any.
+        let mut is_chosen_on = vec![false; corpus.len()];
         for category in categories(corpus) {
-            let of_it = parts.iter().zip(corpus).filter(|(_, series)| series.category() == category);
-            let mut files: Vec<(u64, (&Judge, &[f64]))> =
-                of_it.map(|(part, _)| (rng.bits(), *part)).collect();
-            files.sort_by_key(|(place, _)| *place);
+            let of_it = (0..corpus.len()).filter(|file| corpus[*file].category() == category);
+            let mut files: Vec<(u64, usize)> = of_it.map(|file| (rng.bits(), file)).collect();
+            files.sort_unstable();
             let half = (files.len() + usize::from(rng.unit() < 0.5)) / 2;
-            other.extend(files.split_off(half).into_iter().map(|(_, part)| part));
-            one.extend(files.into_iter().map(|(_, part)| part));
+            files.iter().take(half).for_each(|(_, file)| is_chosen_on[*file] = true);
         }
-        let (threshold, _) = scorer::optimised(&one);
-        sum += scorer::tally(other, threshold).score().unwrap_or_default();
+        let best = candidates
+            .iter()
+            .map(|parts| (parts, scorer::optimised(&side(parts, &is_chosen_on, true))))
+            .max_by(|(_, (_, one)), (_, (_, other))| one.total_cmp(other));
+        if let Some((parts, (threshold, _))) = best {
+            sum += scorer::tally(side(parts, &is_chosen_on, false), threshold).score().unwrap_or_default();
+        }
     }
     sum / f64::from(PARTINGS)
+}
+
+/// The files of one side of a parting.
+fn side<'a>(parts: &Parts<'a>, is_chosen_on: &[bool], chosen_on: bool) -> Parts<'a> {
+    let of_side = parts.iter().zip(is_chosen_on).filter(|(_, is)| **is == chosen_on);
+    of_side.map(|(part, _)| *part).collect()
 }
 
 /// The folders, in the order of the files.
@@ -232,7 +244,7 @@ fn how(corpus: &[Series], results: &[(&Entrant, Result<Reached, String>)]) -> Ve
         format!(
             "Crossed: the threshold is set on half of the files of every category and scored on the other \
              half, {PARTINGS} partings, mean. It is the honest figure for choosing a threshold on so few \
-             files; ours was developed on these series, so its views and weights are not crossed by it. \
+             files; what is ours beyond its threshold was developed on these very series. \
              Categories are at the declared threshold, or else at the optimised; \"-\" has no window."
         ),
         format!(
