@@ -249,9 +249,9 @@ fn how(corpus: &[Series], results: &[(&Entrant, Result<Reached, String>)]) -> Ve
         ),
         format!(
             "Peers in Python run by `crates/brownout-lab/peers/nab.py` from `target/peers/venv`, at most {} \
-             s each. River's and stumpy's learn row by row. adtk's detectors judge a whole series at once, \
-             ahead of its rows: here its transforms look back only and its quartiles are those of the \
-             probation. PyOD's are fitted on lags of eight rows of the probation.",
+             s of processor time each. River's and stumpy's learn row by row. adtk's detectors judge a whole \
+             series at once, ahead of its rows: here its transforms look back only and its quartiles are \
+             those of the probation. PyOD's are fitted on lags of eight rows of the probation.",
             python::SECONDS_MAX
         ),
     ]

@@ -10,7 +10,7 @@ use super::corpus::Series;
 
 /// The script that runs them.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/nab.py");
-/// A peer that takes longer is ended.
+/// A peer that takes more processor time is ended.
 pub(super) const SECONDS_MAX: u32 = 900;
 
 /// A series as a peer sees it.
@@ -58,7 +58,7 @@ pub(super) fn scores(peer: &str, corpus: &[Series]) -> Result<Vec<Vec<f64>>, Str
     match output.status.code() {
         Some(0) if matches!(sent, Some(Ok(()))) => read(&output.stdout, corpus),
         Some(3) => Err("not installed".to_owned()),
-        None => Err(format!("not within {SECONDS_MAX} s")),
+        None => Err(format!("not within {SECONDS_MAX} s of processor time")),
         _ => {
             let text = String::from_utf8_lossy(&output.stderr);
             Err(format!("failed: {}", text.lines().last().unwrap_or("no word of why")))
