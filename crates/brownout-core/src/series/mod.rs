@@ -1,5 +1,6 @@
-//! Counts over time, what is usual for them, and departures from it.
+//! Counts over time, what is usual for them, and departures from it; and series of any values ([`busy`]).
 
+pub mod busy;
 pub mod crossings;
 mod detect;
 pub mod detectors;

@@ -1,11 +1,12 @@
 //! The scoreboard: detectors beside each other on the same seeded data.
 //!
 //! But for the speed, nothing here knows the time or the machine: the same settings give the same
-//! figures everywhere.
+//! figures everywhere. Detectors of other people's programs are run as processes where they are installed.
 
 mod ablations;
 mod board;
 mod five_minutes;
+mod nab;
 mod promise;
 mod spectrum;
 mod speed;
@@ -20,29 +21,49 @@ pub use speed::{RESTORE, restore};
 pub enum Section {
     /// Detectors on simulated five-minute counts.
     FiveMinutes,
+    /// Busy series of real values with labelled windows.
+    Nab,
+    /// Outages injected into real reports.
+    Spectrum,
     /// False calls of the whole engine in calm years.
     Promise,
     /// What a tick costs.
     Speed,
-    /// Outages injected into real reports.
-    Spectrum,
     /// What each part contributes.
     Ablations,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 5] =
-        [Section::FiveMinutes, Section::Spectrum, Section::Promise, Section::Speed, Section::Ablations];
+    pub const ALL: &'static [Section] = &[
+        Section::FiveMinutes,
+        Section::Nab,
+        Section::Spectrum,
+        Section::Promise,
+        Section::Speed,
+        Section::Ablations,
+    ];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
+            Section::Nab => "nab",
+            Section::Spectrum => "spectrum",
             Section::Promise => "promise",
             Section::Speed => "speed",
-            Section::Spectrum => "spectrum",
             Section::Ablations => "ablations",
+        }
+    }
+
+    fn add_to(self, board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {
+        match self {
+            Section::FiveMinutes => five_minutes::add_to(board, settings, progress),
+            Section::Nab => nab::add_to(board, settings, progress),
+            Section::Spectrum => spectrum::add_to(board, settings, progress),
+            Section::Promise => promise::add_to(board, settings, progress),
+            Section::Speed => speed::add_to(board, settings, progress),
+            Section::Ablations => ablations::add_to(board, settings, progress),
         }
     }
 }
@@ -58,10 +79,12 @@ pub struct Settings {
     pub service_years: u32,
     /// Active series of the measurement of speed; ten times as many are shown at rest.
     pub series: u32,
-    /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
-    pub slack: f64,
+    /// Whether detectors of other people's programs are run, which takes minutes.
+    pub peers: bool,
     /// Run this program again to see what memory a restart takes: it must know [`RESTORE`].
     pub restarts: bool,
+    /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
+    pub slack: f64,
     /// Threads that share the work; the figures do not depend on them.
     pub threads: usize,
 }
@@ -74,8 +97,9 @@ impl Settings {
             months_per_class: 2000,
             service_years: 3000,
             series: 1_000_000,
-            slack: 0.0,
+            peers: true,
             restarts: true,
+            slack: 0.0,
             threads,
         }
     }
@@ -87,8 +111,9 @@ impl Settings {
             months_per_class: 60,
             service_years: 100,
             series: 20_000,
-            slack: 0.25,
+            peers: false,
             restarts: false,
+            slack: 0.25,
             threads,
         }
     }
@@ -108,13 +133,7 @@ fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
 pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&str)) -> Board {
     let mut board = Board::default();
     for section in sections {
-        match section {
-            Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
-            Section::Promise => promise::add_to(&mut board, settings, &mut progress),
-            Section::Speed => speed::add_to(&mut board, settings, &mut progress),
-            Section::Spectrum => spectrum::add_to(&mut board, settings, &mut progress),
-            Section::Ablations => ablations::add_to(&mut board, settings, &mut progress),
-        }
+        section.add_to(&mut board, settings, &mut progress);
     }
     board
 }
