@@ -6,6 +6,7 @@
 //! nothing depends on how many shards there are.
 
 mod correlator;
+mod doubts;
 mod gaps;
 mod publish;
 mod recent;
@@ -37,7 +38,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "6";
+pub const ENGINE_VERSION: &str = "7";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -346,7 +347,7 @@ impl EngineState {
     fn step(&mut self, at: UtcTime, full_minute: bool, derived: &mut Derived) {
         let mut looks = Vec::new();
         for shard in &mut self.shards {
-            looks.append(&mut shard.look(at, &self.policy));
+            looks.append(&mut shard.look(at, &self.policy, &self.catalogue));
         }
         looks.sort_by_key(|look| look.service);
         let now = Circumstances {

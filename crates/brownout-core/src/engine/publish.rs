@@ -145,6 +145,7 @@ impl Publisher {
                 subnets: 0,
                 learning: subject.is_none_or(Subject::is_learning),
                 held: None,
+                doubts: &[],
                 policy: &state.policy_digest,
             }))
         });

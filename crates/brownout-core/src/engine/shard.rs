@@ -12,7 +12,7 @@ use super::recent::Series;
 use super::sources::Standing;
 use super::subject::Subject;
 use crate::effect::RollUp;
-use crate::model::{Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
+use crate::model::{Catalogue, Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::LearningRates;
 use crate::verdict::Part;
 
@@ -70,13 +70,13 @@ impl Shard {
     }
 
     /// Looks at what changed and at what is watched, by service.
-    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<ServiceLook> {
+    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy, catalogue: &Catalogue) -> Vec<ServiceLook> {
         let mut services = std::mem::take(&mut self.reported);
         services.extend(self.watched.iter().copied());
         let mut looks = Vec::new();
         for service in services {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
-            let signals = subject.look(at, policy);
+            let signals = subject.look(at, policy, catalogue.get(service));
             if !signals.is_empty() {
                 looks.push(look_of(subject, signals, at));
             }
@@ -119,5 +119,6 @@ fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime)
         subnets: subject.sources.subnets(),
         top_network,
         learning: subject.is_learning(),
+        doubts: subject.doubts.in_force(),
     }
 }

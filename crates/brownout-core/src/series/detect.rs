@@ -80,6 +80,12 @@ impl Windows {
         windows
     }
 
+    /// The same windows with only this part of their counts, from 0 to 1.
+    #[must_use]
+    pub fn share(&self, part: f64) -> Self {
+        Windows { hundredths: self.hundredths.map(|count| (count as f64 * part) as u64), ..*self }
+    }
+
     /// Whole sources of the 15 minutes up to now.
     pub fn shown(&self) -> u32 {
         whole(self.hundredths[SHOWN])

@@ -1,11 +1,12 @@
 //! What the crowd alone can say.
 
 use super::{Confidence, Locus, Reason, Source, Verdict};
+use crate::incident::{Cause, Doubt};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 2;
+pub const RULESET: u32 = 3;
 
 /// One network with at least this share of the last hour's sources is named, in percent.
 const ONE_NETWORK_PERCENT: u32 = 80;
@@ -60,6 +61,8 @@ pub struct Facts<'a> {
     pub learning: bool,
     /// Why an operator holds it.
     pub held: Option<&'a str>,
+    /// What else keeps it at "possible", the largest doubt first.
+    pub doubts: &'a [Doubt],
     /// Digest of the policy.
     pub policy: &'a str,
 }
@@ -126,8 +129,10 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             } else if let [only] = countries {
                 reasons.push(Reason::OneCountry { facet: *only });
             }
+            reasons.extend(facts.doubts.iter().map(|doubt| Reason::Doubted { doubt: *doubt }));
             reasons.extend(network_reason(facts));
-            if facts.subnets * 100 < facts.sources_hour * FEW_SUBNETS_PERCENT {
+            let is_said = facts.doubts.iter().any(|doubt| matches!(doubt.cause, Cause::FewSubnets { .. }));
+            if !is_said && facts.subnets * 100 < facts.sources_hour * FEW_SUBNETS_PERCENT {
                 reasons.push(Reason::FewSubnets { subnets: facts.subnets, sources: facts.sources_hour });
             }
         }

@@ -3,6 +3,7 @@
 use crate::model::{Catalogue, Facet, Geography, UtcTime};
 use crate::snapshot::State;
 
+use super::doubt_words::doubt_words;
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
 use super::{Confidence, Reason, Source, Verdict};
 
@@ -119,7 +120,7 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             _ => format!("No problems detected at {service}."),
         },
         State::Possible | State::Confirmed => {
-            format!("{}{}.", opening(verdict, names), figures(verdict))
+            format!("{}{}{}.", opening(verdict, names), figures(verdict), held(verdict, names))
         }
         State::Ended => {
             let since = since(verdict);
@@ -203,6 +204,14 @@ fn figures(verdict: &Verdict) -> String {
     format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
 }
 
+/// "; held at “possible”, for 480 sources come from 3 subnets", or nothing.
+fn held(verdict: &Verdict, names: Names<'_>) -> String {
+    verdict
+        .doubts()
+        .next()
+        .map_or_else(String::new, |doubt| format!("; held at “possible”, for {}", doubt_words(doubt, names)))
+}
+
 /// All reasons of a verdict, in words. While what is usual is still being learned no figure is given
 /// for it, for a guess is no yardstick to hand to readers.
 pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
@@ -266,6 +275,7 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
             "What is usual here is not known yet: less than a day has been observed.".to_owned()
         }
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
+        Reason::Doubted { doubt } => format!("Held at “possible”: {}.", doubt_words(doubt, names)),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
     }
 }
@@ -294,6 +304,9 @@ pub fn would_change(verdict: &Verdict) -> &'static str {
         State::Possible | State::Confirmed if is_easing(verdict) => {
             "Half an hour within the usual band ends it; another rise goes on with it."
         }
+        State::Possible if verdict.doubts().next().is_some() => {
+            "As many reporters without those in doubt would confirm it; half an hour within the usual band would end it."
+        }
         State::Possible => {
             "More distinct reporters for longer would confirm it; half an hour within the usual band would end it."
         }
@@ -315,11 +328,11 @@ fn clock(at: UtcTime, today: UtcTime) -> String {
     }
 }
 
-fn reports(count: u32) -> String {
+pub(super) fn reports(count: u32) -> String {
     counted(count, "report", "reports")
 }
 
-fn counted(count: u32, one: &str, many: &str) -> String {
+pub(super) fn counted(count: u32, one: &str, many: &str) -> String {
     match count {
         0 => format!("no {many}"),
         1 => format!("1 {one}"),
@@ -369,7 +382,7 @@ fn listed(words: &[String]) -> String {
 }
 
 /// English wants "the" before a few countries.
-fn with_article(facet: Facet, names: Names<'_>) -> String {
+pub(super) fn with_article(facet: Facet, names: Names<'_>) -> String {
     let name = place_name(facet, names);
     let code = match &facet {
         Facet::Country(code) => code.as_str(),
@@ -432,6 +445,7 @@ mod tests {
             subnets: whole.observed,
             learning: false,
             held: None,
+            doubts: &[],
             policy: "test",
         }
     }
