@@ -4,6 +4,7 @@
 
 mod board;
 mod five_minutes;
+mod manipulation;
 mod promise;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,17 +18,20 @@ pub enum Section {
     FiveMinutes,
     /// False calls of the whole engine in calm years.
     Promise,
+    /// What it takes to fool the whole engine.
+    Manipulation,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Manipulation];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
+            Section::Manipulation => "manipulation",
         }
     }
 }
@@ -41,6 +45,8 @@ pub struct Settings {
     pub months_per_class: u32,
     /// Calm service-years through the engine, per policy.
     pub service_years: u32,
+    /// Lives of each attacked service: each strategy is played in every one.
+    pub attacked_lives: u32,
     /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
     pub slack: f64,
     /// Threads that share the work; the figures do not depend on them.
@@ -50,21 +56,35 @@ pub struct Settings {
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, slack: 0.0, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 2000,
+            service_years: 3000,
+            attacked_lives: 5,
+            slack: 0.0,
+            threads,
+        }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, service_years: 100, slack: 0.25, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 60,
+            service_years: 100,
+            attacked_lives: 1,
+            slack: 0.25,
+            threads,
+        }
     }
 }
 
 /// Shape of the Gamma factor that the noise of an hour is, where nothing else is said.
-const NOISE_SIZE: f64 = 4.0;
+pub(crate) const NOISE_SIZE: f64 = 4.0;
 
 /// Factor of day and week, about 1 on average: from 0.4 to 1.6 in a day, weekends a quarter calmer. The
 /// day is counted from its highest hour.
-fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
+pub(crate) fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
     let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * of_day);
     day * if is_weekend { 0.8 } else { 1.08 }
 }
@@ -76,6 +96,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
         match section {
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
+            Section::Manipulation => manipulation::add_to(&mut board, settings, &mut progress),
         }
     }
     board
