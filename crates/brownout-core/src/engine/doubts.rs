@@ -4,6 +4,7 @@
 //! rising service is looked at once a minute.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ use crate::series::onset;
 
 /// A doubt that was not found for so long has passed.
 const DOUBT_SECONDS: i64 = 15 * 60;
+/// Hours of the longest window that is looked at.
+const HOURS_MAX: u32 = 6;
 /// Earlier rises that are remembered for each service.
 const COURSES_MAX: usize = 4;
 /// Fewest sources of a rise that is worth remembering.
@@ -28,8 +31,13 @@ const VIEWS_LATE_MINUTES: u32 = 1;
 /// Doubts about the rise of one service, and what is remembered of earlier rises.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Doubts {
-    /// With the time at which each was last found.
-    found: Vec<(Doubt, UtcTime)>,
+    /// With the time at which each was last found, and the part of the rise that it leaves. The largest
+    /// doubt is the first.
+    found: Vec<(Doubt, UtcTime, f64)>,
+    /// The least part that was left in each of the last hours in which there was a doubt.
+    hours: Vec<(u32, f64)>,
+    /// Countries and networks that no part of the rise is believed in.
+    strange: BTreeSet<Facet>,
     /// Begin of the running rise, until its course is kept.
     rise: Option<Minute>,
     /// Oldest first.
@@ -39,30 +47,63 @@ pub(crate) struct Doubts {
 impl Doubts {
     /// Doubts in force, the largest first.
     pub(crate) fn in_force(&self) -> Vec<Doubt> {
-        self.found.iter().map(|(doubt, _)| *doubt).collect()
+        self.found.iter().map(|(doubt, ..)| *doubt).collect()
     }
 
     /// The part of the rise that no doubt touches: that of the largest doubt, not of their sum, for they
     /// may doubt the same sources, and junk of many kinds must not hide those who are left.
-    pub(crate) fn sound(&self) -> f64 {
-        self.found.iter().map(|(doubt, _)| doubt.sound()).fold(1.0, f64::min)
+    ///
+    /// Where a doubt names the place itself, nothing of it is left.
+    /// The second figure is that of the last six hours, for which `hour` gives what was counted in each:
+    /// what was doubted then is no more to be believed when the doubt has passed.
+    pub(crate) fn sound(&self, facet: Facet, at: UtcTime, hour: impl Fn(u32) -> u32) -> (f64, f64) {
+        if self.strange.contains(&facet) {
+            return (0.0, 0.0);
+        }
+        let last = at.plus_millis(-1).minute().hour();
+        let (mut all, mut believed) = (0.0, 0.0);
+        for hour_number in last.saturating_sub(HOURS_MAX - 1)..=last {
+            let counted = f64::from(hour(hour_number));
+            let known = self.hours.iter().find(|(known, _)| *known == hour_number);
+            all += counted;
+            believed += counted * known.map_or(1.0, |(_, sound)| *sound);
+        }
+        (self.least(), if all > 0.0 { believed / all } else { 1.0 })
+    }
+
+    /// Whether there was any doubt that still counts.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.hours.is_empty()
+    }
+
+    fn least(&self) -> f64 {
+        self.found.iter().map(|(.., sound)| *sound).fold(1.0, f64::min)
     }
 
     /// The rise is over.
     pub(crate) fn clear(&mut self) {
         self.found.clear();
+        self.hours.clear();
+        self.strange.clear();
         self.rise = None;
     }
 
     /// Takes what was found at `at`. A doubt stays for a while after it was last found, for a rise that
     /// is confirmed by chance in between would stay so.
-    fn take(&mut self, found: Vec<Doubt>, at: UtcTime) {
-        self.found.retain(|(old, last)| {
+    fn take(&mut self, found: Vec<Doubt>, risen: f64, at: UtcTime) {
+        self.found.retain(|(old, last, _)| {
             at.millis_since(*last) < DOUBT_SECONDS * 1000
                 && !found.iter().any(|new| new.cause.is_like(&old.cause))
         });
-        self.found.extend(found.into_iter().map(|doubt| (doubt, at)));
-        self.found.sort_by(|(a, _), (b, _)| a.sound().total_cmp(&b.sound()));
+        self.found.extend(found.into_iter().map(|doubt| (doubt, at, doubt.sound(risen))));
+        self.found.sort_by(|(.., a), (.., b)| a.total_cmp(b));
+        let (hour, sound) = (at.plus_millis(-1).minute().hour(), self.least());
+        self.hours.retain(|(known, _)| known + HOURS_MAX > hour);
+        match self.hours.iter_mut().find(|(known, _)| *known == hour) {
+            Some((_, known)) => *known = known.min(sound),
+            None if sound < 1.0 => self.hours.push((hour, sound)),
+            None => {}
+        }
     }
 }
 
@@ -79,18 +120,21 @@ impl Subject {
         // What is remembered of this rise itself, or of the wave before it, is no earlier one.
         let is_earlier = |known: &&Course| known.begin.plus(2 * COURSE_MINUTES as u32) <= begin;
         let earlier: Vec<Course> = self.doubts.courses.iter().filter(is_earlier).cloned().collect();
-        let spread = self.sources.spread();
-        let found = [
-            few_subnets(spread.sources, spread.subnets, spread.refused, rarity),
-            self.strange(at, service, rarity, |facet| matches!(facet, Facet::Country(_))),
-            self.strange(at, service, rarity, |facet| matches!(facet, Facet::Network(_))),
+        let hour = self.hour(Facet::All, at);
+        let countries = self.strange(at, service, rarity, |facet| matches!(facet, Facet::Country(_)));
+        let networks = self.strange(at, service, rarity, |facet| matches!(facet, Facet::Network(_)));
+        let (strange, places): (Vec<Doubt>, Vec<Vec<Facet>>) = countries.into_iter().chain(networks).unzip();
+        let others = [
+            few_subnets(&self.sources.spread(), rarity),
             self.of_one_kind(at, rarity),
             self.of_one_channel(at, rarity),
             self.of_frozen_kinds((begin, at), policy, rarity),
             self.without_views(at, rarity),
-            replayed(&course, &earlier, self.hour(Facet::All, at).sources, rarity),
+            replayed(&course, &earlier, hour.sources, rarity),
         ];
-        self.doubts.take(found.into_iter().flatten().collect(), at);
+        self.doubts.strange.extend(places.into_iter().flatten());
+        let risen = (1.0 - hour.usual / hour.sources.max(1.0)).max(0.0);
+        self.doubts.take(strange.into_iter().chain(others.into_iter().flatten()).collect(), risen, at);
         self.remember(course, at);
     }
 
@@ -155,7 +199,7 @@ impl Subject {
         service: Option<&Service>,
         rarity: Rarity,
         is_of_sort: fn(&Facet) -> bool,
-    ) -> Option<Doubt> {
+    ) -> Option<(Doubt, Vec<Facet>)> {
         let own = service.map_or(&[][..], |service| &service.networks);
         let known = |facet: Facet, series: &Series| {
             let (known, hours) = series.learned.seen();

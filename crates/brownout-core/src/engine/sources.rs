@@ -3,6 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::incident::distrust::{NEIGHBOURS, Spread};
 use crate::model::{Policy, SourceKeys, UtcTime};
 
 /// What a report is worth after looking at its source.
@@ -14,15 +15,6 @@ pub(crate) enum Standing {
     Repeat,
     /// A new source beyond what its subnet may contribute.
     OverSubnetCap,
-}
-
-/// How reports are spread over subnets.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spread {
-    pub(crate) sources: u32,
-    pub(crate) subnets: u32,
-    /// Reports beyond what their subnets may contribute, which are not among the sources.
-    pub(crate) refused: u32,
 }
 
 /// Sources of the last window of one service.
@@ -47,6 +39,8 @@ pub(crate) struct SourceWindow {
     subnets_again: u32,
     /// Sources that were new in each.
     sources: [u32; 2],
+    /// Of these, those whose subnet had some already.
+    crowded: [u32; 2],
     /// Reports beyond what their subnet may contribute in each.
     refused: [u32; 2],
     table: Table,
@@ -81,7 +75,9 @@ impl SourceWindow {
             self.refused[0] += 1;
             return Standing::OverSubnetCap;
         }
-        self.sources[0] += u32::from(last == 0);
+        let is_new = u32::from(last == 0);
+        self.sources[0] += is_new;
+        self.crowded[0] += is_new & u32::from(found.sources >= NEIGHBOURS);
         self.note_subnet(found.newest, now);
         self.remember(slot | u64::from(now.max(last)), found.at);
         if last > 0 { Standing::Repeat } else { Standing::New }
@@ -103,7 +99,7 @@ impl SourceWindow {
         let age = self.newest_seconds - self.began_seconds[0];
         if age >= self.window_seconds {
             let is_next = age < 2 * self.window_seconds;
-            for counts in [&mut self.subnets, &mut self.sources, &mut self.refused] {
+            for counts in [&mut self.subnets, &mut self.sources, &mut self.crowded, &mut self.refused] {
                 *counts = [0, if is_next { counts[0] } else { 0 }];
             }
             self.subnets_again = 0;
@@ -175,7 +171,12 @@ impl SourceWindow {
     /// How the reports of the running slice of a window and the one before are spread.
     pub(crate) fn spread(&self) -> Spread {
         let sum = |counts: [u32; 2]| counts[0].saturating_add(counts[1]);
-        Spread { sources: sum(self.sources), subnets: self.subnets(), refused: sum(self.refused) }
+        Spread {
+            sources: sum(self.sources),
+            crowded: sum(self.crowded),
+            subnets: self.subnets(),
+            refused: sum(self.refused),
+        }
     }
 
     /// Gives memory back when the service has been calm for long.

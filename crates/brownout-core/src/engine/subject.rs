@@ -319,8 +319,13 @@ impl Subject {
         let (possible, detected) = self.budgets(facet, policy);
         let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
         // What is doubted does not confirm: the rest has to be enough by itself.
-        let share = self.doubts.sound();
-        let rest = if departs && share < 1.0 { read(&windows.share(share), usual) } else { reading };
+        let rest = match recent.filter(|_| departs && self.doubts.is_any()) {
+            Some(recent) => {
+                let sound = self.doubts.sound(facet, at, |hour| recent.hour(hour));
+                read(&windows.of_rise(sound, usual), usual)
+            }
+            None => reading,
+        };
         let sound = (rest.observed, rest.observed_longest);
         let departs_strongly = departs && rest.exceeds(detected);
         Some(Signal { facet, reading, departs, sound, departs_strongly, onset: None })

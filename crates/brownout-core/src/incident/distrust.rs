@@ -13,16 +13,17 @@ use crate::series::{ln_lower, ln_upper};
 /// Tests that each look at a rise.
 const TESTS: f64 = 8.0;
 /// Looks that a rise is given before it is confirmed or over, as far as they know nothing of each
-/// other: they are a minute apart and see up to an hour.
-const LOOKS: f64 = 30.0;
+/// other: they are a minute apart, and each sees most of what the one before saw.
+const LOOKS: f64 = 10.0;
 
 /// Fewest sources that are worth a doubt.
 const DOUBTFUL_MIN: f64 = 8.0;
 
-/// Sources that honest people have in one subnet (/24 or /48) on average, at most, and the standard
-/// deviation of that. A crowd is spread over far more subnets than it has members, also where many share
-/// an address (RFC 6888); the figure matters only where subnets are few.
-const SOURCES_PER_SUBNET: f64 = 2.0;
+/// Sources of one subnet (/24 or /48) of which nothing is thought: a household or two.
+pub(crate) const NEIGHBOURS: u32 = 3;
+/// Share of a crowd that comes from a subnet which so many sources came from before, at most. Where more
+/// people share addresses (RFC 6888) the rest is a crowd by itself.
+const CROWDED_SHARE: f64 = 0.15;
 
 /// How many times their usual reports may rise where something fails, at most. Published counts of one
 /// service in one country rose from 20 to 700 times (X, 10 March 2025: 60 to 40,000 in 15 minutes).
@@ -32,12 +33,20 @@ const RISE_MAX: f64 = 1000.0;
 /// series with the third source of a day or so.
 const UNKNOWN_PER_HOUR: f64 = 0.02;
 
+/// Share of a service's known sources below which a country or network is hardly known for it. Who has
+/// more is no stranger, however much comes from there.
+const STRANGE_SHARE: f64 = 0.01;
+/// Sources that are few in any case.
+const STRANGE_FEW: f64 = 3.0;
+
 /// Sources of a service that have to be known before it can be said where it is not used.
 const KNOWN_MIN: f64 = 50.0;
 
-/// People choose all the usual kinds of problem, and come by all the usual channels, also when one of
-/// them stands out: the others keep at least this part of their usual share ...
-const SHARE_KEPT: f64 = 1.0 / 20.0;
+/// People choose all the usual kinds of problem also when one of them stands out: the others keep at
+/// least this part of their usual share ...
+const KINDS_KEPT: f64 = 1.0 / 12.0;
+/// ... and come by all the usual channels, as above ...
+const CHANNELS_KEPT: f64 = 1.0 / 10.0;
 /// ... where it is at least this much.
 const SHARE_MIN: f64 = 0.2;
 
@@ -132,9 +141,10 @@ impl Doubt {
         })
     }
 
-    /// The part that is not doubted, from 0 to 1.
-    pub fn sound(&self) -> f64 {
-        1.0 - f64::from(self.doubtful.min(self.sources)) / f64::from(self.sources.max(1))
+    /// The part of a rise that is not doubted, from 0 to 1, where `risen` is the part of the sources that
+    /// is above usual.
+    pub fn sound(&self, risen: f64) -> f64 {
+        (1.0 - f64::from(self.doubtful) / (f64::from(self.sources) * risen).max(1.0)).max(0.0)
     }
 }
 
@@ -160,20 +170,44 @@ impl Rarity {
         sqrt(-2.0 * self.0)
     }
 
+    /// Whether more than `count` of `all` come out more rarely, each with a probability of `share`: by
+    /// Chernoff's bound.
+    fn is_too_many(self, count: f64, all: f64, share: f64) -> bool {
+        let part = count / all.max(1.0);
+        if part <= share {
+            return false;
+        }
+        let rest = if part < 1.0 { (1.0 - part) * log((1.0 - part) / (1.0 - share)) } else { 0.0 };
+        -all * (part * log(part / share) + rest) < self.0
+    }
+
     /// Whether a Poisson count of this mean comes out at `count` or less more rarely.
     fn is_too_few(self, count: f64, mean: f64) -> bool {
         mean > count && ln_upper(count + 1.0, mean) < self.0
     }
 }
 
-/// Subnets of all that were seen in a stretch of time.
-pub(crate) fn few_subnets(sources: u32, subnets: u32, refused: u32, rarity: Rarity) -> Option<Doubt> {
-    let (sources, spread) = (f64::from(sources), f64::from(subnets));
-    let believed = SOURCES_PER_SUBNET * spread;
-    if sources <= believed + rarity.deviations() * sqrt(spread) {
+/// How reports are spread over subnets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    /// Sources that counted.
+    pub(crate) sources: u32,
+    /// Of these, those whose subnet had [`NEIGHBOURS`] already.
+    pub(crate) crowded: u32,
+    /// Subnets.
+    pub(crate) subnets: u32,
+    /// Reports beyond what their subnets may contribute, which are not among the sources.
+    pub(crate) refused: u32,
+}
+
+/// Too many sources in subnets that had some already.
+pub(crate) fn few_subnets(spread: &Spread, rarity: Rarity) -> Option<Doubt> {
+    let (sources, crowded) = (f64::from(spread.sources), f64::from(spread.crowded));
+    if !rarity.is_too_many(crowded, sources, CROWDED_SHARE) {
         return None;
     }
-    Doubt::new(Cause::FewSubnets { subnets, refused }, sources - believed, sources)
+    let cause = Cause::FewSubnets { subnets: spread.subnets, refused: spread.refused };
+    Doubt::new(cause, crowded, sources)
 }
 
 /// One country or network: what it reports now and what it ever reported.
@@ -194,22 +228,26 @@ pub(crate) struct Known {
 /// are judged together, so that a rise that is spread thinly over many is seen too.
 ///
 /// `all` is the service as a whole.
-pub(crate) fn strangers(all: &Known, parts: &[Known], rarity: Rarity) -> Option<Doubt> {
+///
+/// They are named beside the doubt.
+pub(crate) fn strangers(all: &Known, parts: &[Known], rarity: Rarity) -> Option<(Doubt, Vec<Facet>)> {
     if all.known < KNOWN_MIN {
         return None;
     }
-    let (mut expected, mut known, mut sources, mut count) = (0.0, 0.0, 0.0, 0u32);
+    let (mut expected, mut known, mut sources) = (0.0, 0.0, 0.0);
+    let mut strange = Vec::new();
     let mut most: Option<&Known> = None;
     for part in parts {
         let slack = if matches!(part.facet, Facet::Network(_)) { UNKNOWN_PER_HOUR * part.hours } else { 0.0 };
         let should_be_known = part.sources * part.hours / RISE_MAX;
-        if should_be_known <= part.known + slack {
+        let is_known = part.known > (STRANGE_SHARE * all.known).max(STRANGE_FEW);
+        if is_known || should_be_known <= part.known + slack {
             continue;
         }
         expected += should_be_known;
         known += part.known + slack;
         sources += part.sources;
-        count += 1;
+        strange.push(part.facet);
         if most.is_none_or(|most| (most.sources, most.facet) < (part.sources, part.facet)) {
             most = Some(part);
         }
@@ -219,11 +257,12 @@ pub(crate) fn strangers(all: &Known, parts: &[Known], rarity: Rarity) -> Option<
         return None;
     }
     let named = (most.sources >= DOUBTFUL_MIN).then_some(most.facet);
+    let count = strange.len() as u32;
     let cause = match most.facet {
         Facet::Network(_) => Cause::StrangeNetworks { networks: count, most: named },
         _ => Cause::StrangeCountries { countries: count, most: named },
     };
-    Doubt::new(cause, sources, all.sources)
+    Some((Doubt::new(cause, sources, all.sources)?, strange))
 }
 
 /// One part of a mix: what it brings in an hour and what is usual.
@@ -236,16 +275,16 @@ pub(crate) struct Share {
 }
 
 /// How many sources of one part of a mix are doubted because the others, which are usual too, stay away.
-fn alone(one: Share, others: Share, rarity: Rarity) -> Option<f64> {
+fn alone(one: Share, others: Share, kept: f64, rarity: Rarity) -> Option<f64> {
     let share = others.usual / (one.usual + others.usual).max(1e-9);
     let rise = one.sources - one.usual;
-    let least = USUAL_MIN * others.usual + SHARE_KEPT * share * rise;
+    let least = USUAL_MIN * others.usual + kept * share * rise;
     (share >= SHARE_MIN && rise > 0.0 && rarity.is_too_few(others.sources, least)).then_some(rise)
 }
 
 /// One kind of problem, and all other kinds together.
 pub(crate) fn one_kind(kind: ProblemKind, one: Share, others: Share, rarity: Rarity) -> Option<Doubt> {
-    let rise = alone(one, others, rarity)?;
+    let rise = alone(one, others, KINDS_KEPT, rarity)?;
     // The others speak for as many of this kind as they usually come with.
     let spoken_for = others.sources * one.usual / others.usual.max(1e-9);
     Doubt::new(Cause::OneKind { kind }, rise - spoken_for, one.sources + others.sources)
@@ -253,7 +292,7 @@ pub(crate) fn one_kind(kind: ProblemKind, one: Share, others: Share, rarity: Rar
 
 /// One partner's channel, and all other channels together.
 pub(crate) fn one_channel(channel: ChannelId, one: Share, others: Share, rarity: Rarity) -> Option<Doubt> {
-    let rise = alone(one, others, rarity)?;
+    let rise = alone(one, others, CHANNELS_KEPT, rarity)?;
     Doubt::new(Cause::OneChannel { channel }, rise, one.sources + others.sources)
 }
 

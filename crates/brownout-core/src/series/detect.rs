@@ -80,10 +80,18 @@ impl Windows {
         windows
     }
 
-    /// The same windows with only this part of their counts, from 0 to 1.
+    /// The same windows with only a part, from 0 to 1, of what is above usual in them: the first in those
+    /// of whole minutes, the second in the long ones. `usual` gives what is expected of the `minutes` up
+    /// to now.
     #[must_use]
-    pub fn share(&self, part: f64) -> Self {
-        Windows { hundredths: self.hundredths.map(|count| (count as f64 * part) as u64), ..*self }
+    pub fn of_rise(&self, (short, long): (f64, f64), usual: impl Fn(f64) -> Expected) -> Self {
+        let mut windows = *self;
+        for (index, (count, minutes)) in windows.hundredths.iter_mut().zip(self.minutes).enumerate() {
+            let part = if index > HOUR { long } else { short };
+            let (all, usual) = (*count as f64, 100.0 * usual(minutes).mean);
+            *count = (all.min(usual) + (all - usual).max(0.0) * part) as u64;
+        }
+        windows
     }
 
     /// Whole sources of the 15 minutes up to now.

@@ -18,8 +18,7 @@ pub fn doubt_words(doubt: &Doubt, names: Names<'_>) -> String {
                 ),
             };
             format!(
-                "{} come from {}, which is far fewer than so many people have{beyond}",
-                counted(*sources, "source", "sources"),
+                "{some} come from subnets that had sent several already; there are {}{beyond}",
                 counted(*subnets, "subnet", "subnets")
             )
         }

@@ -11,6 +11,8 @@ use crate::attacker::{Act, Honest, Outcome, Size, Stage, Strategy};
 
 /// The most sources that are tried.
 const SOURCES_MAX: u32 = 100_000;
+/// Sources of which it is told what came of them: a hundred times what a service needs.
+const MANY: u32 = 1000;
 /// Sources of honest incidents.
 const CROWDS: [u32; 5] = [20, 60, 200, 1000, 5000];
 
@@ -20,6 +22,8 @@ struct Needed {
     possible: Option<u32>,
     detected: Option<u32>,
     held: BTreeSet<&'static str>,
+    /// What came of [`MANY`] sources.
+    many: Option<Outcome>,
 }
 
 /// What came of one life of one service.
@@ -117,7 +121,8 @@ fn needed(stage: &Stage, act: Act, grid: &[u32], is_quick: bool) -> Needed {
     };
     let possible = refine(possible, |outcome| outcome.possible);
     let detected = refine(detected, |outcome| outcome.detected);
-    Needed { possible, detected, held: needed.held }
+    let many = Some(play(MANY));
+    Needed { possible, detected, held: needed.held, many }
 }
 
 /// The middle of what was needed, and the least and most; `None` is never.
@@ -128,6 +133,24 @@ fn spread(mut found: Vec<Option<u32>>) -> String {
     let (Some(first), Some(last)) = (found.first(), found.last()) else { return String::new() };
     let middle = words(&found[found.len() / 2]);
     if first == last { middle } else { format!("{middle} ({} to {})", words(first), words(last)) }
+}
+
+/// What came of many sources, in how many lives.
+fn states<'a>(outcomes: impl Iterator<Item = &'a Option<Outcome>>) -> String {
+    let mut counts = std::collections::BTreeMap::<&str, u32>::new();
+    for outcome in outcomes.flatten() {
+        let state = match outcome {
+            Outcome { detected: true, .. } => "detected",
+            Outcome { possible: true, held, .. } if !held.is_empty() => "held",
+            Outcome { possible: true, .. } => "possible",
+            _ => "nothing",
+        };
+        *counts.entry(state).or_default() += 1;
+    }
+    match counts.len() {
+        1 => counts.into_keys().collect(),
+        _ => counts.iter().map(|(state, count)| format!("{state} {count}")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Strategies that must never get as far as "detected": what they do shows at any size.
@@ -169,6 +192,7 @@ fn strategies(by_size: &[(Size, Vec<&Life>)]) -> Table {
     for (size, _) in by_size {
         head.push(format!("possible at {}/h", size.per_hour()));
         head.push(format!("detected at {}/h", size.per_hour()));
+        head.push(format!("{MANY} sources at {}/h", size.per_hour()));
     }
     head.push("held for".to_owned());
     let mut rows = vec![head];
@@ -179,6 +203,7 @@ fn strategies(by_size: &[(Size, Vec<&Life>)]) -> Table {
             let needed: Vec<Needed> = lives.iter().map(|life| of(life)).collect();
             cells.push(spread(needed.iter().map(|one| one.possible).collect()));
             cells.push(spread(needed.iter().map(|one| one.detected).collect()));
+            cells.push(states(needed.iter().map(|one| &one.many)));
             held.extend(needed.into_iter().flat_map(|one| one.held));
         }
         cells.push(held.into_iter().collect::<Vec<_>>().join(", "));
