@@ -50,8 +50,8 @@ const CHANNELS_KEPT: f64 = 1.0 / 10.0;
 /// ... where it is at least this much.
 const SHARE_MIN: f64 = 0.2;
 
-/// Five people who report by the form open the service's page once, at least.
-const VIEWS_PER_SOURCE: f64 = 0.2;
+/// Two people who report by the form open the service's page once, at least.
+const VIEWS_PER_SOURCE: f64 = 0.5;
 /// Views that are usual in a quarter of an hour where views say anything.
 const VIEWS_MIN: f64 = 5.0;
 

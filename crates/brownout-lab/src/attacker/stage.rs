@@ -140,14 +140,6 @@ impl Play {
             while let Some(effect) = self.engine.poll_effect() {
                 let Effect::Persist(_, derived) = effect else { continue };
                 for incident in &derived.incidents {
-                        for e in &incident.timeline {
-                            eprintln!(
-                                "{} {:?} {:?} {} {:.1}",
-                                e.at, e.facet, e.change, e.observed, e.expected
-                            );
-                        }
-                        eprintln!("--");
-                    }
                     self.outcome.possible = true;
                     self.outcome.detected |= incident.confirmed_at.is_some();
                     for entry in &incident.timeline {
