@@ -358,3 +358,128 @@ pub(crate) fn no_page_views(views: Share, reports: Share, rarity: Rarity) -> Opt
     let cause = Cause::NoPageViews { views: libm::round(views.sources) as u32 };
     Doubt::new(cause, rise - seen, reports.sources)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Asn, CountryCode};
+
+    fn rarity() -> Rarity {
+        Rarity::allowed(&Policy::default()).expect("something is held")
+    }
+
+    fn spread(sources: u32, crowded: u32) -> Spread {
+        Spread { sources, crowded, subnets: 30, refused: 7 }
+    }
+
+    #[test]
+    fn a_policy_may_hold_nothing() {
+        assert_eq!(Rarity::allowed(&Policy { honest_held_one_in: 0, ..Policy::default() }), None);
+    }
+
+    #[test]
+    fn many_from_few_subnets_are_doubted_and_a_household_is_not() {
+        let doubt = few_subnets(&spread(240, 150), rarity()).expect("a doubt");
+        assert_eq!((doubt.doubtful, doubt.sources), (150, 240));
+        assert_eq!(doubt.cause, Cause::FewSubnets { subnets: 30, refused: 7 });
+        assert_eq!(few_subnets(&spread(240, 45), rarity()), None);
+        assert_eq!(few_subnets(&spread(12, 9), rarity()), None, "too few to say");
+        assert_eq!(few_subnets(&spread(0, 0), rarity()), None);
+    }
+
+    fn known(facet: Facet, sources: f64, known: f64) -> Known {
+        Known { facet, sources, known, hours: 600.0 }
+    }
+
+    fn country(code: &str) -> Facet {
+        Facet::Country(code.parse::<CountryCode>().expect("a code"))
+    }
+
+    #[test]
+    fn a_country_that_never_reported_is_strange_and_one_that_did_is_not() {
+        let all = known(Facet::All, 320.0, 6000.0);
+        let strange = |seen: f64| strangers(&all, &[known(country("PK"), 300.0, seen)], rarity());
+        let (doubt, places) = strange(0.0).expect("a doubt");
+        assert_eq!((doubt.doubtful, doubt.sources, places), (300, 320, vec![country("PK")]));
+        // One report a week was known: it may be an outage there, three thousand times usual or not.
+        assert_eq!(strange(200.0), None);
+        // Of a service of which nothing is known nobody can be a stranger.
+        let new = known(Facet::All, 320.0, 20.0);
+        assert_eq!(strangers(&new, &[known(country("PK"), 300.0, 0.0)], rarity()), None);
+    }
+
+    #[test]
+    fn a_rise_spread_thinly_over_the_world_is_seen_and_no_place_with_few_is_named() {
+        let all = known(Facet::All, 90.0, 6000.0);
+        let codes = (b'A'..=b'Z').flat_map(|a| (b'A'..=b'B').map(move |b| [a, b]));
+        let parts: Vec<Known> =
+            codes.filter_map(|code| Some(known(Facet::Country(CountryCode::new(code)?), 2.0, 0.0))).collect();
+        let (doubt, _) = strangers(&all, &parts, rarity()).expect("a doubt");
+        let Cause::StrangeCountries { countries, most } = doubt.cause else { panic!("{doubt:?}") };
+        assert!(countries > 30 && most.is_none(), "{doubt:?}");
+    }
+
+    #[test]
+    fn a_network_that_waits_for_its_series_is_given_the_benefit() {
+        let all = known(Facet::All, 320.0, 6000.0);
+        let network = |sources| known(Facet::Network(Asn::new(64_496).expect("a number")), sources, 0.0);
+        assert_eq!(strangers(&all, &[network(20.0)], rarity()), None);
+        assert!(strangers(&all, &[network(300.0)], rarity()).is_some());
+    }
+
+    #[test]
+    fn one_kind_alone_is_doubted_only_where_others_are_usual() {
+        let share = |sources, usual| Share { sources, usual };
+        let kind = ProblemKind::Login;
+        let doubt = one_kind(kind, share(900.0, 4.0), share(4.0, 6.0), rarity()).expect("a doubt");
+        assert!(doubt.doubtful > 850, "{doubt:?}");
+        // One in eight names something else: that is how outages look.
+        assert_eq!(one_kind(kind, share(900.0, 4.0), share(120.0, 6.0), rarity()), None);
+        // Nobody ever names anything else.
+        assert_eq!(one_kind(kind, share(900.0, 10.0), share(0.0, 0.5), rarity()), None);
+        assert_eq!(one_kind(kind, share(40.0, 4.0), share(0.0, 6.0), rarity()), None, "too few to say");
+    }
+
+    #[test]
+    fn kinds_in_turn_are_frozen_and_kinds_at_random_are_not() {
+        let mut random = 7u64;
+        let mut next = move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % 4
+        };
+        let table = |kind: &mut dyn FnMut(u64) -> u64| {
+            let mut rows = vec![vec![0; 30]; 4];
+            for number in 0..600u64 {
+                rows[kind(number) as usize][number as usize / 20] += 100;
+            }
+            rows
+        };
+        let frozen = table(&mut |number| number % 4);
+        let doubt = frozen_kinds(&frozen, 1.0, rarity()).expect("a doubt");
+        assert_eq!((doubt.doubtful, doubt.sources), (600, 600));
+        for _ in 0..200 {
+            assert_eq!(frozen_kinds(&table(&mut |_| next()), 1.0, rarity()), None);
+        }
+        assert_eq!(frozen_kinds(&[], 1.0, rarity()), None);
+        assert_eq!(frozen_kinds(&frozen, 0.0, rarity()), None);
+    }
+
+    #[test]
+    fn reports_by_the_form_without_a_view_of_the_page_are_doubted() {
+        let share = |sources, usual| Share { sources, usual };
+        let doubt = no_page_views(share(20.0, 25.0), share(500.0, 3.0), rarity()).expect("a doubt");
+        assert_eq!(doubt.cause, Cause::NoPageViews { views: 20 });
+        assert_eq!(no_page_views(share(400.0, 25.0), share(500.0, 3.0), rarity()), None);
+        assert_eq!(no_page_views(share(0.0, 1.0), share(500.0, 3.0), rarity()), None, "views are not usual");
+    }
+
+    #[test]
+    fn what_is_left_is_that_of_the_rise() {
+        let doubt = Doubt { cause: Cause::OneKind { kind: ProblemKind::App }, doubtful: 50, sources: 100 };
+        assert!((doubt.sound(1.0) - 0.5).abs() < 1e-9);
+        assert!(doubt.sound(0.5) < 1e-9);
+        assert!(doubt.sound(0.0) < 1e-9);
+    }
+}

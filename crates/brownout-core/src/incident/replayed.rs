@@ -130,3 +130,63 @@ impl Around {
             .then(|| (here / self.here - beside / self.beside) / sqrt(variance))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Policy, ProblemKind};
+
+    /// A rise of thirty a minute over four kinds and eight cities, by a seed.
+    fn course(begin: u32, seed: u64) -> Course {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = move |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 20) % below
+        };
+        let kinds = (0..4).map(|kind| Facet::Kind(ProblemKind::ALL[kind]));
+        let cities = (1..9).filter_map(crate::model::CityId::new).map(Facet::City);
+        let mut parts: Vec<Part> =
+            kinds.chain(cities).map(|facet| Part { facet, minutes: vec![0; 20] }).collect();
+        for minute in 0..20 {
+            for _ in 0..30 {
+                parts[next(4) as usize].minutes[minute] += 100;
+                parts[4 + next(8) as usize].minutes[minute] += 100;
+            }
+        }
+        Course { begin: Minute(begin), parts }
+    }
+
+    fn rarity() -> Rarity {
+        Rarity::allowed(&Policy::default()).expect("something is held")
+    }
+
+    #[test]
+    fn the_same_again_is_known_also_when_its_beginning_is_told_later() {
+        let before = course(1000, 1);
+        let mut now = Course { begin: Minute(9000), ..before.clone() };
+        let doubt = replayed(&now, std::slice::from_ref(&before), 600.0, rarity()).expect("a doubt");
+        assert_eq!(doubt.cause, Cause::Replayed { at: Minute(1000) });
+        assert!(doubt.doubtful > 550, "{doubt:?}");
+        for part in &mut now.parts {
+            part.minutes.drain(..3);
+        }
+        assert!(replayed(&now, &[course(500, 9), before], 600.0, rarity()).is_some());
+    }
+
+    #[test]
+    fn two_rises_that_look_alike_are_two() {
+        for seed in 1..200 {
+            let (before, now) = (course(1000, seed), course(9000, seed + 1000));
+            assert_eq!(replayed(&now, &[before], 600.0, rarity()), None, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_like_nothing() {
+        let empty = Course { begin: Minute(0), parts: Vec::new() };
+        assert_eq!(replayed(&empty, &[empty.clone()], 10.0, rarity()), None);
+        assert_eq!(replayed(&empty, &[], 10.0, rarity()), None);
+    }
+}

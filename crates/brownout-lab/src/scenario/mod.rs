@@ -32,6 +32,7 @@ shipped!(
     "city-outage",
     "isp-outage",
     "brigade",
+    "hosted-brigade",
     "collector-dies"
 );
 
@@ -142,8 +143,8 @@ pub enum EventShape {
     Pulse,
     /// From nothing to the full rate at the end, then over.
     Ramp,
-    /// This many reports in all, each from a source of its own, all in one subnet.
-    OneSubnet,
+    /// This many reports in all, each from a source of its own, all in so many subnets.
+    Subnets(u32),
     /// Nothing is collected: reports of all services are lost.
     Silence,
 }

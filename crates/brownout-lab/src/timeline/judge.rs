@@ -1,7 +1,7 @@
 //! Expectations against what was recorded.
 
 use brownout_core::model::{CountryCode, Facet, IncidentId, Minute, UtcTime};
-use brownout_core::snapshot::{IncidentView, ScopeView, State};
+use brownout_core::snapshot::{Change, IncidentView, ScopeView, State};
 
 use super::{Recorder, Sample, state_word};
 use crate::scenario::{Expectation, ExpectationKind};
@@ -35,6 +35,7 @@ impl Recorder {
                 let found: Vec<String> = views.map(|view| view.id.name(service)).collect();
                 (found.is_empty(), list("none was confirmed", &found))
             }
+            ExpectationKind::Held { service, is_held } => self.held(service, *is_held),
             ExpectationKind::Peak { service, country, sources, within, at } => {
                 let highest = self.scopes(service, *country).max_by_key(|scope| scope.peak);
                 let found = highest.map(|scope| (scope.peak, scope.peak_at));
@@ -109,6 +110,13 @@ impl Recorder {
         names.sort();
         names.dedup();
         names
+    }
+
+    fn held(&self, service: &str, is_held: bool) -> (bool, String) {
+        let holds =
+            |view: &&IncidentView| view.timeline.iter().any(|entry| matches!(entry.change, Change::Held(_)));
+        let found: Vec<String> = self.of(service).filter(holds).map(|view| view.id.name(service)).collect();
+        (found.is_empty() != is_held, list("none was held", &found))
     }
 
     fn by(&self, at: UtcTime, service: &str, country: Option<CountryCode>, state: State) -> (bool, String) {
