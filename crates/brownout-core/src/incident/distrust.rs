@@ -55,9 +55,13 @@ const VIEWS_PER_SOURCE: f64 = 0.5;
 /// Views that are usual in a quarter of an hour where views say anything.
 const VIEWS_MIN: f64 = 5.0;
 
-/// Part of what is usual that comes at least, whatever the noise: five in a hundred hours have less when
-/// an hour's noise is a Gamma factor of shape 4.
-const USUAL_MIN: f64 = 0.3;
+/// Part of what is usual that comes at least, whatever the noise: one hour in a thousand has less when
+/// its noise is a Gamma factor of shape 4.
+const USUAL_MIN: f64 = 0.1;
+
+/// Degrees of freedom from which a table can be told to be too smooth: below, counts that are whole
+/// numbers come out exactly alike too often.
+const DEGREES_MIN: f64 = 12.0;
 
 /// Why a rise is doubted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -318,6 +322,9 @@ pub(crate) fn frozen_kinds(rows: &[Vec<u32>], weight_min: f64, rarity: Rarity) -
         }
     }
     let (square, degrees) = chi_square(&cells)?;
+    if degrees < DEGREES_MIN {
+        return None;
+    }
     // Counts of half a source each vary half as much.
     let square = square / weight_min;
     if ln_lower(degrees / 2.0, square / 2.0) >= rarity.0 {

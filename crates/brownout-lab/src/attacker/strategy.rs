@@ -126,6 +126,16 @@ impl Honest {
         Honest::OneProblem,
     ];
 
+    /// The part of the service's users that it concerns, about.
+    pub const fn share(self) -> f64 {
+        match self {
+            Honest::OneNetwork => 0.15,
+            Honest::OneCountry => 0.1,
+            Honest::OneCity => 0.04,
+            _ => 1.0,
+        }
+    }
+
     /// What it is called in tables.
     pub const fn name(self) -> &'static str {
         match self {
@@ -256,7 +266,7 @@ fn forge(strategy: Strategy, world: &World, rng: &mut Rng, number: u32, like: Se
 fn narrow(honest: Honest, world: &World, rng: &mut Rng, like: Sent) -> Sent {
     match honest {
         Honest::Flash | Honest::Slow => like,
-        Honest::OneNetwork => Sent { from: world.sender(rng, 0, 1), ..like },
+        Honest::OneNetwork => Sent { from: world.sender(rng, 0, 3), ..like },
         Honest::OneCountry => {
             let network = uneven(rng, NETWORKS);
             Sent { from: world.sender(rng, 2, network), ..like }

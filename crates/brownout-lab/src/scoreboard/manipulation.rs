@@ -16,6 +16,9 @@ const MANY: u32 = 1000;
 /// Sources of honest incidents.
 const CROWDS: [u32; 5] = [20, 60, 200, 1000, 5000];
 
+/// No known failure made the reports of those whom it concerned rise more often than this, in an hour.
+const RISE: f64 = 700.0;
+
 /// What one strategy needed in one life.
 #[derive(Clone, Debug, Default)]
 struct Needed {
@@ -30,8 +33,8 @@ struct Needed {
 struct Life {
     attacks: Vec<Needed>,
     honest: Vec<Needed>,
-    /// By [`Honest`]: incidents, of these held, of these never detected.
-    crowds: Vec<[u32; 3]>,
+    /// By [`Honest`]: incidents, of these held, of these never detected; and why.
+    crowds: Vec<([u32; 3], BTreeSet<&'static str>)>,
 }
 
 pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {
@@ -43,7 +46,7 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
     let all = in_parallel(settings.threads, lives * sizes.len() as u32, |piece| {
         let size = sizes[piece as usize % sizes.len()];
         let stage = Stage::new(size, settings.seed + u64::from(piece / sizes.len() as u32), &policy);
-        live(&stage, is_quick)
+        live(&stage, size, is_quick)
     });
     let by_size: Vec<(Size, Vec<&Life>)> = sizes
         .iter()
@@ -55,23 +58,25 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
     board.tables.push(crowds(&by_size));
 }
 
-fn live(stage: &Stage, is_quick: bool) -> Life {
+fn live(stage: &Stage, size: Size, is_quick: bool) -> Life {
     let grid = grid(if is_quick { 3.0 } else { 1.6 });
     let attack = |strategy: &Strategy| needed(stage, Act::Attack(*strategy), &grid, is_quick);
     let honest = |honest: &Honest| needed(stage, Act::Honest(*honest), &grid, is_quick);
     let plays = if is_quick { 2 } else { 20 };
     let crowd = |honest: &Honest| {
-        let mut counts = [0; 3];
-        for sources in CROWDS {
+        let (mut counts, mut reasons) = ([0; 3], BTreeSet::new());
+        let most = RISE * size.per_hour() * honest.share();
+        for sources in CROWDS.into_iter().filter(|sources| f64::from(*sources) <= most) {
             for number in 0..plays {
                 let outcome = stage.play(Act::Honest(*honest), sources, 1 + number);
                 let is_held = !outcome.held.is_empty();
+                reasons.extend(&outcome.held);
                 counts[0] += 1;
                 counts[1] += u32::from(is_held);
                 counts[2] += u32::from(is_held && !outcome.detected);
             }
         }
-        counts
+        (counts, reasons)
     };
     Life {
         attacks: Strategy::ALL.iter().map(attack).collect(),
@@ -168,7 +173,8 @@ fn bars(board: &mut Board, by_size: &[(Size, Vec<&Life>)], policy: &Policy, slac
         "none",
         fooled == 0,
     );
-    let sum = |index: usize| lives().flat_map(|life| &life.crowds).map(|counts| counts[index]).sum::<u32>();
+    let sum =
+        |index: usize| lives().flat_map(|life| &life.crowds).map(|(counts, _)| counts[index]).sum::<u32>();
     let (incidents, held) = (sum(0), sum(1));
     let promised = 1.0 / f64::from(policy.honest_held_one_in.max(1));
     board.bar(
@@ -235,18 +241,23 @@ fn strategies(by_size: &[(Size, Vec<&Life>)]) -> Table {
 }
 
 fn crowds(by_size: &[(Size, Vec<&Life>)]) -> Table {
-    let mut rows = vec![["honest incident", "held", "of these never detected"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["honest incident", "held", "of these never detected", "held for"].map(str::to_owned).to_vec()];
     for (index, honest) in Honest::ALL.iter().enumerate() {
         let lives = by_size.iter().flat_map(|(_, lives)| lives.iter());
         let [incidents, held, never] = lives.fold([0; 3], |[a, b, c], life| {
-            let [x, y, z] = life.crowds[index];
+            let [x, y, z] = life.crowds[index].0;
             [a + x, b + y, c + z]
         });
-        rows.push(vec![honest.name().to_owned(), rate(held, incidents), never.to_string()]);
+        let lives = by_size.iter().flat_map(|(_, lives)| lives.iter());
+        let reasons: BTreeSet<&str> = lives.flat_map(|life| life.crowds[index].1.iter().copied()).collect();
+        let reasons = reasons.into_iter().collect::<Vec<_>>().join(", ");
+        rows.push(vec![honest.name().to_owned(), rate(held, incidents), never.to_string(), reasons]);
     }
     let text = vec![format!(
         "The same services, and people: crowds of {} sources, two in five of them in a subnet that another \
-         comes from. Held is whatever was held at \"possible\" for any time.",
+         comes from, as far as that is no more than {RISE:.0} times what is usual in an hour where it \
+         happens. Held is whatever was held at \"possible\" for any time.",
         CROWDS.map(|sources| sources.to_string()).join(", ")
     )];
     Table { title: "Honest incidents that are held".to_owned(), text, rows }
