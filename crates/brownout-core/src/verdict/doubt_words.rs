@@ -13,14 +13,12 @@ pub fn doubt_words(doubt: &Doubt, names: Names<'_>) -> String {
             let beyond = match refused {
                 0 => String::new(),
                 _ => format!(
-                    " ({} more, beyond what one subnet may contribute, are not counted)",
+                    "; {} more, beyond what one subnet may contribute, are not counted",
                     reports(*refused)
                 ),
             };
-            format!(
-                "{some} come from subnets that had sent several already; there are {}{beyond}",
-                counted(*subnets, "subnet", "subnets")
-            )
+            let subnets = counted(*subnets, "subnet", "subnets");
+            format!("{some} come from subnets that had sent several already ({subnets} in all{beyond})")
         }
         Cause::StrangeNetworks { networks, most } => {
             let networks = counted(*networks, "network", "networks");

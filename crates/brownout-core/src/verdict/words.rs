@@ -404,6 +404,7 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incident::Doubt;
     use crate::model::{Category, Country, Service, ServiceId};
     use crate::verdict::{Facts, Part, judge};
 
@@ -530,6 +531,25 @@ mod tests {
             let guessed = words(&Facts { learning: true, ..known });
             assert!(!guessed.contains("25") && guessed.contains("is not known yet"), "{guessed}");
         }
+    }
+
+    #[test]
+    fn what_holds_it_is_said_with_its_figures() {
+        let (catalogue, geography) = names();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let all = [part(Facet::All, 500)];
+        let cause = crate::incident::Cause::FewSubnets { subnets: 31, refused: 1200 };
+        let doubts = [Doubt { cause, doubtful: 480, sources: 500 }];
+        let verdict = judge(&Facts { doubts: &doubts, ..facts(State::Possible, all[0], &all) });
+        insta::assert_snapshot!(sentence(&verdict, names), @"Possible problems at X since 09:47 UTC: 500 reports in 15 minutes, where about 25 are usual; held at “possible”, for 480 of 500 sources come from subnets that had sent several already (31 subnets in all; 1,200 reports more, beyond what one subnet may contribute, are not counted).");
+        assert_eq!(verdict.doubts().count(), 1);
+        assert!(
+            explained(&verdict, names).iter().any(|words| words.starts_with("Held at “possible”: 480 of"))
+        );
+        assert!(would_change(&verdict).contains("in doubt"), "{}", would_change(&verdict));
+        // An end is an end.
+        let ended = judge(&Facts { doubts: &doubts, ..facts(State::Ended, all[0], &all) });
+        assert_eq!(ended.doubts().count(), 0);
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn live(stage: &Stage, size: Size, is_quick: bool) -> Life {
     let grid = grid(if is_quick { 3.0 } else { 1.6 });
     let attack = |strategy: &Strategy| needed(stage, Act::Attack(*strategy), &grid, is_quick);
     let honest = |honest: &Honest| needed(stage, Act::Honest(*honest), &grid, is_quick);
-    let plays = if is_quick { 2 } else { 20 };
+    let plays = if is_quick { 2 } else { 15 };
     let crowd = |honest: &Honest| {
         let (mut counts, mut reasons) = ([0; 3], BTreeSet::new());
         let most = RISE * size.per_hour() * honest.share();

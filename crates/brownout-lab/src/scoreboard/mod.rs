@@ -60,7 +60,7 @@ impl Settings {
             seed: 2025,
             months_per_class: 2000,
             service_years: 3000,
-            attacked_lives: 5,
+            attacked_lives: 3,
             slack: 0.0,
             threads,
         }
