@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::incident::Doubt;
 use crate::model::{Catalogue, ChannelId, Facet, IncidentId, Minute, ProblemKind, Seq, ServiceId, UtcTime};
 use crate::verdict::Verdict;
 
@@ -282,6 +283,10 @@ pub enum Change {
     Ended,
     /// An operator wrote a note, or held or closed the incident.
     Operator(String),
+    /// It is held at "possible" for a doubt.
+    Held(Doubt),
+    /// Nothing holds it any more.
+    Released,
 }
 
 /// An incident with everything its page shows.
@@ -301,6 +306,8 @@ pub struct IncidentView {
     pub ended_at: Option<UtcTime>,
     /// Why an operator holds it at "possible".
     pub held: Option<String>,
+    /// What else holds it there now: reasons to doubt that the reports are people's.
+    pub doubts: Vec<Doubt>,
     /// The service as a whole first, then places and networks, most sources at peak first.
     pub scopes: Vec<ScopeView>,
     /// Oldest first.

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod attacker;
 #[cfg(feature = "lab")]
 pub mod bench;
 pub mod curve;

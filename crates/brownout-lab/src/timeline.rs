@@ -30,8 +30,8 @@ pub struct TimelineLine {
     pub observed: u32,
     /// Usual mean for these 15 minutes, to a hundredth; null while it is still being learned.
     pub expected: Option<f64>,
-    /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `operator`, or `sampled` at a
-    /// time that an expectation names.
+    /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `operator`, `held`,
+    /// `released`, or `sampled` at a time that an expectation names.
     pub change: String,
 }
 
@@ -202,6 +202,8 @@ impl Chronicle {
                     Change::Ended => (State::Ended, "ended"),
                     Change::Peak => (state_at(view, entry.facet, entry.at), "peak"),
                     Change::Operator(_) => (view.state, "operator"),
+                    Change::Held(_) => (State::Possible, "held"),
+                    Change::Released => (State::Possible, "released"),
                 };
                 lines.push(TimelineLine {
                     at: entry.at,
@@ -334,7 +336,7 @@ fn state_at(view: &IncidentView, facet: Facet, at: UtcTime) -> State {
         Change::Possible => Some((entry.at, State::Possible)),
         Change::Confirmed => Some((entry.at, State::Confirmed)),
         Change::Ended => Some((entry.at, State::Ended)),
-        Change::Peak | Change::Operator(_) => None,
+        Change::Peak | Change::Operator(_) | Change::Held(_) | Change::Released => None,
     });
     // Of one moment the later entry counts. What peaked was at least possible.
     states.max_by_key(|(at, _)| *at).map_or(State::Possible, |(_, state)| state)

@@ -108,6 +108,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         confirmed_at: None,
         ended_at: None,
         held: None,
+        doubts: Vec::new(),
         scopes: vec![
             scope(Facet::All, State::Possible),
             scope(pk(), State::Possible),

@@ -297,6 +297,7 @@ fn incident(service: u32, opened: u32) -> IncidentView {
         confirmed_at: Some(opened.end()),
         ended_at: None,
         held: None,
+        doubts: Vec::new(),
         scopes: Vec::new(),
         timeline: Vec::new(),
         verdicts: vec![Arc::new(verdict(service, opened.0, 1))],

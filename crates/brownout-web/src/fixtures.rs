@@ -255,6 +255,7 @@ fn incident_x() -> IncidentView {
         confirmed_at: Some(opened.plus(6).start()),
         ended_at: None,
         held: None,
+        doubts: Vec::new(),
         scopes: vec![
             scope(Facet::All, State::Confirmed, 50_212, 31_402, waves),
             scope(us, State::Confirmed, 40_000, 26_579, Vec::new()),
@@ -308,6 +309,7 @@ fn small_incident(service: u32, state: State, peak: u32, held: Option<String>) -
         confirmed_at: None,
         ended_at: (state == State::Ended).then(|| at.plus_seconds(5_400)),
         held,
+        doubts: Vec::new(),
         scopes: vec![whole],
         timeline: vec![TimelineEntry {
             at,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::subject::{Signal, Watch};
 use crate::effect::Derived;
-use crate::incident::{Extent, ExtentTrack, Look, ScopeTrack, Step};
+use crate::incident::{Doubt, Extent, ExtentTrack, Look, ScopeTrack, Step};
 use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
 use crate::snapshot::{Bar, Change, Chart, IncidentView, Silence, State, TimelineEntry};
 use crate::verdict::{Facts, Part, Reason, Verdict, judge};
@@ -49,6 +49,8 @@ pub(crate) struct ServiceLook {
     pub(crate) learning: bool,
     /// Why next to nothing can be heard of it.
     pub(crate) silence: Option<Silence>,
+    /// Why the rise may be nobody's, the largest first.
+    pub(crate) doubts: Vec<Doubt>,
 }
 
 /// A decision that goes back to a shard with the next tick.
@@ -67,6 +69,8 @@ pub(crate) struct Incident {
     opened_at: UtcTime,
     confirmed_at: Option<UtcTime>,
     held: Option<String>,
+    /// What keeps it at "possible" without an operator.
+    doubts: Vec<Doubt>,
     scopes: IndexMap<Facet, ScopeTrack, FxBuildHasher>,
     extent: ExtentTrack,
     timeline: Vec<TimelineEntry>,
@@ -137,6 +141,7 @@ impl Correlator {
             // The look that an operator's end came with must not open it again at once.
             let closed = open && incident.is_over();
             changed |= !closed && incident.follow(look, now);
+            changed |= incident.doubt(look, now.at);
             let over = incident.is_over();
             changed |= incident.judge(look, now, derived);
             if changed {
@@ -202,6 +207,7 @@ impl Incident {
             opened_at: at,
             confirmed_at: None,
             held: None,
+            doubts: Vec::new(),
             scopes: IndexMap::default(),
             extent: ExtentTrack::default(),
             timeline: Vec::new(),
@@ -310,6 +316,7 @@ impl Incident {
             let seen = Look {
                 reading: signal.reading,
                 departs: signal.departs,
+                sound: signal.sound,
                 departs_strongly: signal.departs_strongly,
                 onset: signal.onset,
                 full_minute: now.full_minute,
@@ -331,6 +338,22 @@ impl Incident {
             self.record(signal.facet, steps, now.at);
         }
         changed
+    }
+
+    /// Notes what keeps it at "possible", or that nothing does any more; true when that changed.
+    fn doubt(&mut self, look: &ServiceLook, at: UtcTime) -> bool {
+        let doubts = if self.state() == State::Possible { &look.doubts[..] } else { &[] };
+        let before = std::mem::replace(&mut self.doubts, doubts.to_vec());
+        let is_new = |doubt: &&Doubt| !before.iter().any(|known| known.cause.is_like(&doubt.cause));
+        let fresh: Vec<Doubt> = doubts.iter().filter(is_new).copied().collect();
+        let is_released = doubts.is_empty() && !before.is_empty();
+        for doubt in &fresh {
+            self.note(at, look.whole, Change::Held(*doubt));
+        }
+        if is_released && self.state() == State::Possible {
+            self.note(at, look.whole, Change::Released);
+        }
+        is_released || !fresh.is_empty()
     }
 
     fn record(&mut self, facet: Facet, steps: Vec<Step>, at: UtcTime) {
@@ -374,10 +397,13 @@ impl Incident {
             reported: true,
             silence: look.silence,
             held: self.held.as_deref(),
+            doubts: &self.doubts,
             policy: now.policy_digest,
         });
         let news = self.verdicts.last().is_none_or(|last| {
-            let turned = last.state != verdict.state || hold(last) != hold(&verdict);
+            let turned = last.state != verdict.state
+                || hold(last) != hold(&verdict)
+                || !are_doubted_alike(last, &verdict);
             let (grown, shrunk) = outgrown(last, &verdict);
             let widened = is_wider(last.located.as_ref(), verdict.located.as_ref());
             let moved = !is_same_extent(last.located.as_ref(), verdict.located.as_ref())
@@ -430,6 +456,7 @@ impl Incident {
                 .then(|| scopes.iter().filter_map(|scope| scope.ended_at).max())
                 .flatten(),
             held: self.held.clone(),
+            doubts: self.doubts.clone(),
             scopes,
             timeline: self.timeline.clone(),
             verdicts: self.verdicts.clone(),
@@ -466,6 +493,13 @@ fn hold(verdict: &Verdict) -> Option<&str> {
         Reason::Held { reason } => Some(reason.as_str()),
         _ => None,
     })
+}
+
+/// Whether two judgements have the same doubts, whatever their figures.
+fn are_doubted_alike(last: &Verdict, next: &Verdict) -> bool {
+    let doubts = |verdict: &Verdict| verdict.doubts().map(|doubt| doubt.cause).collect::<Vec<_>>();
+    let (last, next) = (doubts(last), doubts(next));
+    last.len() == next.len() && last.iter().all(|cause| next.iter().any(|other| other.is_like(cause)))
 }
 
 /// Whether the first figure that a judgement gives is twice what it was, or half.

@@ -8,6 +8,7 @@
 mod arrivals;
 mod clocks;
 mod correlator;
+mod doubts;
 mod gaps;
 mod locate;
 mod priors;
@@ -43,7 +44,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "8";
+pub const ENGINE_VERSION: &str = "9";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;

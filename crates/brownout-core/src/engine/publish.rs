@@ -152,6 +152,7 @@ impl Publisher {
                 reported,
                 silence,
                 held: None,
+                doubts: &[],
                 policy: &state.policy_digest,
             }))
         });

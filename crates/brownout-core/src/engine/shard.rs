@@ -83,7 +83,7 @@ impl Shard {
         let mut looks = Vec::new();
         for service in services {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
-            let signals = subject.look(at, policy);
+            let signals = subject.look(at, policy, catalogue.get(service));
             if !signals.is_empty() {
                 let asks = match self.watched.contains(&service) {
                     true => full_minute,
@@ -138,5 +138,6 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
         extent: None,
         learning: subject.is_learning(),
         silence: arrivals.deafens(subject),
+        doubts: subject.doubts.in_force(),
     }
 }

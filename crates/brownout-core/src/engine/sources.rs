@@ -3,6 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::incident::distrust::{NEIGHBOURS, Spread};
 use crate::model::{Policy, SourceKeys, UtcTime};
 
 /// What a report is worth after looking at its source.
@@ -36,6 +37,12 @@ pub(crate) struct SourceWindow {
     subnets: [u32; 2],
     /// How many of them are in both.
     subnets_again: u32,
+    /// Sources that were new in each.
+    sources: [u32; 2],
+    /// Of these, those whose subnet had some already.
+    crowded: [u32; 2],
+    /// Reports beyond what their subnet may contribute in each.
+    refused: [u32; 2],
     table: Table,
 }
 
@@ -65,8 +72,12 @@ impl SourceWindow {
             }
         }
         if last == 0 && found.sources >= policy.subnet_sources_max {
+            self.refused[0] += 1;
             return Standing::OverSubnetCap;
         }
+        let is_new = u32::from(last == 0);
+        self.sources[0] += is_new;
+        self.crowded[0] += is_new & u32::from(found.sources >= NEIGHBOURS);
         self.note_subnet(found.newest, now);
         self.remember(slot | u64::from(now.max(last)), found.at);
         if last > 0 { Standing::Repeat } else { Standing::New }
@@ -87,8 +98,10 @@ impl SourceWindow {
         self.newest_seconds = self.newest_seconds.max(seconds);
         let age = self.newest_seconds - self.began_seconds[0];
         if age >= self.window_seconds {
-            let older = if age < 2 * self.window_seconds { self.subnets[0] } else { 0 };
-            self.subnets = [0, older];
+            let is_next = age < 2 * self.window_seconds;
+            for counts in [&mut self.subnets, &mut self.sources, &mut self.crowded, &mut self.refused] {
+                *counts = [0, if is_next { counts[0] } else { 0 }];
+            }
             self.subnets_again = 0;
             self.began_seconds = [self.newest_seconds, self.began_seconds[0]];
         }
@@ -153,6 +166,17 @@ impl SourceWindow {
     /// Distinct subnets with reports in the running slice of a window and the one before.
     pub(crate) fn subnets(&self) -> u32 {
         self.subnets[0] + self.subnets[1] - self.subnets_again
+    }
+
+    /// How the reports of the running slice of a window and the one before are spread.
+    pub(crate) fn spread(&self) -> Spread {
+        let sum = |counts: [u32; 2]| counts[0].saturating_add(counts[1]);
+        Spread {
+            sources: sum(self.sources),
+            crowded: sum(self.crowded),
+            subnets: self.subnets(),
+            refused: sum(self.refused),
+        }
     }
 
     /// Gives memory back when the service has been calm for long.

@@ -8,6 +8,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::clocks::Clocks;
+use super::doubts::Doubts;
 use super::gaps::Gaps;
 use super::priors::Prior;
 use super::recent::{Count, Recent, Series};
@@ -16,9 +17,10 @@ use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
 use super::usual::Means;
 use crate::effect::RollUp;
-use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, ServiceId, UtcTime};
+use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, Service, ServiceId, UtcTime};
 use crate::series::{
-    Budget, DayRing, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset, read, whole,
+    Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset,
+    read, whole,
 };
 use crate::snapshot::Onset;
 
@@ -48,7 +50,9 @@ pub(crate) struct Signal {
     pub(crate) reading: Reading,
     /// A departure by the budget of "possible problems".
     pub(crate) departs: bool,
-    /// A departure by the budget of "detected problems".
+    /// Sources in 15 minutes and in six hours that no doubt touches.
+    pub(crate) sound: (u32, u32),
+    /// A departure of these by the budget of "detected problems".
     pub(crate) departs_strongly: bool,
     /// When it began; only for departures of parts that are not watched yet.
     pub(crate) onset: Option<Onset>,
@@ -82,6 +86,10 @@ pub(crate) struct Subject {
     /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
     frozen: Vec<(u32, u32)>,
     pub(crate) page_views: MinuteRing,
+    /// Views an hour; nothing before the first.
+    pub(super) views_learned: Option<Learned>,
+    /// Why a rise that goes on may be nobody's.
+    pub(super) doubts: Doubts,
     /// The last day of the service as a whole.
     pub(crate) day: DayRing,
     pub(crate) last_report_at: Option<UtcTime>,
@@ -110,6 +118,8 @@ impl Subject {
             frozen: Vec::new(),
             day: DayRing::new(Minute(born_hour.saturating_mul(60))),
             page_views: MinuteRing::new(Minute(0)),
+            views_learned: None,
+            doubts: Doubts::default(),
             last_report_at: None,
             dirty: true,
         };
@@ -244,7 +254,11 @@ impl Subject {
     }
 
     /// Looks at what got counts since the last look and at what is watched; signals by facet.
-    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy) -> Vec<Signal> {
+    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy, service: Option<&Service>) -> Vec<Signal> {
+        let is_minute = at == at.minute().start();
+        if is_minute && !self.watched.is_empty() {
+            self.doubt(at, policy, service);
+        }
         let mut signals = Vec::new();
         // Which share of a service comes from a part is a guess as long as the service is one, and a newcomer
         // whose reports all come from one country is no outage there.
@@ -267,6 +281,9 @@ impl Subject {
         let watched = self.watched.iter();
         signals.extend(watched.filter_map(|(facet, watch)| self.look_at_watched(*facet, *watch, at, policy)));
         signals.sort_unstable_by_key(|signal| signal.facet);
+        if self.watched.is_empty() && !signals.is_empty() {
+            self.doubt(at, policy, service);
+        }
         signals
     }
 
@@ -287,6 +304,7 @@ impl Subject {
             facet,
             reading,
             departs: true,
+            sound: (reading.observed, reading.observed_longest),
             departs_strongly: reading.exceeds(detected),
             onset: Some(onset(&recent.ring, at, usual)),
         })
@@ -300,14 +318,31 @@ impl Subject {
         let usual = |minutes| self.usual(facet, series, at, minutes);
         if watch == Watch::Course {
             let reading = Reading::of_course(&windows, usual);
-            return Some(Signal { facet, reading, departs: false, departs_strongly: false, onset: None });
+            let sound = (reading.observed, reading.observed_longest);
+            return Some(Signal {
+                facet,
+                reading,
+                departs: false,
+                sound,
+                departs_strongly: false,
+                onset: None,
+            });
         }
         let reading = read(&windows, usual);
         let subnets = recent.map_or(0, |recent| recent.subnets.estimate(at.minute().hour()));
         let (possible, detected) = self.budgets(facet, policy);
         let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
-        let departs_strongly = departs && reading.exceeds(detected);
-        Some(Signal { facet, reading, departs, departs_strongly, onset: None })
+        // What is doubted does not confirm: the rest has to be enough by itself.
+        let rest = match recent.filter(|_| departs && self.doubts.is_any()) {
+            Some(recent) => {
+                let sound = self.doubts.sound(facet, at, |hour| recent.hour(hour));
+                read(&windows.of_rise(sound, usual), usual)
+            }
+            None => reading,
+        };
+        let sound = (rest.observed, rest.observed_longest);
+        let departs_strongly = departs && rest.exceeds(detected);
+        Some(Signal { facet, reading, departs, sound, departs_strongly, onset: None })
     }
 
     /// Half of the service's budget goes to the service as a whole, half is shared by its parts.
@@ -331,6 +366,9 @@ impl Subject {
             if let Some(recent) = self.series.get_mut(facet).and_then(|series| series.recent.as_mut()) {
                 recent.over_hour = hour;
             }
+        }
+        if watched.is_empty() {
+            self.doubts.clear();
         }
         self.watched = watched;
         self.dirty = true;
@@ -379,6 +417,7 @@ impl Subject {
                 self.active.push(index);
             }
         }
+        self.learn_views(hour, policy, rates, gaps);
         if self.active.is_empty() {
             self.sources.forget();
             self.late_sources.forget();
@@ -408,6 +447,29 @@ impl Subject {
         if let Some((_, series)) = self.series.get_index_mut(index) {
             series.profile = Some(Box::new(profile));
         }
+    }
+
+    /// Learns from the hour before `hour` how often the service's page is opened.
+    fn learn_views(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
+        if self.views_learned.is_none() && self.page_views.total() == 0 {
+            return;
+        }
+        let last = hour.saturating_sub(1);
+        let mut learned = self.views_learned.unwrap_or_else(|| Learned::new(last));
+        if self.is_frozen(last, policy)
+            || learned.folded_hour != last
+            || gaps.touch(Minute(last.saturating_mul(60)), 60)
+        {
+            learned.leave_out(hour);
+        } else {
+            let views = self.page_views.sum(Minute(hour.saturating_mul(60)).minus(1), 60) as f64;
+            let profile = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
+            let middle = Minute(last.saturating_mul(60)).start().plus_seconds(1800);
+            let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
+            let prior = Expected { mean: views.max(1.0), size: Learned::noise_size_default() };
+            learned.learn(views, factor, prior, rates);
+        }
+        self.views_learned = Some(learned);
     }
 
     /// Series that have rested for four weeks go; what they knew has faded by half anyway.

@@ -52,6 +52,9 @@ pub struct Policy {
     pub learning_half_life_days: u32,
     /// Longest time that an incident may keep its service from learning, in hours.
     pub freeze_hours_max: u32,
+    /// One honest incident in this many may be held at "possible" by chance because its reports look
+    /// made up: 10 to 1,000,000, or 0 to hold none.
+    pub honest_held_one_in: u32,
     /// Weight of a report without a proof of work while proofs are asked for, in percent.
     pub weight_without_proof_percent: u8,
     /// Days on which people behave as on a Sunday, such as `["US 2025-07-04", "2025-12-25"]`; at most
@@ -80,6 +83,7 @@ impl Default for Policy {
             learning_lag_hours: 24,
             learning_half_life_days: 28,
             freeze_hours_max: 72,
+            honest_held_one_in: 1000,
             weight_without_proof_percent: 50,
             holidays: Vec::new(),
         }
@@ -109,6 +113,7 @@ impl Policy {
             ("learning_half_life_days", (1..=365).contains(&self.learning_half_life_days)),
             ("freeze_hours_max", (1..=72).contains(&self.freeze_hours_max)),
             ("holidays", self.holidays.len() <= 10_000),
+            ("honest_held_one_in", matches!(self.honest_held_one_in, 0 | 10..=1_000_000)),
             ("weight_without_proof_percent", self.weight_without_proof_percent <= 100),
         ];
         match in_range.iter().find(|(_, fine)| !fine) {

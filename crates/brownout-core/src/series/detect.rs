@@ -80,6 +80,20 @@ impl Windows {
         windows
     }
 
+    /// The same windows with only a part, from 0 to 1, of what is above usual in them: the first in those
+    /// of whole minutes, the second in the long ones. `usual` gives what is expected of the `minutes` up
+    /// to now.
+    #[must_use]
+    pub fn of_rise(&self, (short, long): (f64, f64), usual: impl Fn(f64) -> Expected) -> Self {
+        let mut windows = *self;
+        for (index, (count, minutes)) in windows.hundredths.iter_mut().zip(self.minutes).enumerate() {
+            let part = if index > HOUR { long } else { short };
+            let (all, usual) = (*count as f64, 100.0 * usual(minutes).mean);
+            *count = (all.min(usual) + (all - usual).max(0.0) * part) as u64;
+        }
+        windows
+    }
+
     /// Whole sources of the 15 minutes up to now.
     pub fn shown(&self) -> u32 {
         whole(self.hundredths[SHOWN])

@@ -4,7 +4,7 @@
 use libm::{exp, lgamma, log, log1p};
 
 /// ln Q(a, y): of how probable it is that a Gamma variable of shape a > 0 and rate 1 is over y >= 0.
-pub(super) fn ln_upper(a: f64, y: f64) -> f64 {
+pub(crate) fn ln_upper(a: f64, y: f64) -> f64 {
     if y <= 0.0 {
         0.0
     } else if y < a + 1.0 {
@@ -15,7 +15,7 @@ pub(super) fn ln_upper(a: f64, y: f64) -> f64 {
 }
 
 /// ln P(a, y): that it is at most y.
-pub(super) fn ln_lower(a: f64, y: f64) -> f64 {
+pub(crate) fn ln_lower(a: f64, y: f64) -> f64 {
     if y <= 0.0 {
         f64::NEG_INFINITY
     } else if y < a + 1.0 {

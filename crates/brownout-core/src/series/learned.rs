@@ -113,6 +113,11 @@ impl Learned {
         (LEVEL_SHAPE + f64::from(self.counted)) / (LEVEL_SHAPE / prior.max(1e-6) + f64::from(self.exposure))
     }
 
+    /// Sources that were learned from and the hours over which, old ones faded.
+    pub fn seen(&self) -> (f64, f64) {
+        (f64::from(self.counted), f64::from(self.exposure))
+    }
+
     /// The level is still more of a guess than an observation.
     pub fn is_learning(&self) -> bool {
         self.exposure < LEARNING_HOURS

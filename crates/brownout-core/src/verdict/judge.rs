@@ -1,12 +1,12 @@
 //! What the crowd alone can say.
 
 use super::{Confidence, Locus, Reason, Source, Verdict};
-use crate::incident::{Extent, ExtentKind};
+use crate::incident::{Cause, Doubt, Extent, ExtentKind};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::{Silence, State};
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 4;
+pub const RULESET: u32 = 5;
 
 /// Fewer subnets than this share of the sources is a reason for doubt, in percent.
 const FEW_SUBNETS_PERCENT: u32 = 20;
@@ -63,6 +63,8 @@ pub struct Facts<'a> {
     pub silence: Option<Silence>,
     /// Why an operator holds it.
     pub held: Option<&'a str>,
+    /// What else keeps it at "possible", the largest doubt first.
+    pub doubts: &'a [Doubt],
     /// Digest of the policy.
     pub policy: &'a str,
 }
@@ -136,7 +138,9 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             let most = facts.located.map(|located| located.most_affected.clone());
             let most = most.filter(|facets| !facets.is_empty());
             reasons.extend(most.map(|facets| Reason::MostAffected { facets }));
-            if facts.subnets * 100 < facts.sources_hour * FEW_SUBNETS_PERCENT {
+            reasons.extend(facts.doubts.iter().map(|doubt| Reason::Doubted { doubt: *doubt }));
+            let is_said = facts.doubts.iter().any(|doubt| matches!(doubt.cause, Cause::FewSubnets { .. }));
+            if !is_said && facts.subnets * 100 < facts.sources_hour * FEW_SUBNETS_PERCENT {
                 reasons.push(Reason::FewSubnets { subnets: facts.subnets, sources: facts.sources_hour });
             }
         }

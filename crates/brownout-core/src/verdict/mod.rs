@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::incident::Extent;
+use crate::incident::{Doubt, Extent};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
+mod doubt_words;
 mod judge;
 mod words;
 
+pub use doubt_words::{doubt_name, doubt_words};
 pub use judge::{Facts, Part, RULESET, judge};
 
 pub use words::{
@@ -138,6 +140,11 @@ pub enum Reason {
     },
     /// Reports fell back to their usual band.
     BackToUsual,
+    /// It is held at "possible", for the reports may not be people's.
+    Doubted {
+        /// Why, and how many.
+        doubt: Doubt,
+    },
 }
 
 /// A judgement. A new one supersedes it; it is never edited.
@@ -179,6 +186,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What keeps it at "possible" without an operator, the largest doubt first.
+    pub fn doubts(&self) -> impl Iterator<Item = &Doubt> {
+        self.reasons.iter().filter_map(|reason| match reason {
+            Reason::Doubted { doubt } => Some(doubt),
+            _ => None,
+        })
+    }
+
     /// Whether what is usual was still a guess, so that no figure of it means anything to a reader.
     pub fn is_learning(&self) -> bool {
         self.reasons.contains(&Reason::StillLearning)

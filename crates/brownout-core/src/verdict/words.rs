@@ -4,6 +4,7 @@ use crate::incident::{Extent, ExtentKind};
 use crate::model::{Asn, Catalogue, Category, Facet, Geography, Service, UtcTime};
 use crate::snapshot::{Silence, State};
 
+use super::doubt_words::doubt_words;
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
 use super::{Confidence, Reason, Source, Verdict};
 
@@ -123,7 +124,7 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             _ => format!("No problems detected at {service}."),
         },
         State::Possible | State::Confirmed => {
-            format!("{}{}.", opening(verdict, names), figures(verdict))
+            format!("{}{}{}.", opening(verdict, names), figures(verdict), held(verdict, names))
         }
         State::Ended => {
             let since = since(verdict);
@@ -257,6 +258,14 @@ fn figures(verdict: &Verdict) -> String {
     format!(": {}{there} in 15 minutes, where {} usual", reports(*observed), about(*expected))
 }
 
+/// "; held at “possible”, for 480 sources come from 3 subnets", or nothing.
+fn held(verdict: &Verdict, names: Names<'_>) -> String {
+    verdict
+        .doubts()
+        .next()
+        .map_or_else(String::new, |doubt| format!("; held at “possible”, for {}", doubt_words(doubt, names)))
+}
+
 /// All reasons of a verdict, in words. While what is usual is still being learned no figure is given
 /// for it, for a guess is no yardstick to hand to readers.
 pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
@@ -332,6 +341,7 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         }
         Reason::NothingComesIn { facet, since, expected } => silent(*facet, *since, *expected, names),
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
+        Reason::Doubted { doubt } => format!("Held at “possible”: {}.", doubt_words(doubt, names)),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
     }
 }
@@ -386,6 +396,9 @@ pub fn would_change(verdict: &Verdict) -> &'static str {
         State::Possible | State::Confirmed if is_easing(verdict) => {
             "Half an hour within the usual band ends it; another rise goes on with it."
         }
+        State::Possible if verdict.doubts().next().is_some() => {
+            "As many reporters without those in doubt would confirm it; half an hour within the usual band would end it."
+        }
         State::Possible => {
             "More distinct reporters for longer would confirm it; half an hour within the usual band would end it."
         }
@@ -412,11 +425,11 @@ fn clock_of(at: UtcTime) -> String {
     clock(at, UtcTime::default())
 }
 
-fn reports(count: u32) -> String {
+pub(super) fn reports(count: u32) -> String {
     counted(count, "report", "reports")
 }
 
-fn counted(count: u32, one: &str, many: &str) -> String {
+pub(super) fn counted(count: u32, one: &str, many: &str) -> String {
     match count {
         0 => format!("no {many}"),
         1 => format!("1 {one}"),
@@ -466,7 +479,7 @@ fn listed(words: &[String]) -> String {
 }
 
 /// English wants "the" before a few countries.
-fn with_article(facet: Facet, names: Names<'_>) -> String {
+pub(super) fn with_article(facet: Facet, names: Names<'_>) -> String {
     let name = place_name(facet, names);
     let code = match &facet {
         Facet::Country(code) => code.as_str(),
@@ -488,6 +501,7 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incident::Doubt;
     use crate::model::{Category, Country, Service, ServiceId};
     use crate::verdict::{Facts, Part, judge};
 
@@ -533,6 +547,7 @@ mod tests {
             reported: state != State::Insufficient,
             silence: None,
             held: None,
+            doubts: &[],
             policy: "test",
         }
     }
@@ -629,6 +644,25 @@ mod tests {
             let guessed = words(&Facts { learning: true, ..known });
             assert!(!guessed.contains("25") && guessed.contains("is not known yet"), "{guessed}");
         }
+    }
+
+    #[test]
+    fn what_holds_it_is_said_with_its_figures() {
+        let (catalogue, geography) = names();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let all = [part(Facet::All, 500)];
+        let cause = crate::incident::Cause::FewSubnets { subnets: 31, refused: 1200 };
+        let doubts = [Doubt { cause, doubtful: 480, sources: 500 }];
+        let verdict = judge(&Facts { doubts: &doubts, ..facts(State::Possible, all[0], &all) });
+        insta::assert_snapshot!(sentence(&verdict, names), @"Possible problems at X since 09:47 UTC: 500 reports in 15 minutes, where about 25 are usual; held at “possible”, for 480 of 500 sources come from subnets that had sent several already (31 subnets in all; 1,200 reports more, beyond what one subnet may contribute, are not counted).");
+        assert_eq!(verdict.doubts().count(), 1);
+        assert!(
+            explained(&verdict, names).iter().any(|words| words.starts_with("Held at “possible”: 480 of"))
+        );
+        assert!(would_change(&verdict).contains("in doubt"), "{}", would_change(&verdict));
+        // An end is an end.
+        let ended = judge(&Facts { doubts: &doubts, ..facts(State::Ended, all[0], &all) });
+        assert_eq!(ended.doubts().count(), 0);
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Stream {
                     EventShape::Pulse => self.rng.poisson(per_minute),
                     EventShape::Ramp => self.rng.poisson(per_minute * part),
                     // Exactly as many as were named, spread evenly.
-                    EventShape::OneSubnet => {
+                    EventShape::Subnets(_) => {
                         let total = per_minute * f64::from(end - start);
                         let before = f64::from(minute - start) / f64::from(end - start);
                         (libm::round(total * part) - libm::round(total * before)) as u32
@@ -212,10 +212,12 @@ impl Stream {
 
     fn new_source(&mut self) -> Pick {
         if self.group.1 == 0 {
-            let one_subnet = matches!(&self.rate, Rate::Event(event) if event.shape == EventShape::OneSubnet);
-            if !one_subnet || self.subnets == 0 {
-                self.subnets += 1;
-            }
+            self.subnets = match &self.rate {
+                Rate::Event(Event { shape: EventShape::Subnets(count), .. }) => {
+                    self.subnets % u64::from(*count) + 1
+                }
+                _ => self.subnets + 1,
+            };
             // One, two or three sources in a subnet, one and a half on average.
             let size = match self.rng.below(100) {
                 0..62 => 1,

@@ -124,8 +124,11 @@ fn check_events(scenario: &Scenario) -> Result<(), String> {
         if event.shape == EventShape::Silence && !scenario.anchors.is_empty() {
             return Err("`silence` would lose reports that anchors count".to_owned());
         }
-        if event.shape == EventShape::OneSubnet && event.focus != Focus::Everywhere {
-            return Err("a `brigade` comes from one subnet, so it has no `in` or `on`".to_owned());
+        if event.shape == EventShape::Subnets(1) && event.focus != Focus::Everywhere {
+            return Err(
+                "a `brigade` comes from one subnet, so it has no `in` or `on` unless it says from how many"
+                    .to_owned(),
+            );
         }
     }
     Ok(())

@@ -72,6 +72,13 @@ pub enum ExpectationKind {
         /// The service's slug.
         service: String,
     },
+    /// `expect held x`: an incident was held at "possible" for a doubt; `expect never held x`: none was.
+    Held {
+        /// The service's slug.
+        service: String,
+        /// Whether it is to be.
+        is_held: bool,
+    },
     /// `expect peak x US 40000 at 14:00 within 5`: the highest count of an incident's scope.
     Peak {
         /// The service's slug.
@@ -184,8 +191,15 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
             Ok(ExpectationKind::OneIncident { service: slug(known_service(scenario, cursor)?) })
         }
         "never" => {
+            if cursor.take("held") {
+                let service = slug(known_service(scenario, cursor)?);
+                return Ok(ExpectationKind::Held { service, is_held: false });
+            }
             cursor.expect("confirmed")?;
             Ok(ExpectationKind::NeverConfirmed { service: slug(known_service(scenario, cursor)?) })
+        }
+        "held" => {
+            Ok(ExpectationKind::Held { service: slug(known_service(scenario, cursor)?), is_held: true })
         }
         "peak" | "wave" => height(draft, cursor, word == "peak"),
         "waves" => {
@@ -232,8 +246,8 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
         }
         _ => {
             let known = [
-                "no", "one", "never", "peak", "wave", "waves", "places", "networks", "silence", "extent",
-                "by", "10:02",
+                "no", "one", "never", "held", "peak", "wave", "waves", "places", "networks", "silence",
+                "extent", "by", "10:02",
             ];
             Err(cursor.unknown("something that can be expected", word, known))
         }

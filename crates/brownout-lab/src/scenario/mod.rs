@@ -41,7 +41,8 @@ shipped!(
     "cut-off",
     "clock-change",
     "holiday",
-    "maintenance"
+    "maintenance",
+    "hosted-brigade"
 );
 
 /// The text of a shipped scenario.
@@ -153,8 +154,8 @@ pub enum EventShape {
     Pulse,
     /// From nothing to the full rate at the end, then over.
     Ramp,
-    /// This many reports in all, each from a source of its own, all in one subnet.
-    OneSubnet,
+    /// This many reports in all, each from a source of its own, all in so many subnets.
+    Subnets(u32),
     /// Nothing is collected: reports of all services are lost, or those of one country.
     Silence,
 }

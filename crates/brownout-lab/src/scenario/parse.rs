@@ -414,9 +414,10 @@ fn anchor(draft: &mut Draft, cursor: &mut Cursor<'_>) -> Result<(), ScenarioErro
 }
 
 /// `pulse 14:00 x US +300 per hour for 40 minutes in Milwaukee`; `step` lasts to the end,
-/// `ramp` rises, `brigade 14:00 x US 500 reports for 20 minutes` comes from one subnet,
-/// `silence 14:00 for 30 minutes` loses everything, `silence 14:00 PK for
-/// 3 hours` what comes from one country.
+/// `ramp` rises, `brigade 14:00 x US 500 reports for 20 minutes` comes from one subnet, or, with
+/// `from 60 subnets` behind it, from so many,
+/// `silence 14:00 for 30 minutes` loses everything, `silence 14:00 PK for 3 hours` what comes from one
+/// country.
 fn event(draft: &Draft, cursor: &mut Cursor<'_>, word: &str) -> Result<Event, ScenarioError> {
     let start = time_of(draft.start, cursor)?;
     let mut event = Event {
@@ -432,7 +433,7 @@ fn event(draft: &Draft, cursor: &mut Cursor<'_>, word: &str) -> Result<Event, Sc
     }
     match word {
         "brigade" => {
-            event.shape = EventShape::OneSubnet;
+            event.shape = EventShape::Subnets(1);
             event.per_hour = cursor.number("how many reports", (0.0, PER_HOUR_MAX))?;
             cursor.expect("reports")?;
         }
@@ -463,6 +464,10 @@ fn event(draft: &Draft, cursor: &mut Cursor<'_>, word: &str) -> Result<Event, Sc
     event.end = start.plus_seconds(60 * i64::from(minutes));
     if word == "brigade" {
         event.per_hour *= 60.0 / f64::from(minutes);
+        if cursor.take("from") {
+            event.shape = EventShape::Subnets(cursor.whole("how many subnets", (1, 1_000_000))? as u32);
+            cursor.expect("subnets")?;
+        }
     }
     if word != "silence" {
         event.focus = focus(&draft.scenario, cursor, event.scope)?;

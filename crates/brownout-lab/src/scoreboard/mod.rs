@@ -6,6 +6,7 @@
 mod ablations;
 mod board;
 mod five_minutes;
+mod manipulation;
 mod nab;
 mod promise;
 mod spectrum;
@@ -25,6 +26,8 @@ pub enum Section {
     Nab,
     /// Outages injected into real reports.
     Spectrum,
+    /// What it takes to fool the whole engine.
+    Manipulation,
     /// False calls of the whole engine in calm years.
     Promise,
     /// What a tick costs.
@@ -39,6 +42,7 @@ impl Section {
         Section::FiveMinutes,
         Section::Nab,
         Section::Spectrum,
+        Section::Manipulation,
         Section::Promise,
         Section::Speed,
         Section::Ablations,
@@ -50,6 +54,7 @@ impl Section {
             Section::FiveMinutes => "five-minutes",
             Section::Nab => "nab",
             Section::Spectrum => "spectrum",
+            Section::Manipulation => "manipulation",
             Section::Promise => "promise",
             Section::Speed => "speed",
             Section::Ablations => "ablations",
@@ -61,6 +66,7 @@ impl Section {
             Section::FiveMinutes => five_minutes::add_to(board, settings, progress),
             Section::Nab => nab::add_to(board, settings, progress),
             Section::Spectrum => spectrum::add_to(board, settings, progress),
+            Section::Manipulation => manipulation::add_to(board, settings, progress),
             Section::Promise => promise::add_to(board, settings, progress),
             Section::Speed => speed::add_to(board, settings, progress),
             Section::Ablations => ablations::add_to(board, settings, progress),
@@ -77,6 +83,8 @@ pub struct Settings {
     pub months_per_class: u32,
     /// Calm service-years through the engine, per policy.
     pub service_years: u32,
+    /// Lives of each attacked service: each strategy is played in every one.
+    pub attacked_lives: u32,
     /// Active series of the measurement of speed; ten times as many are shown at rest.
     pub series: u32,
     /// Whether detectors of other people's programs are run, which takes minutes.
@@ -96,6 +104,7 @@ impl Settings {
             seed: 2025,
             months_per_class: 2000,
             service_years: 3000,
+            attacked_lives: 3,
             series: 1_000_000,
             peers: true,
             restarts: true,
@@ -110,6 +119,7 @@ impl Settings {
             seed: 2025,
             months_per_class: 60,
             service_years: 100,
+            attacked_lives: 1,
             series: 20_000,
             peers: false,
             restarts: false,
@@ -120,11 +130,11 @@ impl Settings {
 }
 
 /// Shape of the Gamma factor that the noise of an hour is, where nothing else is said.
-const NOISE_SIZE: f64 = 4.0;
+pub(crate) const NOISE_SIZE: f64 = 4.0;
 
 /// Factor of day and week, about 1 on average: from 0.4 to 1.6 in a day, weekends a quarter calmer. The
 /// day is counted from its highest hour.
-fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
+pub(crate) fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
     let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * of_day);
     day * if is_weekend { 0.8 } else { 1.08 }
 }

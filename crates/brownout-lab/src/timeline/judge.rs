@@ -2,7 +2,7 @@
 
 use brownout_core::incident::Extent;
 use brownout_core::model::{CountryCode, Facet, IncidentId, Minute, UtcTime};
-use brownout_core::snapshot::{IncidentView, ScopeView, State};
+use brownout_core::snapshot::{Change, IncidentView, ScopeView, State};
 
 use super::{Recorder, Sample, state_word};
 use crate::scenario::{Expectation, ExpectationKind, extent_word};
@@ -38,6 +38,7 @@ impl Recorder {
                 let found: Vec<String> = views.map(|view| view.id.name(service)).collect();
                 (found.is_empty(), list("none was confirmed", &found))
             }
+            ExpectationKind::Held { service, is_held } => self.held(service, *is_held),
             ExpectationKind::Peak { service, country, sources, within, at } => {
                 let highest = self.scopes(service, *country).max_by_key(|scope| scope.peak);
                 let found = highest.map(|scope| (scope.peak, scope.peak_at));
@@ -158,6 +159,13 @@ impl Recorder {
         let named = [kind, &places.join(", ")].join(" ");
         let (percent, minutes) = (extent.explained_percent, extent.window_minutes);
         format!("{} from {as_of} ({percent} % in {minutes} min, {:.1} nats)", named.trim(), extent.statistic)
+    }
+
+    fn held(&self, service: &str, is_held: bool) -> (bool, String) {
+        let holds =
+            |view: &&IncidentView| view.timeline.iter().any(|entry| matches!(entry.change, Change::Held(_)));
+        let found: Vec<String> = self.of(service).filter(holds).map(|view| view.id.name(service)).collect();
+        (found.is_empty() != is_held, list("none was held", &found))
     }
 
     fn by(&self, at: UtcTime, service: &str, country: Option<CountryCode>, state: State) -> (bool, String) {

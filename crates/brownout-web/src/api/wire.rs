@@ -7,7 +7,9 @@ use brownout_core::snapshot::{
     Change, Chart as CoreChart, IncidentView, PlaceView, ScopeView, ServiceView, State as Condition,
     Wave as CoreWave,
 };
-use brownout_core::verdict::{Verdict as CoreVerdict, confidence_words, explained, sentence, source_words};
+use brownout_core::verdict::{
+    Verdict as CoreVerdict, confidence_words, doubt_name, doubt_words, explained, sentence, source_words,
+};
 use brownout_store::port::{IncidentCursor, Step, Steps};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -453,14 +455,39 @@ impl Part {
 pub(crate) struct TimelineEntry {
     at: String,
     scope: Scope,
-    /// `possible`, `confirmed`, `peak`, `ended` or `operator`.
+    /// `possible`, `confirmed`, `peak`, `ended`, `operator`, `held` or `released`.
     change: &'static str,
-    /// What the operator wrote.
+    /// What the operator wrote, or why it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
     observed: u32,
     /// Usual mean; null while it is still being learned.
     expected: Option<f64>,
+}
+
+/// A reason to doubt that the reports of a rise are people's.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Doubt {
+    /// `few_subnets`, `strange_networks`, `strange_countries`, `one_kind`, `frozen_kinds`,
+    /// `one_channel`, `no_page_views` or `replayed`.
+    doubt: &'static str,
+    /// The doubt in English.
+    text: String,
+    /// Distinct sources that are doubted ...
+    doubtful: u32,
+    /// ... of so many that were looked at.
+    sources: u32,
+}
+
+impl Doubt {
+    fn new(view: &View, doubt: &brownout_core::incident::Doubt) -> Self {
+        Doubt {
+            doubt: doubt_name(&doubt.cause),
+            text: doubt_words(doubt, view.names()),
+            doubtful: doubt.doubtful,
+            sources: doubt.sources,
+        }
+    }
 }
 
 /// One incident in full.
@@ -470,6 +497,8 @@ pub(crate) struct IncidentDetail {
     summary: Option<Incident>,
     /// Why an operator holds it at "possible".
     held: Option<String>,
+    /// What else holds it there now, the largest doubt first.
+    doubts: Vec<Doubt>,
     /// The judgement in force.
     verdict: Option<Verdict>,
     /// The service as a whole first.
@@ -492,6 +521,8 @@ impl IncidentDetail {
                 Change::Peak => ("peak", None),
                 Change::Ended => ("ended", None),
                 Change::Operator(text) => ("operator", Some(text.clone())),
+                Change::Held(doubt) => ("held", Some(doubt_words(doubt, view.names()))),
+                Change::Released => ("released", None),
             };
             TimelineEntry {
                 at: time(entry.at),
@@ -505,6 +536,7 @@ impl IncidentDetail {
         IncidentDetail {
             summary: Incident::new(view, incident),
             held: incident.held.clone(),
+            doubts: incident.doubts.iter().map(|doubt| Doubt::new(view, doubt)).collect(),
             verdict: incident.verdicts.last().map(|verdict| Verdict::new(view, verdict)),
             scopes: incident.scopes.iter().map(|scope| Part::new(view, scope, is_guess)).collect(),
             timeline: incident.timeline.iter().map(entry).collect(),

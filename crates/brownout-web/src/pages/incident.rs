@@ -6,7 +6,7 @@ use askama::Template;
 use brownout_core::model::{Facet, Service, UtcTime};
 use brownout_core::snapshot::{Change, IncidentView, Onset, ScopeView, State, TimelineEntry, Wave};
 use brownout_core::verdict::{
-    Verdict, confidence_words, explained, sentence, source_words, state_words, would_change,
+    Verdict, confidence_words, doubt_words, explained, sentence, source_words, state_words, would_change,
 };
 use brownout_store::port::IncidentCursor;
 
@@ -356,6 +356,12 @@ fn timeline_entry(view: &View, entry: &TimelineEntry, is_guess: bool) -> Entry {
         Change::Peak => ("", marks::glyph(State::Calm), "a wave passed its peak".to_owned()),
         Change::Ended => ("", marks::glyph(State::Ended), "ended".to_owned()),
         Change::Operator(text) => ("operator", marks::glyph(State::Calm), format!("Operator: {text}")),
+        Change::Held(doubt) => (
+            "",
+            marks::glyph(State::Possible),
+            format!("held at “possible”: {}", doubt_words(doubt, view.names())),
+        ),
+        Change::Released => ("", marks::glyph(State::Possible), "no longer held".to_owned()),
     };
     let figures = if class == "operator" {
         String::new()
@@ -433,6 +439,8 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
             Change::Peak => "a wave passed its peak".to_owned(),
             Change::Ended => "ended".to_owned(),
             Change::Operator(text) => format!("operator: {}", plain(text)),
+            Change::Held(doubt) => format!("held at “possible”: {}", plain(&doubt_words(doubt, names))),
+            Change::Released => "no longer held".to_owned(),
         };
         let _ = writeln!(
             out,

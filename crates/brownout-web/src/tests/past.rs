@@ -1,5 +1,10 @@
 //! What comes from the history, and what the host adds to the interface.
 
+use brownout_core::incident::{Cause, Doubt};
+use brownout_core::model::Asn;
+use brownout_core::snapshot::{Change, State, TimelineEntry};
+use brownout_core::verdict::{Reason, Verdict};
+
 use super::*;
 
 /// The past as a list.
@@ -77,6 +82,45 @@ fn after(incidents: Vec<IncidentView>, broken: bool) -> Router {
     let (_, updates) = tokio::sync::watch::channel(41);
     let history = Some(Arc::new(Past { incidents, broken }) as Arc<dyn History>);
     app(WebState::new(SiteParts { history, more_api: Some(more_api()), ..parts(updates) }))
+}
+
+#[tokio::test]
+async fn why_an_incident_is_held_is_on_its_page_in_its_exports_and_in_the_interface() {
+    let mut held = long_ago(&snapshot().incidents[2]);
+    let doubt = Doubt {
+        cause: Cause::StrangeNetworks { networks: 3, most: Asn::new(64_496).map(Facet::Network) },
+        doubtful: 480,
+        sources: 500,
+    };
+    let (at, facet) = (held.opened_at.plus_seconds(60), Facet::All);
+    for change in [Change::Held(doubt), Change::Released] {
+        held.timeline.push(TimelineEntry { at, facet, change, observed: 500, expected: 2.0 });
+    }
+    held.doubts = vec![doubt];
+    held.state = State::Possible;
+    let mut verdict = Verdict::clone(held.verdicts.last().expect("a verdict"));
+    verdict.state = State::Possible;
+    verdict.reasons.push(Reason::Doubted { doubt });
+    held.verdicts.push(Arc::new(verdict));
+    let app = after(vec![held], false);
+    let words =
+        "480 of 500 sources come from 3 networks that hardly ever reported it before, above all AS64496";
+    let html = text(&app, "/i/github-2025-02-06-1105").await;
+    // In the sentence, among the reasons and in the timeline.
+    assert_eq!(html.matches(words).count(), 3, "{html}");
+    assert!(html.contains("held at “possible”") && html.contains("no longer held"));
+    let markdown = text(&app, "/i/github-2025-02-06-1105.md").await;
+    assert!(markdown.contains(words));
+    let json: serde_json::Value =
+        serde_json::from_str(&text(&app, "/api/v1/incidents/github-2025-02-06-1105").await).expect("JSON");
+    let told = serde_json::json!([
+        {"doubt": "strange_networks", "text": words, "doubtful": 480, "sources": 500}
+    ]);
+    assert_eq!(json["doubts"], told);
+    assert_eq!(
+        json["timeline"].as_array().expect("lines").iter().rev().nth(1).expect("two")["change"],
+        "held"
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--
                                [SECTION...]
 
   Compares our detectors with those of others on the same seeded data, and writes docs/scoreboard.md when
-  every section was worked out. Sections: five-minutes nab spectrum promise speed ablations.
+  every section was worked out. Sections: five-minutes nab spectrum manipulation promise speed ablations.
   --months and --service-years say how much is simulated: 2000 series-months a class and 3000 years if
   nothing is said, which takes half an hour on two cores.
   --quick simulates thirty times less, writes nothing unless told to, and ends with 1 when a bar
