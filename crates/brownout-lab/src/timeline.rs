@@ -30,7 +30,8 @@ pub struct TimelineLine {
     pub observed: u32,
     /// Usual mean for these 15 minutes, to a hundredth; null while it is still being learned.
     pub expected: Option<f64>,
-    /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `operator`, or `sampled` at a
+    /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `explained`,
+    /// `operator`, or `sampled` at a
     /// time that an expectation names.
     pub change: String,
 }
@@ -201,6 +202,7 @@ impl Chronicle {
                     Change::Confirmed => (State::Confirmed, "confirmed"),
                     Change::Ended => (State::Ended, "ended"),
                     Change::Peak => (state_at(view, entry.facet, entry.at), "peak"),
+                    Change::Explained => (State::Ended, "explained"),
                     Change::Operator(_) => (view.state, "operator"),
                 };
                 lines.push(TimelineLine {
@@ -327,7 +329,7 @@ fn state_at(view: &IncidentView, facet: Facet, at: UtcTime) -> State {
     let states = changes.filter_map(|entry| match entry.change {
         Change::Possible => Some((entry.at, State::Possible)),
         Change::Confirmed => Some((entry.at, State::Confirmed)),
-        Change::Ended => Some((entry.at, State::Ended)),
+        Change::Ended | Change::Explained => Some((entry.at, State::Ended)),
         Change::Peak | Change::Operator(_) => None,
     });
     // Of one moment the later entry counts. What peaked was at least possible.

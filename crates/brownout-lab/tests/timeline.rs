@@ -152,6 +152,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         catalogue: Arc::new(Catalogue::new(scenario.catalogue_entries(ServiceId(0))).expect("a catalogue")),
         services: vec![Arc::new(view)],
         incidents: if changes.is_empty() { Vec::new() } else { vec![Arc::new(incident)] },
+        causes: Vec::new(),
         countries: Vec::new(),
         place_sources_min: 3,
         totals: Totals::default(),

@@ -427,6 +427,7 @@ pub fn snapshot() -> Snapshot {
         channels: vec![(ChannelId::FIRST_PARTNER, "A partner".to_owned())],
         services: services.into_iter().map(Arc::new).collect(),
         incidents: vec![Arc::new(incident_x()), Arc::new(possible), Arc::new(ended)],
+        causes: Vec::new(),
         countries: vec![
             country("US", 26_610, vec![(1, State::Confirmed), (8, State::Possible)]),
             country("GB", 3_020, vec![(1, State::Confirmed)]),

@@ -5,8 +5,10 @@
 //! decisions go back to the shards with the next tick. Nothing flows backwards inside a tick, and
 //! nothing depends on how many shards there are.
 
+mod causes;
 mod correlator;
 mod gaps;
+mod holding;
 mod publish;
 mod recent;
 mod routes;
@@ -37,7 +39,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "6";
+pub const ENGINE_VERSION: &str = "7";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -354,8 +356,9 @@ impl EngineState {
             full_minute: full_minute && at.millis().rem_euclid(60_000) == 0,
             policy: &self.policy,
             policy_digest: &self.policy_digest,
+            catalogue: &self.catalogue,
         };
-        self.decisions = self.correlator.step(&looks, now, derived);
+        self.decisions = self.correlator.step(looks, now, derived);
     }
 
     /// Five-minute counts become history once no report in them can be late any more.

@@ -7,6 +7,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::correlator::{Decision, ServiceLook};
+use super::causes::Rise;
 use super::gaps::Gaps;
 use super::recent::Series;
 use super::sources::Standing;
@@ -77,8 +78,9 @@ impl Shard {
         for service in services {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
             let signals = subject.look(at, policy);
-            if !signals.is_empty() {
-                looks.push(look_of(subject, signals, at));
+            let rise = Rise::of(subject, at, !signals.is_empty());
+            if !signals.is_empty() || rise.is_some() {
+                looks.push(look_of(subject, signals, rise, at));
             }
         }
         looks
@@ -101,7 +103,12 @@ impl Shard {
     }
 }
 
-fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime) -> ServiceLook {
+fn look_of(
+    subject: &Subject,
+    signals: Vec<super::subject::Signal>,
+    rise: Option<Rise>,
+    at: UtcTime,
+) -> ServiceLook {
     let windows = |series: &Series| Some(series.recent.as_deref()?.windows(at));
     let all = subject.series.get(&Facet::All);
     let whole = all.and_then(windows).unwrap_or_default();
@@ -114,6 +121,7 @@ fn look_of(subject: &Subject, signals: Vec<super::subject::Signal>, at: UtcTime)
     ServiceLook {
         service: subject.service,
         signals,
+        rise,
         whole: Part { facet: Facet::All, observed: whole.shown(), expected: usual, recurrence_years: 0.0 },
         sources_hour: whole.hour(),
         subnets: subject.sources.subnets(),

@@ -5,7 +5,7 @@ use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 2;
+pub const RULESET: u32 = 3;
 
 /// One network with at least this share of the last hour's sources is named, in percent.
 const ONE_NETWORK_PERCENT: u32 = 80;
@@ -60,6 +60,8 @@ pub struct Facts<'a> {
     pub learning: bool,
     /// Why an operator holds it.
     pub held: Option<&'a str>,
+    /// What is known of causes beyond the service.
+    pub because: &'a [Reason],
     /// Digest of the policy.
     pub policy: &'a str,
 }
@@ -131,6 +133,7 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
                 reasons.push(Reason::FewSubnets { subnets: facts.subnets, sources: facts.sources_hour });
             }
         }
+        State::Ended if withdrawn(facts) => {}
         State::Ended => reasons.push(Reason::BackToUsual),
         // A guess at what is usual is no yardstick to hand to readers.
         State::Calm if facts.learning => {
@@ -142,6 +145,7 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
         }),
         State::Insufficient => {}
     }
+    reasons.extend(facts.because.iter().cloned());
     if facts.learning {
         reasons.push(Reason::StillLearning);
     }
@@ -149,6 +153,13 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
         reasons.push(Reason::Held { reason: reason.to_owned() });
     }
     reasons
+}
+
+/// Ended for another is to blame, and not for its reports fell.
+fn withdrawn(facts: &Facts<'_>) -> bool {
+    let innocent =
+        |reason: &Reason| matches!(reason, Reason::LikelyCausedBy { bond, .. } if bond.is_innocent());
+    facts.because.iter().any(innocent)
 }
 
 fn network_reason(facts: &Facts<'_>) -> Option<Reason> {

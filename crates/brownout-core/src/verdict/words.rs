@@ -4,7 +4,7 @@ use crate::model::{Catalogue, Facet, Geography, UtcTime};
 use crate::snapshot::State;
 
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
-use super::{Confidence, Reason, Source, Verdict};
+use super::{Confidence, Reason, Source, Verdict, words_cause};
 
 /// Where names come from.
 #[derive(Clone, Copy)]
@@ -91,8 +91,15 @@ pub fn place_name(facet: Facet, names: Names<'_>) -> String {
 /// The verdict without its figures, for a page that shows newer ones beside it. Times are UTC.
 pub fn headline(verdict: &Verdict, names: Names<'_>) -> String {
     match verdict.state {
+        State::Calm if verdict.is_explained() => format!(
+            "No problems detected at {} itself: more reports than usual{}.",
+            service_name(verdict, names),
+            words_cause::ending(verdict, names)
+        ),
         State::Calm => format!("No problems detected at {}.", service_name(verdict, names)),
-        State::Possible | State::Confirmed => format!("{}.", opening(verdict, names)),
+        State::Possible | State::Confirmed => {
+            format!("{}{}.", opening(verdict, names), words_cause::ending(verdict, names))
+        }
         State::Insufficient | State::Ended => sentence(verdict, names),
     }
 }
@@ -112,14 +119,19 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
                 reports(*observed)
             ),
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
-                "No problems detected at {service}: {} in 15 minutes, where {} usual.",
+                "No problems detected at {service}: {} in 15 minutes, where {} usual{}.",
                 reports(*observed),
-                about(*expected)
+                about(*expected),
+                words_cause::ending(verdict, names)
             ),
             _ => format!("No problems detected at {service}."),
         },
         State::Possible | State::Confirmed => {
-            format!("{}{}.", opening(verdict, names), figures(verdict))
+            format!("{}{}{}.", opening(verdict, names), figures(verdict), words_cause::ending(verdict, names))
+        }
+        State::Ended if verdict.is_explained() => {
+            let ending = words_cause::ending(verdict, names);
+            format!("The reports on {service}{} came{}.", since(verdict), ending.trim_start_matches(','))
         }
         State::Ended => {
             let since = since(verdict);
@@ -224,6 +236,9 @@ pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
 
 /// One reason, in words.
 pub fn explain(reason: &Reason, names: Names<'_>) -> String {
+    if let Some(words) = words_cause::explain(reason, names) {
+        return words;
+    }
     match reason {
         Reason::ReportsAboveUsual { facet, observed, expected, recurrence_years } => {
             let place = match facet {
@@ -267,6 +282,11 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         }
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
+        // The four that speak of causes have their words in `words_cause`.
+        Reason::LikelyCausedBy { .. }
+        | Reason::Clue { .. }
+        | Reason::BeingWeighed { .. }
+        | Reason::Explains { .. } => String::new(),
     }
 }
 
@@ -319,7 +339,7 @@ fn reports(count: u32) -> String {
     counted(count, "report", "reports")
 }
 
-fn counted(count: u32, one: &str, many: &str) -> String {
+pub(super) fn counted(count: u32, one: &str, many: &str) -> String {
     match count {
         0 => format!("no {many}"),
         1 => format!("1 {one}"),
@@ -360,7 +380,7 @@ pub fn grouped(number: u32) -> String {
     text
 }
 
-fn listed(words: &[String]) -> String {
+pub(super) fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [only] => only.clone(),
@@ -383,7 +403,7 @@ fn with_article(facet: Facet, names: Names<'_>) -> String {
     }
 }
 
-fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -432,6 +452,7 @@ mod tests {
             subnets: whole.observed,
             learning: false,
             held: None,
+            because: &[],
             policy: "test",
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing here knows the time or the machine, so the same settings give the same figures everywhere.
 
 mod board;
+mod echoes;
 mod five_minutes;
 mod promise;
 
@@ -17,17 +18,20 @@ pub enum Section {
     FiveMinutes,
     /// False calls of the whole engine in calm years.
     Promise,
+    /// Services that rise because others fail.
+    Echoes,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Promise, Section::Echoes];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
             Section::Promise => "promise",
+            Section::Echoes => "echoes",
         }
     }
 }
@@ -41,6 +45,8 @@ pub struct Settings {
     pub months_per_class: u32,
     /// Calm service-years through the engine, per policy.
     pub service_years: u32,
+    /// Engines that live through episodes of failures and echoes.
+    pub echo_engines: u32,
     /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
     pub slack: f64,
     /// Threads that share the work; the figures do not depend on them.
@@ -50,12 +56,12 @@ pub struct Settings {
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, slack: 0.0, threads }
+        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, echo_engines: 60, slack: 0.0, threads }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, service_years: 100, slack: 0.25, threads }
+        Settings { seed: 2025, months_per_class: 60, service_years: 100, echo_engines: 2, slack: 0.25, threads }
     }
 }
 
@@ -76,6 +82,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
         match section {
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
+            Section::Echoes => echoes::add_to(&mut board, settings, &mut progress),
         }
     }
     board

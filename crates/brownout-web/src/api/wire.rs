@@ -508,7 +508,8 @@ impl Part {
 pub(crate) struct TimelineEntry {
     at: String,
     scope: Scope,
-    /// `possible`, `confirmed`, `peak`, `ended` or `operator`.
+    /// `possible`, `confirmed`, `peak`, `ended`, `explained` (withdrawn: another is to blame) or
+    /// `operator`.
     change: &'static str,
     /// What the operator wrote.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -546,6 +547,7 @@ impl IncidentDetail {
                 Change::Confirmed => ("confirmed", None),
                 Change::Peak => ("peak", None),
                 Change::Ended => ("ended", None),
+                Change::Explained => ("explained", None),
                 Change::Operator(text) => ("operator", Some(text.clone())),
             };
             TimelineEntry {
