@@ -58,6 +58,8 @@ pub(crate) struct Decision {
     pub(crate) service: ServiceId,
     pub(crate) watched: BTreeMap<Facet, Watch>,
     pub(crate) freeze: Option<bool>,
+    /// What was reported so far is laid to another: no part of the service departs by it any more.
+    pub(crate) is_explained: bool,
 }
 
 /// An incident while it is open.
@@ -102,11 +104,11 @@ impl Decision {
     /// nothing.
     fn hold(service: ServiceId) -> Self {
         let watched = BTreeMap::from([(Facet::All, Watch::Departures)]);
-        Decision { service, watched, freeze: Some(true) }
+        Decision { service, watched, freeze: Some(true), is_explained: false }
     }
 
     fn let_go(service: ServiceId) -> Self {
-        Decision { service, watched: BTreeMap::new(), freeze: Some(false) }
+        Decision { service, watched: BTreeMap::new(), freeze: Some(false), is_explained: true }
     }
 }
 
@@ -209,7 +211,7 @@ impl Correlator {
             let freeze = if over { Some(false) } else { (opened && !was_held).then_some(true) };
             match is_held {
                 true => Decision { freeze: None, ..Decision::hold(look.service) },
-                false => Decision { service: look.service, watched, freeze },
+                false => Decision { service: look.service, watched, freeze, is_explained: false },
             }
         });
         if over && let Some(incident) = self.open.shift_remove(&look.service) {

@@ -17,6 +17,11 @@ use crate::verdict::{Bond, Cause, ClueKind, Part, Reason, odds};
 /// How long a rise that may be another's waits for evidence before it is published, in milliseconds.
 /// Only a rise beside a larger one of a related service ever waits.
 const WAIT_MILLIS: i64 = 120_000;
+/// The same where nearly all reporters are on one network: other services' reports from there tell
+/// whether it is the network, and come by and by.
+const NETWORK_WAIT_MILLIS: i64 = 300_000;
+/// How long a rise that was laid to another speaks for itself before it is published.
+const ALONE_MILLIS: i64 = 180_000;
 /// Clues told with a judgement, and how much they say at least, in decibans.
 const CLUES_TOLD: usize = 4;
 const CLUE_DECIBANS_MIN: f32 = 2.0;
@@ -31,6 +36,8 @@ pub(crate) struct Held {
     since: UtcTime,
     last_elevated_at: UtcTime,
     explanation: Explanation,
+    /// Since when it departs and nothing explains it any more.
+    alone_since: Option<UtcTime>,
     observed: u32,
     expected: f64,
 }
@@ -97,6 +104,7 @@ impl Holding {
         now: Circumstances<'_>,
     ) -> Fate {
         let departs = look.signals.iter().any(|signal| signal.departs);
+        if std::env::var_os("DBG").is_some() && (departs || self.held.contains_key(&look.service)) { eprintln!("DECIDE {} at {} departs {departs} {:?}", look.service.0, now.at, explanation.map(|e| (e.bond, e.cause, e.nats, e.is_certain))); }
         let elevated = look.signals.iter().any(|signal| signal.reading.elevated);
         let innocent = explanation.filter(|found| found.bond.is_innocent());
         let Some(held) = self.held.get_mut(&look.service) else {
@@ -105,6 +113,7 @@ impl Holding {
                 since: now.at,
                 last_elevated_at: now.at,
                 explanation: found.clone(),
+                alone_since: None,
                 observed: look.whole.observed,
                 expected: look.whole.expected,
             };
@@ -123,8 +132,15 @@ impl Holding {
                 held.explanation = found.clone();
             }
         }
-        let waited = now.at.millis_since(held.since) >= WAIT_MILLIS;
-        let speaks = departs && (innocent.is_none() || (!held.explanation.is_certain && waited));
+        let waited = now.at.millis_since(held.since) >= wait_millis(held.explanation.bond);
+        let is_alone = departs && innocent.is_none();
+        held.alone_since = is_alone.then(|| held.alone_since.unwrap_or(now.at));
+        // What was certain for an hour does not end with one look.
+        let alone_for = held.alone_since.map_or(0, |since| now.at.millis_since(since));
+        let speaks = match is_waiting {
+            true => is_alone || (departs && !held.explanation.is_certain && waited),
+            false => is_alone && alone_for >= ALONE_MILLIS,
+        };
         let over = now.at.millis_since(held.last_elevated_at) >= quiet
             || (is_waiting && innocent.is_none() && !departs);
         if speaks {
@@ -144,6 +160,7 @@ impl Holding {
             since: at,
             last_elevated_at: at,
             explanation: explanation.clone(),
+            alone_since: None,
             observed: look.whole.observed,
             expected: look.whole.expected,
         };
@@ -338,6 +355,10 @@ impl Group {
             self.state = State::Confirmed;
         }
     }
+}
+
+fn wait_millis(bond: Bond) -> i64 {
+    if bond == Bond::Network { NETWORK_WAIT_MILLIS } else { WAIT_MILLIS }
 }
 
 /// The part of a service's reports that a network's fault explains.

@@ -58,6 +58,9 @@ impl Shard {
     pub(crate) fn obey(&mut self, decision: &Decision, hour: u32) {
         let Some(subject) = self.subjects.get_mut(&decision.service) else { return };
         subject.obey(decision.watched.clone(), decision.freeze, hour);
+        if decision.is_explained {
+            subject.leave_behind(hour);
+        }
         if decision.watched.is_empty() {
             self.watched.remove(&decision.service);
         } else {
@@ -78,7 +81,7 @@ impl Shard {
         for service in services {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
             let signals = subject.look(at, policy);
-            let rise = Rise::of(subject, at, !signals.is_empty());
+            let rise = Rise::of(subject, at, &signals);
             if !signals.is_empty() || rise.is_some() {
                 looks.push(look_of(subject, signals, rise, at));
             }

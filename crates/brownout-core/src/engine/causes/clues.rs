@@ -7,7 +7,7 @@
 
 use libm::{lgamma, log};
 
-use super::rise::{Counted, Rise};
+use super::rise::{COURSE_MINUTES, Counted, Rise};
 use crate::model::{Category, CountryCode, ProblemKind, Service};
 use crate::verdict::{Clue, ClueKind};
 
@@ -29,10 +29,10 @@ const TOGETHER_NATS: f64 = 1.5;
 const EARLIER_NATS_PER_MINUTE: f64 = 0.8;
 const EARLIER_NATS_MIN: f64 = -6.0;
 /// Size of the noise of a minute's count around its course.
-const COURSE_NOISE: f64 = 8.0;
+const COURSE_NOISE: f64 = 4.0;
 /// Fewest sources in whole minutes from which their course is compared.
 const COURSE_SOURCES_MIN: f64 = 6.0;
-const COURSE_NATS: (f64, f64) = (-7.0, 3.0);
+const COURSE_NATS: (f64, f64) = (-5.0, 3.0);
 /// Lags, in minutes, over which an echo may be spread.
 const LAGS: [usize; 4] = [1, 3, 6, 12];
 const KINDS_NATS: f64 = 3.0;
@@ -48,7 +48,10 @@ pub(super) struct Party<'a> {
 }
 
 /// The clues for `small` being an echo of `large`, and their sum in nats.
-pub(super) fn weigh(small: Party<'_>, large: Party<'_>) -> (f64, Vec<Clue>) {
+///
+/// What is held as an echo already (`is_held`) is compared over the whole last hour, however its own
+/// beginning is seen by now: an echo fades later than its cause.
+pub(super) fn weigh(small: Party<'_>, large: Party<'_>, is_held: bool) -> (f64, Vec<Clue>) {
     let mut sum = 0.0;
     let mut clues = Vec::new();
     let mut take = |clue: Option<(ClueKind, f64)>| {
@@ -58,8 +61,8 @@ pub(super) fn weigh(small: Party<'_>, large: Party<'_>) -> (f64, Vec<Clue>) {
         }
     };
     take(Some((ClueKind::Relation, relation(small.service, large.service))));
-    take(Some(size(small.rise, large.rise)));
-    take(Some(onset(small.rise, large.rise)));
+    take(Some(size(small.rise, large.rise, if is_held { COURSE_MINUTES } else { small.rise.minutes })));
+    take((!is_held).then(|| onset(small.rise, large.rise)));
     take(course(small.rise, large.rise).map(|nats| (ClueKind::Course, nats)));
     take(kinds(small));
     take(own_network(small));
@@ -96,8 +99,8 @@ fn relation(small: &Service, large: &Service) -> f64 {
 }
 
 /// A log-normal share against one that may be anything.
-fn size(small: &Rise, large: &Rise) -> (ClueKind, f64) {
-    let share = small.above(small.minutes).max(0.5) / large.above(small.minutes).max(0.5);
+fn size(small: &Rise, large: &Rise, minutes: u32) -> (ClueKind, f64) {
+    let share = small.above(minutes).max(0.5) / large.above(minutes).max(0.5);
     let z = (log(share) - log(SHARE_MEDIAN)) / SHARE_DEVIATION;
     let ln_echo = -0.5 * z * z - log(SHARE_DEVIATION * 2.506_628);
     let nats = (ln_echo + log(LN_SIZES)).max(SIZE_NATS_MIN);

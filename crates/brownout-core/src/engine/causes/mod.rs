@@ -20,11 +20,11 @@ pub(crate) use rise::Rise;
 /// says how many bystanders are blamed, and how many failures swallowed, at this value.
 const ECHO_NATS: f64 = 1.5;
 /// What is held as an echo stays one down to this evidence, so that a state does not flicker.
-const STILL_ECHO_NATS: f64 = 0.0;
+const STILL_ECHO_NATS: f64 = -2.0;
 /// A service whose rise is in doubt waits for more evidence from here on; see `WAIT_MILLIS`.
 const DOUBT_NATS: f64 = 0.0;
-/// What is built on a thing that is failing by other evidence is an echo only if much speaks for it.
-const DESPITE_DEPENDENCY_NATS: f64 = 3.0;
+/// What fails with others, by what they share, is an echo only if much speaks for it.
+const DESPITE_SHARED_NATS: f64 = 3.0;
 /// Most services, the largest, that one is compared with.
 const CAUSES_MAX: usize = 16;
 /// Most services that are explained at once; what is beyond speaks for itself.
@@ -59,9 +59,6 @@ pub(crate) struct Explanation {
 /// Explains what rises; a service that is not in the answer speaks for itself.
 pub(crate) fn explain(rising: &[Rising<'_>], catalogue: &Catalogue) -> BTreeMap<ServiceId, Explanation> {
     let mut explained = BTreeMap::new();
-    if rising.len() < 2 {
-        return explained;
-    }
     let mut order: Vec<&Rising<'_>> = rising.iter().collect();
     order.sort_by(|these, those| {
         let size = |one: &Rising<'_>| one.rise.above(rise::COURSE_MINUTES);
@@ -70,16 +67,19 @@ pub(crate) fn explain(rising: &[Rising<'_>], catalogue: &Catalogue) -> BTreeMap<
     order.truncate(RISING_MAX);
     shared::networks(&order, catalogue, &mut explained);
     shared::dependencies(&order, catalogue, &mut explained);
-    echoes(&order, catalogue, &mut explained);
     shared::patterns(&order, catalogue, &mut explained);
+    echoes(&order, catalogue, &mut explained);
     explained
 }
 
-/// Compares each with those that rise more, the largest first: what is an echo is nobody's cause.
+/// Compares each with those that rise more, the largest first: what is an echo is nobody's cause. What is
+/// held as an echo comes last, for it may outlast its cause.
 fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap<ServiceId, Explanation>) {
     let mut causes: Vec<(Party<'_>, bool)> = Vec::new();
     let owners: Vec<Cause> = explained.values().map(|known| known.cause).collect();
-    for small in order {
+    let is_held = |one: &&&Rising<'_>| one.held.is_some_and(|(bond, _)| bond == Bond::Echo);
+    let (held, others) = (order.iter().filter(is_held), order.iter().filter(|one| !is_held(one)));
+    for small in others.chain(held) {
         let Some(service) = catalogue.get(small.service) else { continue };
         let party = Party { service, rise: small.rise };
         let known = explained.get(&small.service).map(|known| (known.bond, known.is_certain));
@@ -87,8 +87,12 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
         // What a network's fault is laid to by its customers' reports is failing itself.
         let is_cause = owners.contains(&Cause::Service(small.service));
         let found = if is_bystander || is_cause { None } else { best(party, small, &causes) };
-        let needed = if matches!(known, Some((Bond::Dependency, _))) { DESPITE_DEPENDENCY_NATS } else { 0.0 };
-        let is_echo = found.as_ref().is_some_and(|found| found.nats >= needed + DOUBT_NATS);
+        let is_shared = matches!(known, Some((Bond::Dependency | Bond::Pattern, _)));
+        let needed = if is_shared { DESPITE_SHARED_NATS } else { 0.0 };
+        let is_echo = found.as_ref().is_some_and(|found| {
+            let still = small.held == Some((found.bond, found.cause));
+            found.nats >= if still { STILL_ECHO_NATS } else { needed + DOUBT_NATS }
+        });
         if let Some(found) = found.filter(|_| is_echo) {
             explained.insert(small.service, found);
         }
@@ -107,12 +111,13 @@ fn best(party: Party<'_>, small: &Rising<'_>, causes: &[(Party<'_>, bool)]) -> O
         if party.service.depends_on.contains(&large.service.slug) {
             continue;
         }
-        let (nats, clues) = clues::weigh(party, *large);
+        let cause = Cause::Service(large.service.id);
+        let is_held = small.held == Some((Bond::Echo, cause));
+        let (nats, clues) = clues::weigh(party, *large, is_held);
+        if std::env::var_os("DBG").is_some() { eprintln!("WEIGH {} of {} held {is_held} nats {nats:.1} {}", small.service.0, large.service.id.0, clues.iter().map(|c| format!("{:?}={:.1}", c.kind, c.decibans/4.34)).collect::<Vec<_>>().join(" ")); }
         if best.as_ref().is_some_and(|best| best.nats >= nats) {
             continue;
         }
-        let cause = Cause::Service(large.service.id);
-        let is_held = small.held == Some((Bond::Echo, cause));
         let needed = if is_held { STILL_ECHO_NATS } else { ECHO_NATS };
         best = Some(Explanation {
             bond: Bond::Echo,

@@ -1,7 +1,7 @@
 //! What rises at one service, as far as it tells who is to blame: how much, since when, in which
 //! course, and of which kinds, countries and networks.
 
-use super::super::subject::Subject;
+use super::super::subject::{Signal, Subject};
 use super::super::usual::Means;
 use crate::model::{Asn, CountryCode, Facet, ProblemKind, UtcTime};
 use crate::series::{is_elevated, onset};
@@ -54,16 +54,19 @@ pub(crate) struct Rise {
 }
 
 impl Rise {
-    /// What rises at a service now. Where neither a part of it departs nor an incident is followed
-    /// (`is_looked_at`), only what is above its usual band as a whole may tell anything of others.
-    pub(crate) fn of(subject: &Subject, at: UtcTime, is_looked_at: bool) -> Option<Rise> {
+    /// What rises at a service now. Where neither a part of it departs nor an incident is followed,
+    /// only what is above its usual band as a whole may tell anything of others.
+    pub(crate) fn of(subject: &Subject, at: UtcTime, signals: &[Signal]) -> Option<Rise> {
         let (_, series) = subject.series.get_index(0)?;
         let recent = series.recent.as_deref()?;
         let usual = |minutes| subject.usual(Facet::All, series, at, minutes);
-        if !is_looked_at && !is_elevated(&recent.ring, at, usual) {
+        let is_wide = is_elevated(&recent.ring, at, usual);
+        if !is_wide && signals.is_empty() {
             return None;
         }
-        let onset = onset(&recent.ring, at, usual);
+        // Where only a part departs, the whole does not tell when it began.
+        let of_part = signals.iter().filter(|signal| signal.departs && !is_wide).find_map(|part| part.onset);
+        let onset = of_part.unwrap_or_else(|| onset(&recent.ring, at, usual));
         let last = at.plus_millis(-1).minute();
         let minutes = (last.since(onset.earliest) + 1).clamp(WINDOW_MINUTES_MIN, WINDOW_MINUTES_MAX);
         let mut means = Means::new(subject, at, f64::from(minutes));
@@ -125,8 +128,11 @@ impl Rise {
 
     /// Sources above usual on some networks, and on all that are known.
     pub(crate) fn on_networks(&self, wanted: impl Fn(Asn) -> bool) -> (f64, f64) {
-        let on = self.networks.iter().filter(|counted| wanted(counted.what)).map(Counted::excess).sum();
-        (on, self.networks.iter().map(Counted::excess).sum())
+        let on: f64 = self.networks.iter().filter(|counted| wanted(counted.what)).map(Counted::excess).sum();
+        // Some of the others are below their usual: only their sum says how much rises there.
+        let others = self.networks.iter().filter(|counted| !wanted(counted.what));
+        let others: f64 = others.map(|counted| counted.observed - counted.usual).sum();
+        (on, on + others.max(0.0))
     }
 
     /// The usual share of some networks among all that are known.

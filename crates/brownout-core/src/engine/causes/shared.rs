@@ -18,7 +18,7 @@ const SERVICES_MIN: usize = 3;
 const NETWORK_MEMBER_NATS: f64 = 1.0;
 const NETWORK_NATS: f64 = 6.0;
 /// What is held for a network's fault stays held down to this.
-const STILL_NETWORK_NATS: f64 = -1.0;
+const STILL_NETWORK_NATS: f64 = -2.0;
 /// Beginnings of what has one cause lie within so many minutes, ...
 const TOGETHER_MINUTES: u32 = 20;
 /// ... and where only the pattern speaks for it, within so many.
@@ -63,10 +63,8 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
         let count = telling.clone().count() + usize::from(owner_rises);
         let departing = telling.filter(|one| one.rising.departs).count();
         let is_old = customers.iter().any(is_held);
-        let is_certain = is_old || (count >= SERVICES_MIN && departing >= 2 && nats >= NETWORK_NATS);
-        if !is_certain && (count < 2 || nats < NETWORK_NATS / 2.0) {
-            continue;
-        }
+        // Two are enough: two services do not fail for the same customers by chance.
+        let is_certain = is_old || (count >= 2 && departing >= 1 && nats >= NETWORK_NATS);
         let there = customers.iter().map(|one| one.on).sum::<f64>().round() as u32;
         for one in customers {
             let fits = is_held(&one) || one.nats >= NETWORK_MEMBER_NATS;
@@ -207,7 +205,7 @@ pub(super) fn patterns(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
     // Several of one category may be one company, or each other's echoes: it takes different ones.
     let categories: BTreeSet<_> =
         most.iter().filter_map(|one| catalogue.get(one.service)).map(|service| service.category).collect();
-    if most.len() < SERVICES_MIN || categories.len() < 2 {
+    if categories.len() < SERVICES_MIN {
         return;
     }
     let there = most.iter().map(|one| one.rise.excess()).sum::<f64>().round() as u32;

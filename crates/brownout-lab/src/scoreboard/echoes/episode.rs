@@ -143,9 +143,9 @@ fn failure(world: &World, rng: &mut Rng, service: usize, truth: Truth, per_minut
     }
 }
 
-/// How hard a service fails: 5 to 500 times its usual, 1 to 800 reports a minute.
+/// How hard a service fails: 5 to 500 times its usual, 1 to 400 reports a minute.
 fn strength(world: &World, rng: &mut Rng, service: usize) -> f64 {
-    (world.usual[service].per_hour / 60.0 * log_uniform(rng, 5.0, 500.0)).clamp(1.0, 800.0)
+    (world.usual[service].per_hour / 60.0 * log_uniform(rng, 5.0, 500.0)).clamp(1.0, 400.0)
 }
 
 /// People who report `service` because `cause` fails: 0.5% to 40% of its reports, at once or later,

@@ -11,7 +11,7 @@ use brownout_core::model::{
 };
 use brownout_core::verdict::{Bond, Cause};
 
-use super::episode::{Episode, MINUTES, Surge};
+use super::episode::{Episode, Surge};
 use super::world::{World, pick};
 use crate::rng::Rng;
 use crate::scoreboard::shape_of_week;
@@ -23,9 +23,11 @@ const BEGIN_MILLIS: i64 = 1_578_268_800_000;
 /// Calm days before the first episode.
 const WARM_UP_MINUTES: i64 = 3 * DAY_MINUTES;
 /// From the beginning of one episode to that of the next: never the same hour of the day twice in turn.
-const SPACING_MINUTES: i64 = 11 * 60;
+const SPACING_MINUTES: i64 = 10 * 60;
 /// How often causes are looked at, in minutes.
-const LOOK_MINUTES: i64 = 5;
+const LOOK_MINUTES: i64 = 10;
+/// Minutes of an episode in which they are.
+const LOOKS_END: usize = 200;
 
 /// What became of one service in one episode.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,7 +99,7 @@ pub(super) fn play(world: &World, episodes: &[Episode], mut rng: Rng) -> Vec<Pla
                 watched.tell(at, &Evidence::Report(report.clone()));
             }
         }
-        if let Some(index) = episode.filter(|_| minute % LOOK_MINUTES == 0 && into < MINUTES + 30) {
+        if let Some(index) = episode.filter(|_| minute % LOOK_MINUTES == 0 && into < LOOKS_END) {
             all.pass(at_minute(minute + 1));
             for cause in &all.engine.snapshot().causes {
                 for member in &cause.members {
