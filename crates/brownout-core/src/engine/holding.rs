@@ -104,7 +104,6 @@ impl Holding {
         now: Circumstances<'_>,
     ) -> Fate {
         let departs = look.signals.iter().any(|signal| signal.departs);
-        if std::env::var_os("DBG").is_some() && (departs || self.held.contains_key(&look.service)) { eprintln!("DECIDE {} at {} departs {departs} {:?}", look.service.0, now.at, explanation.map(|e| (e.bond, e.cause, e.nats, e.is_certain))); }
         let elevated = look.signals.iter().any(|signal| signal.reading.elevated);
         let innocent = explanation.filter(|found| found.bond.is_innocent());
         let Some(held) = self.held.get_mut(&look.service) else {

@@ -97,6 +97,11 @@ impl Clue {
     pub fn of_nats(kind: ClueKind, nats: f64) -> Self {
         Clue { kind, decibans: (nats * DECIBANS_PER_NAT) as f32 }
     }
+
+    /// Its weight in nats.
+    pub fn nats(&self) -> f64 {
+        f64::from(self.decibans) / DECIBANS_PER_NAT
+    }
 }
 
 /// 10 / ln 10.

@@ -32,7 +32,9 @@ const EARLIER_NATS_MIN: f64 = -6.0;
 const COURSE_NOISE: f64 = 4.0;
 /// Fewest sources in whole minutes from which their course is compared.
 const COURSE_SOURCES_MIN: f64 = 6.0;
-const COURSE_NATS: (f64, f64) = (-5.0, 3.0);
+const COURSE_NATS: (f64, f64) = (-4.0, 3.0);
+/// Minutes over which the noise of counts holds, at least.
+const COURSE_TOGETHER: f64 = 3.0;
 /// Lags, in minutes, over which an echo may be spread.
 const LAGS: [usize; 4] = [1, 3, 6, 12];
 const KINDS_NATS: f64 = 3.0;
@@ -71,6 +73,15 @@ pub(super) fn weigh(small: Party<'_>, large: Party<'_>, is_held: bool) -> (f64, 
     let shared = small.service.depends_on.iter().any(|slug| large.service.depends_on.contains(slug));
     take(shared.then_some((ClueKind::SharedDependency, SHARED_DEPENDENCY_NATS)));
     (sum, clues)
+}
+
+/// What speaks for an echo only because both rise at once in the same places, in nats: that is so too
+/// where both fail by something that they share.
+pub(super) fn of_both(clues: &[Clue]) -> f64 {
+    let is_of_both =
+        |kind: ClueKind| matches!(kind, ClueKind::Onset { .. } | ClueKind::Course | ClueKind::Places { .. });
+    let nats = clues.iter().filter(|clue| is_of_both(clue.kind)).map(|clue| clue.nats());
+    nats.map(|nats| nats.max(0.0)).sum()
 }
 
 /// Whether people's way to everything leads through it, so that they also report others when they
@@ -148,7 +159,8 @@ fn course(small: &Rise, large: &Rise) -> Option<f64> {
     let own =
         steps.map(|begin| fit(&|minute| f64::from(u8::from(minute >= begin)))).fold(f64::MIN, f64::max);
     let (echo, own) = (echo - log(LAGS.len() as f64), own - log(counts.len() as f64 / 2.0));
-    Some((echo - own).clamp(COURSE_NATS.0, COURSE_NATS.1))
+    // Noise lasts for minutes, so neighbouring minutes say less than as many apart.
+    Some(((echo - own) / COURSE_TOGETHER).clamp(COURSE_NATS.0, COURSE_NATS.1))
 }
 
 /// ln of the negative binomial probability of a count, without what does not depend on the mean.

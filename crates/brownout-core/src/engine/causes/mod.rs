@@ -24,7 +24,7 @@ const STILL_ECHO_NATS: f64 = -2.0;
 /// A service whose rise is in doubt waits for more evidence from here on; see `WAIT_MILLIS`.
 const DOUBT_NATS: f64 = 0.0;
 /// What fails with others, by what they share, is an echo only if much speaks for it.
-const DESPITE_SHARED_NATS: f64 = 3.0;
+const DESPITE_SHARED_NATS: f64 = 3.5;
 /// Most services, the largest, that one is compared with.
 const CAUSES_MAX: usize = 16;
 /// Most services that are explained at once; what is beyond speaks for itself.
@@ -86,8 +86,8 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
         let is_bystander = matches!(known, Some((Bond::Network, true)));
         // What a network's fault is laid to by its customers' reports is failing itself.
         let is_cause = owners.contains(&Cause::Service(small.service));
-        let found = if is_bystander || is_cause { None } else { best(party, small, &causes) };
         let is_shared = matches!(known, Some((Bond::Dependency | Bond::Pattern, _)));
+        let found = if is_bystander || is_cause { None } else { best(party, small, is_shared, &causes) };
         let needed = if is_shared { DESPITE_SHARED_NATS } else { 0.0 };
         let is_echo = found.as_ref().is_some_and(|found| {
             let still = small.held == Some((found.bond, found.cause));
@@ -104,7 +104,12 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
 }
 
 /// The cause among those that rise more which the clues point to most.
-fn best(party: Party<'_>, small: &Rising<'_>, causes: &[(Party<'_>, bool)]) -> Option<Explanation> {
+fn best(
+    party: Party<'_>,
+    small: &Rising<'_>,
+    is_shared: bool,
+    causes: &[(Party<'_>, bool)],
+) -> Option<Explanation> {
     let mut best: Option<Explanation> = None;
     for (large, departs) in causes {
         // Declared: it fails with what it is built on, see `shared::dependencies`.
@@ -113,8 +118,10 @@ fn best(party: Party<'_>, small: &Rising<'_>, causes: &[(Party<'_>, bool)]) -> O
         }
         let cause = Cause::Service(large.service.id);
         let is_held = small.held == Some((Bond::Echo, cause));
-        let (nats, clues) = clues::weigh(party, *large, is_held);
-        if std::env::var_os("DBG").is_some() { eprintln!("WEIGH {} of {} held {is_held} nats {nats:.1} {}", small.service.0, large.service.id.0, clues.iter().map(|c| format!("{:?}={:.1}", c.kind, c.decibans/4.34)).collect::<Vec<_>>().join(" ")); }
+        let (mut nats, clues) = clues::weigh(party, *large, is_held);
+        if is_shared {
+            nats -= clues::of_both(&clues);
+        }
         if best.as_ref().is_some_and(|best| best.nats >= nats) {
             continue;
         }

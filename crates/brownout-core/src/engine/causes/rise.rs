@@ -95,9 +95,6 @@ impl Rise {
                 continue;
             }
             let observed = recent.ring.sum(last, minutes) as f64 / 100.0;
-            if observed == 0.0 {
-                continue;
-            }
             let usual = means.mean(*facet, series);
             match facet {
                 Facet::All => rise.whole = Counted { what: (), observed, usual },

@@ -31,6 +31,8 @@ const REPORTED_SHARE_MIN: f64 = 0.2;
 const PATTERN_SHARE_MIN: f64 = 0.03;
 const PATTERN_PLACES_MIN: f64 = 0.5;
 const PATTERN_SOURCES_MIN: f64 = 8.0;
+/// Services, the largest, whose beginning is tried as that of all.
+const ANCHORS_MAX: usize = 50;
 
 type Explained = BTreeMap<ServiceId, Explanation>;
 
@@ -137,8 +139,9 @@ pub(super) fn dependencies(order: &[&Rising<'_>], catalogue: &Catalogue, explain
                 || began(one).earliest.since(first) <= TOGETHER_MINUTES
         });
         let largest = dependents.iter().map(|one| one.rise.excess()).fold(0.0, f64::max);
-        let is_reported = own
-            .is_some_and(|own| own.departs && own.rise.excess() >= REPORTED_SHARE_MIN * largest);
+        // What is only seen by another's customers is well itself.
+        let own = own.filter(|own| own.departs && !explained.contains_key(&own.service));
+        let is_reported = own.is_some_and(|own| own.rise.excess() >= REPORTED_SHARE_MIN * largest);
         let nats = by_chance(dependents.len(), unexplained.len(), needed, catalogue);
         let enough = dependents.len() >= SERVICES_MIN && nats >= DEPENDENCY_NATS;
         if is_reported || enough {
@@ -182,26 +185,21 @@ pub(super) fn patterns(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
     let is_loose = |one: &&&Rising<'_>| {
         one.departs && !explained.contains_key(&one.service) && one.rise.excess() >= PATTERN_SOURCES_MIN
     };
-    let mut loose: Vec<&Rising<'_>> = order.iter().filter(is_loose).copied().collect();
-    loose.sort_by_key(|one| (one.rise.onset.likeliest, one.service));
-    let alike = |begin: usize| -> Vec<&Rising<'_>> {
-        let first = loose[begin].rise.onset.likeliest;
-        let near = loose[begin..]
-            .iter()
-            .filter(|one| one.rise.onset.likeliest.since(first) <= PATTERN_MINUTES);
-        let near: Vec<&Rising<'_>> = near.copied().collect();
-        let Some(largest) =
-            near.iter().max_by(|these, those| these.rise.excess().total_cmp(&those.rise.excess()))
-        else {
-            return near;
-        };
+    let loose: Vec<&Rising<'_>> = order.iter().filter(is_loose).copied().collect();
+    // The window begins with one of them, and holds all whose beginning may lie in it; the larger the
+    // rise, the better that is known.
+    let alike = |anchor: &&Rising<'_>| -> Vec<&Rising<'_>> {
+        let (from, to) = (anchor.rise.onset.likeliest, anchor.rise.onset.likeliest.plus(PATTERN_MINUTES));
+        let begins = |one: &&&Rising<'_>| one.rise.onset.earliest <= to && one.rise.onset.latest >= from;
+        let near: Vec<&Rising<'_>> = loose.iter().filter(begins).copied().collect();
+        let largest = near.iter().map(|one| one.rise.excess()).fold(0.0, f64::max);
         let fits = |one: &&&Rising<'_>| {
-            one.rise.excess() >= PATTERN_SHARE_MIN * largest.rise.excess()
-                && shared_places(one.rise, largest.rise) >= PATTERN_PLACES_MIN
+            one.rise.excess() >= PATTERN_SHARE_MIN * largest
+                && shared_places(one.rise, anchor.rise) >= PATTERN_PLACES_MIN
         };
         near.iter().filter(fits).copied().collect()
     };
-    let Some(most) = (0..loose.len()).map(alike).max_by_key(Vec::len) else { return };
+    let Some(most) = loose.iter().take(ANCHORS_MAX).map(alike).max_by_key(Vec::len) else { return };
     // Several of one category may be one company, or each other's echoes: it takes different ones.
     let categories: BTreeSet<_> =
         most.iter().filter_map(|one| catalogue.get(one.service)).map(|service| service.category).collect();
