@@ -2,7 +2,7 @@
 
 mod judge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use brownout_core::model::{Catalogue, CityId, Facet, Geography, IncidentId, UtcT
 use brownout_core::snapshot::{Change, IncidentView, Snapshot, State};
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::{ExpectationKind, Scenario};
+use brownout_core::verdict::{Bond, Cause};
+use crate::scenario::{ExpectationKind, Scenario, UNNAMED};
 
 pub use judge::Judged;
 
@@ -250,6 +251,10 @@ pub struct Recorder {
     chronicle: Chronicle,
     /// By position in the scenario's expectations.
     samples: Vec<Option<Sample>>,
+    /// Services, and what their rises were laid to.
+    laid: BTreeSet<(String, String)>,
+    /// What services had in common, and how many at most.
+    common: BTreeMap<String, u32>,
 }
 
 impl Recorder {
@@ -258,13 +263,29 @@ impl Recorder {
         let samples = vec![None; scenario.expectations.len()];
         let mut chronicle = Chronicle::new(geography);
         chronicle.cities = scenario.cities.iter().map(|city| (city.id, city.name.clone())).collect();
-        Recorder { scenario, chronicle, samples }
+        Recorder { scenario, chronicle, samples, laid: BTreeSet::new(), common: BTreeMap::new() }
     }
 
     /// Takes in a snapshot; call it after each tick. What has not changed costs next to nothing.
     pub fn observe(&mut self, snapshot: &Snapshot) {
         self.chronicle.observe(&snapshot.catalogue, &snapshot.incidents);
         self.sample(snapshot);
+        self.note_causes(snapshot);
+    }
+
+    fn note_causes(&mut self, snapshot: &Snapshot) {
+        for found in &snapshot.causes {
+            for cause in names_of(found.cause, &snapshot.catalogue) {
+                if found.bond != Bond::Echo {
+                    let most = self.common.entry(cause.clone()).or_default();
+                    *most = (*most).max(found.count);
+                }
+                let slugs = found.members.iter().filter_map(|one| snapshot.catalogue.get(one.service));
+                let is_network = cause.starts_with("AS");
+                let laid = slugs.filter(|_| !is_network).map(|one| (one.slug.clone(), cause.clone()));
+                self.laid.extend(laid);
+            }
+        }
     }
 
     /// Answers the expectations whose time has come.
@@ -319,6 +340,18 @@ impl Recorder {
     pub fn judge(&self) -> Vec<Judged> {
         let numbered = self.scenario.expectations.iter().zip(&self.samples);
         numbered.map(|(expectation, sample)| self.judge_one(expectation, *sample)).collect()
+    }
+}
+
+/// What a cause is called: a slug, which also answers to its networks, a network, or neither.
+fn names_of(cause: Cause, catalogue: &Catalogue) -> Vec<String> {
+    match cause {
+        Cause::Service(service) => catalogue.get(service).map_or_else(Vec::new, |known| {
+            let networks = known.networks.iter().map(ToString::to_string);
+            [known.slug.clone()].into_iter().chain(networks).collect()
+        }),
+        Cause::Network(asn) => vec![asn.to_string()],
+        Cause::Unnamed => vec![UNNAMED.to_owned()],
     }
 }
 

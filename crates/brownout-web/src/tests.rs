@@ -353,6 +353,7 @@ async fn the_wire_stays_what_it_was() {
         ("incidents", "/api/v1/incidents?state=ended"),
         ("incident", "/api/v1/incidents/x-2025-03-10-0947"),
         ("countries", "/api/v1/countries"),
+        ("causes", "/api/v1/causes"),
     ] {
         let mut json: serde_json::Value = serde_json::from_str(&text(&app, path).await).expect("JSON");
         if let Some(bars) = json.pointer_mut("/chart/bars").and_then(|bars| bars.as_array_mut()) {

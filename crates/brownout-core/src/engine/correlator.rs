@@ -196,7 +196,7 @@ impl Correlator {
             incident.withdraw(now.at, look);
             self.holding.take(look, found, now.at);
         } else {
-            changed |= !closed && incident.follow(look, now, innocent.is_some());
+            changed |= !closed && incident.follow(look, now, innocent.is_some_and(Explanation::holds));
             self.holding.know(look.service, explanation);
         }
         let over = incident.is_over();

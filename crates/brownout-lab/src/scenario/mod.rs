@@ -12,6 +12,7 @@ use brownout_core::model::{
 
 use crate::curve::Curve;
 
+pub(crate) use expectation::UNNAMED;
 pub use expectation::{Expectation, ExpectationKind};
 pub use text::ScenarioError;
 
@@ -32,6 +33,8 @@ shipped!(
     "city-outage",
     "isp-outage",
     "brigade",
+    "echo",
+    "isp-five-services",
     "collector-dies"
 );
 

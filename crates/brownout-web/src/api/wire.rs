@@ -57,7 +57,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    fn new(view: &View, facet: Facet) -> Self {
+    pub(crate) fn new(view: &View, facet: Facet) -> Self {
         let (kind, code) = match facet {
             Facet::All => ("world", None),
             Facet::Country(code) => ("country", Some(code.to_string())),

@@ -35,8 +35,8 @@ const COURSE_SOURCES_MIN: f64 = 6.0;
 const COURSE_NATS: (f64, f64) = (-4.0, 3.0);
 /// Minutes over which the noise of counts holds, at least.
 const COURSE_TOGETHER: f64 = 3.0;
-/// Lags, in minutes, over which an echo may be spread.
-const LAGS: [usize; 4] = [1, 3, 6, 12];
+/// Minutes over which an echo may be spread.
+const LAGS: [usize; 6] = [1, 3, 6, 12, 20, 30];
 const KINDS_NATS: f64 = 3.0;
 const NETWORK_NATS: f64 = 4.0;
 const PLACES_NATS: f64 = 3.5;

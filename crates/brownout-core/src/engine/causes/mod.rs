@@ -20,9 +20,9 @@ pub(crate) use rise::Rise;
 /// says how many bystanders are blamed, and how many failures swallowed, at this value.
 const ECHO_NATS: f64 = 1.5;
 /// What is held as an echo stays one down to this evidence, so that a state does not flicker.
-const STILL_ECHO_NATS: f64 = -2.0;
+const STILL_ECHO_NATS: f64 = -3.0;
 /// A service whose rise is in doubt waits for more evidence from here on; see `WAIT_MILLIS`.
-const DOUBT_NATS: f64 = 0.0;
+const DOUBT_NATS: f64 = -1.0;
 /// What fails with others, by what they share, is an echo only if much speaks for it.
 const DESPITE_SHARED_NATS: f64 = 3.5;
 /// Most services, the largest, that one is compared with.
@@ -54,6 +54,14 @@ pub(crate) struct Explanation {
     pub(crate) here: u32,
     pub(crate) there: u32,
     pub(crate) clues: Vec<Clue>,
+}
+
+impl Explanation {
+    /// Whether it keeps an incident that is open already from being detected: it is certain, or an echo
+    /// is at least as likely as not.
+    pub(crate) fn holds(&self) -> bool {
+        self.is_certain || (self.bond == Bond::Echo && self.nats >= 0.0)
+    }
 }
 
 /// Explains what rises; a service that is not in the answer speaks for itself.

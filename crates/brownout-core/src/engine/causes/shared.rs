@@ -111,7 +111,8 @@ fn customer<'a, 'b>(rising: &'a Rising<'b>, catalogue: &Catalogue) -> Option<(Ca
     }
     let (on, all) = rising.rise.on_networks(|asn| cause_of(asn) == cause);
     let usual = rising.rise.usual_share(|asn| cause_of(asn) == cause);
-    let nats = concentration(on, all, usual)?;
+    // Of what is held already, too few to tell are no evidence against it.
+    let nats = concentration(on, all, usual).or(held.map(|_| 0.0))?;
     let least = if held.is_some() { STILL_NETWORK_NATS } else { 0.0 };
     (nats >= least).then_some((cause, Customer { rising, nats, on, all }))
 }

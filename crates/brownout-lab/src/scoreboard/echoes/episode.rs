@@ -90,6 +90,28 @@ pub(super) fn draw(world: &World, rng: &mut Rng, plot: Plot) -> Episode {
     Episode { plot, surges }
 }
 
+/// A published pair's part: so many reports in 15 minutes at the height, half an hour after the first,
+/// for an hour.
+pub(super) fn published(world: &World, rng: &mut Rng, service: usize, truth: Truth, peak: f64) -> Surge {
+    let one = &world.services[service];
+    let shape = |minute: usize| {
+        let since = minute as f64 - BEGIN_MAX;
+        (since / 30.0).clamp(0.0, 1.0) * ((150.0 - since) / 60.0).clamp(0.0, 1.0)
+    };
+    let (mix_of, on) = match truth {
+        Truth::EchoOf(_) => (echoing(one.category), 0.15),
+        _ => (failing(one.category), 0.7),
+    };
+    Surge {
+        service,
+        truth,
+        rate: (0..MINUTES).map(|minute| peak / 15.0 * shape(minute)).collect(),
+        kinds: mix(rng, &mix_of.map(|weight| 12.0 * weight + 0.1)),
+        countries: world.usual[service].countries,
+        on: is_provider(one).then(|| (one.networks.clone(), on)),
+    }
+}
+
 fn is_provider(service: &Service) -> bool {
     matches!(service.category, Category::Mobile | Category::Internet)
 }

@@ -71,14 +71,6 @@ fn collect(episodes: Vec<Episode>, played: Vec<Played>) -> Cases {
             .any(|surge| matches!(surge.truth, Truth::BuiltOn(_) | Truth::CustomersOf(_)));
         cases.owners += u32::from(has_owner);
         cases.owners_called += u32::from(has_owner && played.owner_called);
-        if std::env::var_os("DBG").is_some() {
-            for (surge, o) in episode.surges.iter().zip(&played.outcomes) {
-                let begin = surge.rate.iter().position(|r| *r > 0.0).unwrap_or(0) as f64;
-                let blamed = surge.truth.is_innocent() && o.possible.is_some() && o.possible_alone.is_some();
-                let wrong = !surge.truth.is_innocent() && o.possible_alone.is_some() && o.possible.is_none();
-                eprintln!("{}{:?} svc {} {:?} peak {:.1} begin {begin} reports {} possible {:?} alone {:?} det {:?}/{:?} named {:?}", if blamed {"BLAMED "} else if wrong {"SWALLOWED "} else {""}, episode.plot, surge.service, surge.truth, surge.rate.iter().copied().fold(0.0, f64::max), o.reports, o.possible.map(|m| m + begin), o.possible_alone.map(|m| m + begin), o.detected.map(|m| m + begin), o.detected_alone.map(|m| m + begin), o.named);
-            }
-        }
         for (surge, outcome) in episode.surges.iter().zip(played.outcomes) {
             cases.cases.push(Case { plot: episode.plot, truth: surge.truth, outcome });
         }

@@ -73,7 +73,7 @@ impl World {
         let id = ServiceId(self.services.len() as u32);
         let slug = format!("{}-{number}", category.slug());
         let mut service = Service::new(id, slug.clone(), slug, category);
-        let is_provider = matches!(category, Category::Mobile | Category::Internet);
+        let is_provider = is_provider(category);
         let is_local = is_provider || matches!(category, Category::Finance | Category::Shopping);
         // Most providers and banks are of one country, so that many compete.
         let home = if rng.unit() < 0.75 { 0 } else { 1 + rng.below(COUNTRIES as u32 - 1) as usize };
@@ -102,6 +102,28 @@ impl World {
             noise: log_uniform(rng, 3.0, 20.0),
         });
         self.services.push(service);
+    }
+
+    /// A world of given services, all at home in the first country: category, slug, usual reports an
+    /// hour, and what each is built on.
+    pub(super) fn given(rng: &mut Rng, services: &[(Category, &str, f64, Option<&str>)]) -> Self {
+        let mut world = World::draw(rng);
+        world.services.clear();
+        world.usual.clear();
+        for (category, slug, per_hour, built_on) in services {
+            let number = world.services.len();
+            world.add(rng, *category, number);
+            let service = &mut world.services[number];
+            (service.slug, service.name) = ((*slug).to_owned(), (*slug).to_owned());
+            service.depends_on = built_on.iter().map(|slug| (*slug).to_owned()).collect();
+            world.usual[number].per_hour = *per_hour;
+            if is_provider(*category) {
+                service.home = Some(world.cities[0].country);
+                service.networks = vec![world.networks[0][number % NETWORKS].0];
+                world.usual[number].countries = [0.97, 0.01, 0.01, 0.01];
+            }
+        }
+        world
     }
 
     pub(super) fn catalogue(&self) -> Catalogue {
@@ -137,6 +159,10 @@ impl World {
             .position(|networks| networks.iter().any(|(known, _)| *known == network))
             .unwrap_or(0)
     }
+}
+
+fn is_provider(category: Category) -> bool {
+    matches!(category, Category::Mobile | Category::Internet)
 }
 
 /// Three cities each of the first countries that have them in regions.
