@@ -10,8 +10,8 @@ use brownout_core::model::{Catalogue, CityId, Facet, Geography, IncidentId, UtcT
 use brownout_core::snapshot::{Change, IncidentView, Snapshot, State};
 use serde::{Deserialize, Serialize};
 
-use brownout_core::verdict::{Bond, Cause};
 use crate::scenario::{ExpectationKind, Scenario, UNNAMED};
+use brownout_core::verdict::{Bond, Cause};
 
 pub use judge::Judged;
 

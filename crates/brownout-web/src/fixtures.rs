@@ -9,9 +9,8 @@ use brownout_core::model::{
     Minute, ProblemKind, Region, RegionCode, Seq, Service, ServiceId, UtcTime,
 };
 use brownout_core::snapshot::{
-    CauseMember, CauseView,
-    Band, Bar, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView, ServiceView, Snapshot,
-    State, TimelineEntry, Totals, Wave,
+    Band, Bar, CauseMember, CauseView, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView,
+    ServiceView, Snapshot, State, TimelineEntry, Totals, Wave,
 };
 use brownout_core::verdict::{Bond, Cause, Confidence, Locus, Reason, Source, Verdict};
 use tokio::sync::watch;

@@ -193,20 +193,20 @@ impl Holding {
                 continue;
             }
             let old = self.groups.iter().find(|one| (one.bond, one.cause) == (found.bond, found.cause));
-            let index =
-                groups.iter().position(|one| (one.bond, one.cause) == (found.bond, found.cause)).unwrap_or_else(
-                    || {
-                        groups.push(Group {
-                            bond: found.bond,
-                            cause: found.cause,
-                            since: old.map_or(since, |old| old.since),
-                            state: old.map_or(State::Possible, |old| old.state),
-                            members: BTreeMap::new(),
-                            ln_per_year: old.map_or(0.0, |old| old.ln_per_year),
-                        });
-                        groups.len() - 1
-                    },
-                );
+            let index = groups
+                .iter()
+                .position(|one| (one.bond, one.cause) == (found.bond, found.cause))
+                .unwrap_or_else(|| {
+                    groups.push(Group {
+                        bond: found.bond,
+                        cause: found.cause,
+                        since: old.map_or(since, |old| old.since),
+                        state: old.map_or(State::Possible, |old| old.state),
+                        members: BTreeMap::new(),
+                        ln_per_year: old.map_or(0.0, |old| old.ln_per_year),
+                    });
+                    groups.len() - 1
+                });
             let group = &mut groups[index];
             let old = old.and_then(|old| old.members.get(&service));
             let look = look(service);

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::correlator::{Decision, ServiceLook};
 use super::causes::Rise;
+use super::correlator::{Decision, ServiceLook};
 use super::gaps::Gaps;
 use super::recent::Series;
 use super::sources::Standing;

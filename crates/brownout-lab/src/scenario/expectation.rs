@@ -232,7 +232,10 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
             at_a_time(scenario, cursor, at)
         }
         _ => {
-            let known = ["no", "one", "never", "peak", "wave", "waves", "places", "networks", "caused", "common", "by", "10:02"];
+            let known = [
+                "no", "one", "never", "peak", "wave", "waves", "places", "networks", "caused", "common",
+                "by", "10:02",
+            ];
             Err(cursor.unknown("something that can be expected", word, known))
         }
     }

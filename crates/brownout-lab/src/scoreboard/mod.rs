@@ -56,12 +56,26 @@ pub struct Settings {
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, echo_engines: 60, slack: 0.0, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 2000,
+            service_years: 3000,
+            echo_engines: 60,
+            slack: 0.0,
+            threads,
+        }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, service_years: 100, echo_engines: 2, slack: 0.25, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 60,
+            service_years: 100,
+            echo_engines: 2,
+            slack: 0.25,
+            threads,
+        }
     }
 }
 

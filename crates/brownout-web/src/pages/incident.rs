@@ -351,9 +351,7 @@ fn timeline_entry(view: &View, entry: &TimelineEntry, is_guess: bool) -> Entry {
         Change::Confirmed => ("", marks::glyph(State::Confirmed), "problems detected".to_owned()),
         Change::Peak => ("", marks::glyph(State::Calm), "a wave passed its peak".to_owned()),
         Change::Ended => ("", marks::glyph(State::Ended), "ended".to_owned()),
-        Change::Explained => {
-            ("", marks::glyph(State::Ended), "withdrawn: another is to blame".to_owned())
-        }
+        Change::Explained => ("", marks::glyph(State::Ended), "withdrawn: another is to blame".to_owned()),
         Change::Operator(text) => ("operator", marks::glyph(State::Calm), format!("Operator: {text}")),
     };
     let figures = if class == "operator" {

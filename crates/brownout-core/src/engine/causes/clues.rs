@@ -156,8 +156,7 @@ fn course(small: &Rise, large: &Rise) -> Option<f64> {
     };
     let echo = LAGS.iter().map(|lag| fit(&|minute| spread(*lag, minute))).fold(f64::MIN, f64::max);
     let steps = (0..counts.len()).step_by(2);
-    let own =
-        steps.map(|begin| fit(&|minute| f64::from(u8::from(minute >= begin)))).fold(f64::MIN, f64::max);
+    let own = steps.map(|begin| fit(&|minute| f64::from(u8::from(minute >= begin)))).fold(f64::MIN, f64::max);
     let (echo, own) = (echo - log(LAGS.len() as f64), own - log(counts.len() as f64 / 2.0));
     // Noise lasts for minutes, so neighbouring minutes say less than as many apart.
     Some(((echo - own) / COURSE_TOGETHER).clamp(COURSE_NATS.0, COURSE_NATS.1))

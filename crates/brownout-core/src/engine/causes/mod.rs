@@ -7,14 +7,16 @@
 mod clues;
 mod rise;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::model::{Catalogue, ServiceId};
 use crate::verdict::{Bond, Cause, Clue};
 use clues::Party;
-use serde::{Deserialize, Serialize};
 pub(crate) use rise::Rise;
+use serde::{Deserialize, Serialize};
 
 /// From this evidence on, in nats, a rise counts as another's echo: odds of 4 to 1. The scoreboard
 /// says how many bystanders are blamed, and how many failures swallowed, at this value.

@@ -81,7 +81,8 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings) {
         let mut rng = Rng::new(settings.seed, 0x0ec1_0000 + u64::from(index));
         play(&PAIRS[index as usize], &mut rng)
     });
-    let head = ["incident", "service", "reports in 15 min, published", "truth", "possible", "detected", "laid to"];
+    let head =
+        ["incident", "service", "reports in 15 min, published", "truth", "possible", "detected", "laid to"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let (mut blamed, mut innocent, mut swallowed, mut failing) = (0, 0, 0, 0);
     for (pair, outcomes) in PAIRS.iter().zip(&played) {

@@ -26,8 +26,7 @@ pub(super) enum Plot {
 }
 
 impl Plot {
-    pub(super) const ALL: [Plot; 5] =
-        [Plot::Lone, Plot::Double, Plot::Cloud, Plot::Provider, Plot::Unnamed];
+    pub(super) const ALL: [Plot; 5] = [Plot::Lone, Plot::Double, Plot::Cloud, Plot::Provider, Plot::Unnamed];
 
     pub(super) const fn words(self) -> &'static str {
         match self {
@@ -140,7 +139,8 @@ fn course(rng: &mut Rng, per_minute: f64, begin: f64) -> Vec<f64> {
                 factor = rng.gamma_factor(shape);
             }
             let since = minute as f64 - begin;
-            let height = (since / rise).clamp(0.0, 1.0) * ((rise + lasts + falls - since) / falls).clamp(0.0, 1.0);
+            let height =
+                (since / rise).clamp(0.0, 1.0) * ((rise + lasts + falls - since) / falls).clamp(0.0, 1.0);
             per_minute * height * factor
         })
         .collect()
@@ -271,7 +271,8 @@ fn cloud(world: &World, rng: &mut Rng) -> Vec<Surge> {
         surges.push(failure(world, rng, service, Truth::BuiltOn(cloud), per_minute, begin));
     }
     if rng.unit() < 0.5 {
-        let largest = surges.iter().map(|surge| surge.rate.iter().copied().fold(0.0, f64::max)).fold(0.0, f64::max);
+        let largest =
+            surges.iter().map(|surge| surge.rate.iter().copied().fold(0.0, f64::max)).fold(0.0, f64::max);
         let per_minute = largest * log_uniform(rng, 0.1, 2.0);
         let own = failure(world, rng, cloud, Truth::Own, per_minute, begin);
         let others = echoes(world, rng, &own, &[cloud]);
@@ -289,9 +290,8 @@ fn provider(world: &World, rng: &mut Rng) -> Vec<Surge> {
     let begin = BEGIN_MAX;
     let per_minute = strength(world, rng, provider);
     let own = failure(world, rng, provider, Truth::Own, per_minute, begin);
-    let mut among = world.of(|one| {
-        !is_provider(one) && (one.home.is_none() || one.home == Some(world.country(country)))
-    });
+    let mut among =
+        world.of(|one| !is_provider(one) && (one.home.is_none() || one.home == Some(world.country(country))));
     let mut surges = Vec::new();
     for _ in 0..4 + rng.below(5) {
         if among.is_empty() {

@@ -89,9 +89,7 @@ impl Case {
 
     /// It fails and would be called by itself, and is not.
     fn is_swallowed(&self) -> bool {
-        !self.truth.is_innocent()
-            && self.outcome.possible_alone.is_some()
-            && self.outcome.possible.is_none()
+        !self.truth.is_innocent() && self.outcome.possible_alone.is_some() && self.outcome.possible.is_none()
     }
 
     /// What it should be laid to; `None` where it should be laid to nothing.
@@ -172,12 +170,7 @@ fn bars(board: &mut Board, all: &Cases) {
         "under 2%",
         possible.value() < 0.02,
     );
-    board.bar(
-        "echoes: failing services held down",
-        swallowed.words(),
-        "under 5%",
-        swallowed.value() < 0.05,
-    );
+    board.bar("echoes: failing services held down", swallowed.words(), "under 5%", swallowed.value() < 0.05);
 }
 
 fn table(all: &Cases, engines: u32) -> Table {
@@ -237,14 +230,14 @@ fn table(all: &Cases, engines: u32) -> Table {
 }
 
 fn row(plot: Plot, who: &str, cases: &[&Case]) -> Vec<String> {
-    let alone: Vec<&Case> = cases.iter().copied().filter(|case| case.outcome.possible_alone.is_some()).collect();
+    let alone: Vec<&Case> =
+        cases.iter().copied().filter(|case| case.outcome.possible_alone.is_some()).collect();
     let possible = Share::of(alone.iter().copied(), |case| case.outcome.possible.is_some());
     let detected = Share::of(alone.iter().copied(), |case| case.outcome.detected.is_some());
     let laid = Share::of(alone.iter().copied(), |case| case.is_named_rightly().is_some());
-    let rightly = Share::of(
-        alone.iter().copied().filter(|case| case.is_named_rightly().is_some()),
-        |case| case.is_named_rightly() == Some(true),
-    );
+    let rightly = Share::of(alone.iter().copied().filter(|case| case.is_named_rightly().is_some()), |case| {
+        case.is_named_rightly() == Some(true)
+    });
     let mut added: Vec<f64> = alone
         .iter()
         .filter(|case| !case.truth.is_innocent())

@@ -75,7 +75,8 @@ pub(super) fn play(world: &World, episodes: &[Episode], mut rng: Rng) -> Vec<Pla
             for _ in 0..rng.poisson(mean) {
                 let on = world.services[service].networks.clone();
                 let on = (!on.is_empty()).then_some((on, usual.on_own));
-                let drawn = report(world, &mut rng, service, minute, (&usual.kinds, &usual.countries, on.as_ref()));
+                let drawn =
+                    report(world, &mut rng, service, minute, (&usual.kinds, &usual.countries, on.as_ref()));
                 reports.push(drawn);
             }
         }
@@ -153,9 +154,8 @@ fn judge(
         owner == Some(service) || episode.surges.iter().any(|surge| surge.service == service)
     };
     let others: Vec<usize> = (0..alone.len()).filter(|service| !takes_part(*service)).collect();
-    let is_called = |watched: &Watched, service: usize| {
-        watched.called(ServiceId(service as u32), span).0.is_some()
-    };
+    let is_called =
+        |watched: &Watched, service: usize| watched.called(ServiceId(service as u32), span).0.is_some();
     let blamed = others.iter().filter(|one| is_called(all, **one) && !is_called(&alone[**one], **one));
     Played {
         outcomes,
@@ -248,7 +248,11 @@ impl Watched {
     }
 
     /// When a service was first called within a span, as possible and as detected.
-    fn called(&self, service: ServiceId, (from, to): (UtcTime, UtcTime)) -> (Option<UtcTime>, Option<UtcTime>) {
+    fn called(
+        &self,
+        service: ServiceId,
+        (from, to): (UtcTime, UtcTime),
+    ) -> (Option<UtcTime>, Option<UtcTime>) {
         let span = self.calls.range((service, from)..(service, to));
         let possible = span.clone().map(|((_, opened), _)| *opened).min();
         (possible, span.filter_map(|(_, detected)| *detected).min())

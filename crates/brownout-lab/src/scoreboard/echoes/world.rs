@@ -195,7 +195,9 @@ pub(super) fn failing(category: Category) -> Mix<KINDS> {
         Category::Finance | Category::Shopping => {
             weigh(&[(K::Payments, 0.3), (K::Login, 0.3), (K::App, 0.2), (K::Unreachable, 0.2)])
         }
-        Category::Streaming => weigh(&[(K::Media, 0.4), (K::Slow, 0.2), (K::App, 0.2), (K::Unreachable, 0.1)]),
+        Category::Streaming => {
+            weigh(&[(K::Media, 0.4), (K::Slow, 0.2), (K::App, 0.2), (K::Unreachable, 0.1)])
+        }
         Category::Messaging => weigh(&[(K::Messages, 0.5), (K::App, 0.2), (K::Login, 0.1)]),
         _ => weigh(&[(K::Unreachable, 0.3), (K::App, 0.25), (K::Login, 0.2), (K::Slow, 0.2)]),
     }
