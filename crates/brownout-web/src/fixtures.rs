@@ -361,8 +361,8 @@ fn causes() -> Vec<CauseView> {
         _ => Cause::Unnamed,
     };
     vec![
-        view(Cause::Service(ServiceId(1)), Bond::Echo, Some(incident_id(1)), vec![member(4, 310, 120)]),
-        view(network, Bond::Network, None, vec![member(5, 40, 900), member(6, 21, 900)]),
+        view(Cause::Service(ServiceId(1)), Bond::Echo, Some(incident_id(1)), vec![member(2, 310, 120)]),
+        view(network, Bond::Network, None, vec![member(6, 40, 900), member(7, 21, 900)]),
     ]
 }
 

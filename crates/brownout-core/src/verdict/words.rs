@@ -113,16 +113,25 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
                 "Not enough data on {service}: nobody has reported it since this observatory began to watch."
             )
         }
+        State::Calm if verdict.is_explained() => {
+            let counted = match verdict.reasons.first() {
+                Some(Reason::ReportsAsUsual { observed, .. } | Reason::ReportsCounted { observed }) => {
+                    *observed
+                }
+                _ => 0,
+            };
+            let ending = words_cause::ending(verdict, names);
+            format!("No problems detected at {service} itself: {} in 15 minutes{ending}.", reports(counted))
+        }
         State::Calm => match verdict.reasons.first() {
             Some(Reason::ReportsCounted { observed }) => format!(
                 "No problems detected at {service}: {} in 15 minutes; what is usual is still being learned.",
                 reports(*observed)
             ),
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
-                "No problems detected at {service}: {} in 15 minutes, where {} usual{}.",
+                "No problems detected at {service}: {} in 15 minutes, where {} usual.",
                 reports(*observed),
-                about(*expected),
-                words_cause::ending(verdict, names)
+                about(*expected)
             ),
             _ => format!("No problems detected at {service}."),
         },
@@ -310,6 +319,9 @@ pub fn limits(verdict: &Verdict) -> String {
 pub fn would_change(verdict: &Verdict) -> &'static str {
     match verdict.state {
         State::Insufficient => "A first report, or a day of watching without any.",
+        State::Calm if verdict.is_explained() => {
+            "Reporters on its own network, places where the other is calm, or a rise that outlasts the other's would make it a problem of its own."
+        }
         State::Calm => "More distinct people than usual reporting from several networks.",
         State::Possible | State::Confirmed if is_easing(verdict) => {
             "Half an hour within the usual band ends it; another rise goes on with it."

@@ -142,3 +142,78 @@ fn explains(bond: Bond, services: &[ServiceId], count: u32, names: Names<'_>) ->
         Bond::Pattern => format!("Reports rise at {named} at the same time."),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Catalogue, Category, Geography, Service};
+    use crate::snapshot::State;
+    use crate::verdict::{Facts, Part, explained, judge, sentence};
+
+    fn said(state: State, because: &[Reason]) -> String {
+        let service =
+            |id: u32, slug: &str, name: &str| Service::new(ServiceId(id), slug, name, Category::Mobile);
+        let services = vec![service(0, "att", "AT&T"), service(1, "verizon", "Verizon")];
+        let catalogue = Catalogue::new(services).expect("a catalogue");
+        let geography = Geography::embedded();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let whole = Part { facet: Facet::All, observed: 1111, expected: 37.2, recurrence_years: 1e6 };
+        let verdict = judge(&Facts {
+            service: ServiceId(0),
+            incident: None,
+            revision: 1,
+            as_of: "2024-09-30T16:28:00Z".parse().expect("a time"),
+            state,
+            since: None,
+            whole,
+            parts: &[whole],
+            top_network: None,
+            sources_hour: 4000,
+            subnets: 3000,
+            learning: false,
+            held: None,
+            because,
+            policy: "test",
+        });
+        format!("{}\n{}", sentence(&verdict, names), explained(&verdict, names).join("\n"))
+    }
+
+    #[test]
+    fn causes_read_well() {
+        let verizon = Cause::Service(ServiceId(1));
+        let caused = |bond, services| Reason::LikelyCausedBy {
+            cause: verizon,
+            bond,
+            odds: 148,
+            here: 4100,
+            there: 240_000,
+            services,
+        };
+        let clue = |kind, nats| Reason::Clue { clue: Clue::of_nats(kind, nats) };
+        let echo = [
+            caused(Bond::Echo, 0),
+            clue(ClueKind::Size { share_percent: 1.7 }, 1.3),
+            clue(ClueKind::Onset { lag_minutes: -2 }, -0.5),
+            clue(ClueKind::OwnNetwork { percent: 14 }, 3.0),
+        ];
+        insta::assert_snapshot!(said(State::Calm, &echo), @r"
+        No problems detected at AT&T itself: 1,111 reports in 15 minutes, most likely because of problems at Verizon.
+        1,111 reports in 15 minutes, where about 37 are usual.
+        Likely caused by problems at Verizon (odds 148 to 1): since it began 4,100 reports here and 240,000 there above usual. The state is held down on account of it.
+        1.7 reports here for a hundred there: speaks for it (6 dB of evidence).
+        It began here 2 minutes earlier: speaks against it (2 dB of evidence).
+        14 % of the reporters are on the service's own network: speaks for it (13 dB of evidence).
+        ");
+        insta::assert_snapshot!(said(State::Possible, &[caused(Bond::Dependency, 5)]), @r"
+        Possible problems at AT&T: 1,111 reports in 15 minutes, where about 37 are usual, most likely because of Verizon, which it is built on.
+        Worldwide: 1,111 reports in 15 minutes, where about 37 are usual (by chance alone less than once in a thousand years).
+        Likely caused by Verizon, which this is built on (odds 148 to 1): reports rise at 5 services that need it.
+        ");
+        let explains = Reason::Explains { bond: Bond::Echo, services: vec![ServiceId(0)], count: 3 };
+        insta::assert_snapshot!(said(State::Confirmed, &[explains]), @r"
+        Problems detected at AT&T: 1,111 reports in 15 minutes, where about 37 are usual.
+        Worldwide: 1,111 reports in 15 minutes, where about 37 are usual (by chance alone less than once in a thousand years).
+        Reports on AT&T and 2 more most likely are an echo of this.
+        ");
+    }
+}

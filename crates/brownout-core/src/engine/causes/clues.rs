@@ -28,6 +28,7 @@ const SIZE_NATS_MIN: f64 = -5.0;
 const TOGETHER_NATS: f64 = 1.5;
 const EARLIER_NATS_PER_MINUTE: f64 = 0.8;
 const EARLIER_NATS_MIN: f64 = -6.0;
+const LATER_NATS_MIN: f64 = -1.0;
 /// Size of the noise of a minute's count around its course.
 const COURSE_NOISE: f64 = 4.0;
 /// Fewest sources in whole minutes from which their course is compared.
@@ -39,6 +40,10 @@ const COURSE_TOGETHER: f64 = 3.0;
 const LAGS: [usize; 6] = [1, 3, 6, 12, 20, 30];
 const KINDS_NATS: f64 = 3.0;
 const NETWORK_NATS: f64 = 4.0;
+/// Of the reports that a network's fault brings, the part whose network is known to be that one; and for
+/// how many reports such shares, and usual ones, are known.
+const SHARE_OF_FAULT: f64 = 0.92;
+const SHARE_STRENGTH: f64 = 12.0;
 const PLACES_NATS: f64 = 3.5;
 const SHARED_DEPENDENCY_NATS: f64 = -1.5;
 
@@ -128,8 +133,9 @@ fn onset(small: &Rise, large: &Rise) -> (ClueKind, f64) {
     let nats = if earlier > 0.0 {
         (0.5 - EARLIER_NATS_PER_MINUTE * earlier).max(EARLIER_NATS_MIN)
     } else {
-        // Nothing is left of it after a quarter of an hour, and later it speaks against.
-        (TOGETHER_NATS - 0.1 * later).max(-2.5)
+        // Nothing is left of it after a quarter of an hour. Much later says little against: a weak echo
+        // takes long to depart, and a failure of its own is no likelier then.
+        (TOGETHER_NATS - 0.1 * later).max(LATER_NATS_MIN)
     };
     (ClueKind::Onset { lag_minutes: lag_minutes.clamp(-60, 60) as i32 }, nats)
 }
@@ -224,9 +230,9 @@ pub(super) fn concentration(on: f64, all: f64, usual: f64) -> Option<f64> {
     }
     let usual = usual.clamp(0.02, 0.8);
     let counts = [on, all - on];
-    let strength = 6.0;
-    let fault = ln_dirichlet(&counts, &[0.92 * strength, 0.08 * strength]);
-    let own = ln_dirichlet(&counts, &[usual * strength, (1.0 - usual) * strength]);
+    let beta = |share: f64| [share * SHARE_STRENGTH, (1.0 - share) * SHARE_STRENGTH];
+    let fault = ln_dirichlet(&counts, &beta(SHARE_OF_FAULT));
+    let own = ln_dirichlet(&counts, &beta(usual));
     Some((fault - own).clamp(-6.0, 6.0))
 }
 

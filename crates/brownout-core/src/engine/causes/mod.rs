@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// says how many bystanders are blamed, and how many failures swallowed, at this value.
 const ECHO_NATS: f64 = 1.5;
 /// What is held as an echo stays one down to this evidence, so that a state does not flicker.
-const STILL_ECHO_NATS: f64 = -3.0;
+const STILL_ECHO_NATS: f64 = -4.0;
 /// A service whose rise is in doubt waits for more evidence from here on; see `WAIT_MILLIS`.
 const DOUBT_NATS: f64 = -1.0;
 /// What fails with others, by what they share, is an echo only if much speaks for it.
@@ -101,7 +101,7 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
         let needed = if is_shared { DESPITE_SHARED_NATS } else { 0.0 };
         let is_echo = found.as_ref().is_some_and(|found| {
             let still = small.held == Some((found.bond, found.cause));
-            found.nats >= if still { STILL_ECHO_NATS } else { needed + DOUBT_NATS }
+            found.nats >= if still && !is_shared { STILL_ECHO_NATS } else { needed + DOUBT_NATS }
         });
         if let Some(found) = found.filter(|_| is_echo) {
             explained.insert(small.service, found);
@@ -135,7 +135,11 @@ fn best(
         if best.as_ref().is_some_and(|best| best.nats >= nats) {
             continue;
         }
-        let needed = if is_held { STILL_ECHO_NATS } else { ECHO_NATS };
+        let needed = match (is_shared, is_held) {
+            (true, _) => DESPITE_SHARED_NATS,
+            (_, true) => STILL_ECHO_NATS,
+            _ => ECHO_NATS,
+        };
         best = Some(Explanation {
             bond: Bond::Echo,
             cause,

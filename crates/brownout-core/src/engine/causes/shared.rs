@@ -15,7 +15,7 @@ use crate::verdict::{Bond, Cause, Clue, ClueKind};
 const SERVICES_MIN: usize = 3;
 /// Evidence of one service for a fault of the network that most of its reporters are on, in nats, from
 /// which it is counted, and of all of them together from which the network is blamed.
-const NETWORK_MEMBER_NATS: f64 = 1.0;
+const NETWORK_MEMBER_NATS: f64 = 0.7;
 const NETWORK_NATS: f64 = 6.0;
 /// What is held for a network's fault stays held down to this.
 const STILL_NETWORK_NATS: f64 = -2.0;
