@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::incident::Doubt;
 use crate::model::{Catalogue, ChannelId, Facet, IncidentId, Minute, ProblemKind, Seq, ServiceId, UtcTime};
-use crate::verdict::Verdict;
+use crate::verdict::{Bond, Cause, Verdict};
 
 /// Everything that pages and interfaces show.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Snapshot {
     /// Ongoing incidents (most reports first), then those ended within the last seven days
     /// (latest first).
     pub incidents: Vec<Arc<IncidentView>>,
+    /// What several services have in common, and what others echo, oldest first.
+    pub causes: Vec<CauseView>,
     /// Countries with enough sources in the last hour to be shown, most sources first.
     pub countries: Vec<CountryView>,
     /// Channels and countries from which next to nothing comes in, or everything.
@@ -281,6 +283,8 @@ pub enum Change {
     Peak,
     /// Ended.
     Ended,
+    /// Withdrawn: another is to blame, by evidence that came later.
+    Explained,
     /// An operator wrote a note, or held or closed the incident.
     Operator(String),
     /// It is held at "possible" for a doubt.
@@ -316,6 +320,42 @@ pub struct IncidentView {
     pub verdicts: Vec<Arc<Verdict>>,
     /// From an hour before it opened, in bars of 5 minutes (of 15 when it is long).
     pub chart: Chart,
+}
+
+/// One thing to blame, with the services whose reports rise because of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CauseView {
+    /// What is to blame.
+    pub cause: Cause,
+    /// How it reaches the services.
+    pub bond: Bond,
+    /// Since when a service is laid to it.
+    pub since: UtcTime,
+    /// How the cause itself stands: possible or confirmed.
+    pub state: State,
+    /// The cause's own incident, where it is a service of the catalogue that has one.
+    pub incident: Option<IncidentId>,
+    /// How many services there are.
+    pub count: u32,
+    /// The services, most reports first, at most 200.
+    pub members: Vec<CauseMember>,
+}
+
+/// One service whose rise is laid to something else.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CauseMember {
+    /// Which.
+    pub service: ServiceId,
+    /// Since when it is laid to the cause.
+    pub since: UtcTime,
+    /// Its own state is held down, for it most likely works.
+    pub is_held: bool,
+    /// Distinct sources in the last 15 minutes; of a network's fault, on that network.
+    pub observed: u32,
+    /// Usual mean for these 15 minutes.
+    pub expected: f32,
+    /// Odds for the cause, to one.
+    pub odds: u32,
 }
 
 /// One country over all services.

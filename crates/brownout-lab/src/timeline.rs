@@ -2,7 +2,7 @@
 
 mod judge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use brownout_core::model::{Catalogue, CityId, Facet, Geography, IncidentId, UtcT
 use brownout_core::snapshot::{Change, IncidentView, Snapshot, State};
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::{ExpectationKind, Scenario};
+use crate::scenario::{ExpectationKind, Scenario, UNNAMED};
+use brownout_core::verdict::{Bond, Cause};
 
 pub use judge::Judged;
 
@@ -32,6 +33,9 @@ pub struct TimelineLine {
     pub expected: Option<f64>,
     /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `operator`, `held`,
     /// `released`, or `sampled` at a time that an expectation names.
+    /// Why there is a line: `possible`, `confirmed`, `peak`, `ended`, `explained`,
+    /// `operator`, or `sampled` at a
+    /// time that an expectation names.
     pub change: String,
 }
 
@@ -201,6 +205,7 @@ impl Chronicle {
                     Change::Confirmed => (State::Confirmed, "confirmed"),
                     Change::Ended => (State::Ended, "ended"),
                     Change::Peak => (state_at(view, entry.facet, entry.at), "peak"),
+                    Change::Explained => (State::Ended, "explained"),
                     Change::Operator(_) => (view.state, "operator"),
                     Change::Held(_) => (State::Possible, "held"),
                     Change::Released => (State::Possible, "released"),
@@ -252,6 +257,10 @@ pub struct Recorder {
     samples: Vec<Option<Sample>>,
     /// What fell silent, and when that was first told.
     silences: BTreeMap<String, UtcTime>,
+    /// Services, and what their rises were laid to.
+    laid: BTreeSet<(String, String)>,
+    /// What services had in common, and how many at most.
+    common: BTreeMap<String, u32>,
 }
 
 impl Recorder {
@@ -260,7 +269,8 @@ impl Recorder {
         let samples = vec![None; scenario.expectations.len()];
         let mut chronicle = Chronicle::new(geography);
         chronicle.cities = scenario.cities.iter().map(|city| (city.id, city.name.clone())).collect();
-        Recorder { scenario, chronicle, samples, silences: BTreeMap::new() }
+        let (silences, laid, common) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Recorder { scenario, chronicle, samples, silences, laid, common }
     }
 
     /// Takes in a snapshot; call it after each tick. What has not changed costs next to nothing.
@@ -271,6 +281,22 @@ impl Recorder {
             self.silences.entry(name).or_insert(snapshot.at);
         }
         self.sample(snapshot);
+        self.note_causes(snapshot);
+    }
+
+    fn note_causes(&mut self, snapshot: &Snapshot) {
+        for found in &snapshot.causes {
+            for cause in names_of(found.cause, &snapshot.catalogue) {
+                if found.bond != Bond::Echo {
+                    let most = self.common.entry(cause.clone()).or_default();
+                    *most = (*most).max(found.count);
+                }
+                let slugs = found.members.iter().filter_map(|one| snapshot.catalogue.get(one.service));
+                let is_network = cause.starts_with("AS");
+                let laid = slugs.filter(|_| !is_network).map(|one| (one.slug.clone(), cause.clone()));
+                self.laid.extend(laid);
+            }
+        }
     }
 
     /// Answers the expectations whose time has come.
@@ -328,6 +354,18 @@ impl Recorder {
     }
 }
 
+/// What a cause is called: a slug, which also answers to its networks, a network, or neither.
+fn names_of(cause: Cause, catalogue: &Catalogue) -> Vec<String> {
+    match cause {
+        Cause::Service(service) => catalogue.get(service).map_or_else(Vec::new, |known| {
+            let networks = known.networks.iter().map(ToString::to_string);
+            [known.slug.clone()].into_iter().chain(networks).collect()
+        }),
+        Cause::Network(asn) => vec![asn.to_string()],
+        Cause::Unnamed => vec![UNNAMED.to_owned()],
+    }
+}
+
 /// How a part stood at a moment, by the changes up to then. How it stands by now would not do: a peak
 /// is told once it has passed, and the part may have ended since.
 fn state_at(view: &IncidentView, facet: Facet, at: UtcTime) -> State {
@@ -335,7 +373,7 @@ fn state_at(view: &IncidentView, facet: Facet, at: UtcTime) -> State {
     let states = changes.filter_map(|entry| match entry.change {
         Change::Possible => Some((entry.at, State::Possible)),
         Change::Confirmed => Some((entry.at, State::Confirmed)),
-        Change::Ended => Some((entry.at, State::Ended)),
+        Change::Ended | Change::Explained => Some((entry.at, State::Ended)),
         Change::Peak | Change::Operator(_) | Change::Held(_) | Change::Released => None,
     });
     // Of one moment the later entry counts. What peaked was at least possible.

@@ -155,6 +155,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         services: vec![Arc::new(view)],
         silences: Vec::new(),
         incidents: if changes.is_empty() { Vec::new() } else { vec![Arc::new(incident)] },
+        causes: Vec::new(),
         countries: Vec::new(),
         place_sources_min: 3,
         totals: Totals::default(),

@@ -80,6 +80,7 @@ pub(crate) enum Kind {
     ApiService,
     ApiIncident,
     ApiCountries,
+    ApiCauses,
     OpenApi,
 }
 

@@ -10,10 +10,10 @@ use brownout_core::model::{
     Minute, ProblemKind, Region, RegionCode, Seq, Service, ServiceId, UtcTime,
 };
 use brownout_core::snapshot::{
-    Band, Bar, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView, ServiceView, Silence,
-    Snapshot, State, TimelineEntry, Totals, Wave,
+    Band, Bar, CauseMember, CauseView, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView,
+    ServiceView, Silence, Snapshot, State, TimelineEntry, Totals, Wave,
 };
-use brownout_core::verdict::{Confidence, Locus, Reason, Source, Verdict};
+use brownout_core::verdict::{Bond, Cause, Confidence, Locus, Reason, Source, Verdict};
 use tokio::sync::watch;
 
 use crate::site::{Hooks, SiteOptions, SiteParts, WebState};
@@ -353,6 +353,35 @@ fn calm(service: u32, usual: f32) -> ServiceView {
     }
 }
 
+/// X is echoed by one service, and the customers of a network that is nobody's report two.
+fn causes() -> Vec<CauseView> {
+    let member = |service, observed, odds| CauseMember {
+        service: ServiceId(service),
+        since: now().plus_seconds(-1800),
+        is_held: true,
+        observed,
+        expected: 4.0,
+        odds,
+    };
+    let view = |cause, bond, incident, members: Vec<CauseMember>| CauseView {
+        cause,
+        bond,
+        since: now().plus_seconds(-3600),
+        state: State::Confirmed,
+        incident,
+        count: members.len() as u32,
+        members,
+    };
+    let network = match network(64_500) {
+        Facet::Network(asn) => Cause::Network(asn),
+        _ => Cause::Unnamed,
+    };
+    vec![
+        view(Cause::Service(ServiceId(1)), Bond::Echo, Some(incident_id(1)), vec![member(2, 310, 120)]),
+        view(network, Bond::Network, None, vec![member(6, 40, 900), member(7, 21, 900)]),
+    ]
+}
+
 fn service_x() -> ServiceView {
     let incident = incident_x();
     ServiceView {
@@ -443,6 +472,7 @@ pub fn snapshot() -> Snapshot {
         channels: vec![(ChannelId::FIRST_PARTNER, "A partner".to_owned())],
         services: services.into_iter().map(Arc::new).collect(),
         incidents: vec![Arc::new(incident_x()), Arc::new(possible), Arc::new(ended)],
+        causes: causes(),
         countries: vec![
             country("US", 26_610, vec![(1, State::Confirmed), (8, State::Possible)]),
             country("GB", 3_020, vec![(1, State::Confirmed)]),

@@ -48,6 +48,7 @@ pub fn router(state: WebState) -> Router {
         .route(&api("/incidents"), get(api::incidents).options(preflight))
         .route(&api("/incidents/{name}"), get(api::incident).options(preflight))
         .route(&api("/countries"), get(api::countries).options(preflight))
+        .route(&api("/causes"), get(api::causes).options(preflight))
         .route(&api("/events"), get(events::stream).options(preflight))
         .route(&api("/openapi.json"), get(api::document).options(preflight))
         .method_not_allowed_fallback(wrong_method);

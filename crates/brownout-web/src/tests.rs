@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use brownout_core::effect::RollUp;
 use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, ServiceId};
 use brownout_core::snapshot::IncidentView;
-use brownout_core::verdict::Verdict;
 use brownout_store::port::{Collected, History, IncidentCursor, StoreError};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -353,6 +352,7 @@ async fn the_wire_stays_what_it_was() {
         ("incidents", "/api/v1/incidents?state=ended"),
         ("incident", "/api/v1/incidents/x-2025-03-10-0947"),
         ("countries", "/api/v1/countries"),
+        ("causes", "/api/v1/causes"),
     ] {
         let mut json: serde_json::Value = serde_json::from_str(&text(&app, path).await).expect("JSON");
         if let Some(bars) = json.pointer_mut("/chart/bars").and_then(|bars| bars.as_array_mut()) {

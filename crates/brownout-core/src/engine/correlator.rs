@@ -8,12 +8,14 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use super::causes::{Explanation, Rise};
+use super::holding::{Fate, Holding, pour};
 use super::subject::{Signal, Watch};
 use crate::effect::Derived;
 use crate::incident::{Doubt, Extent, ExtentTrack, Look, ScopeTrack, Step};
-use crate::model::{Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
+use crate::model::{Catalogue, Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
 use crate::snapshot::{Bar, Change, Chart, IncidentView, Silence, State, TimelineEntry};
-use crate::verdict::{Facts, Part, Reason, Verdict, judge};
+use crate::verdict::{Bond, Cause, Facts, Part, Reason, Verdict, judge};
 
 /// Most parts that one incident follows.
 const SCOPES_MAX: usize = 200;
@@ -40,6 +42,8 @@ pub(crate) struct ServiceLook {
     pub(crate) service: ServiceId,
     /// Sorted by facet.
     pub(crate) signals: Vec<Signal>,
+    /// What rises, where a part departs, an incident is followed or the whole is above usual.
+    pub(crate) rise: Option<Rise>,
     /// The service as a whole.
     pub(crate) whole: Part,
     pub(crate) sources_hour: u32,
@@ -59,6 +63,8 @@ pub(crate) struct Decision {
     pub(crate) service: ServiceId,
     pub(crate) watched: BTreeMap<Facet, Watch>,
     pub(crate) freeze: Option<bool>,
+    /// What was reported so far is laid to another: no part of the service departs by it any more.
+    pub(crate) is_explained: bool,
 }
 
 /// An incident while it is open.
@@ -88,6 +94,7 @@ pub(crate) struct Correlator {
     cooling: IndexMap<ServiceId, Incident, FxBuildHasher>,
     ended: Vec<Arc<IncidentView>>,
     asked: Vec<OperatorAction>,
+    holding: Holding,
 }
 
 /// The circumstances of one tick.
@@ -97,6 +104,20 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) full_minute: bool,
     pub(crate) policy: &'a Policy,
     pub(crate) policy_digest: &'a str,
+    pub(crate) catalogue: &'a Catalogue,
+}
+
+impl Decision {
+    /// A service that is held down is followed as a whole, and what is reported meanwhile teaches
+    /// nothing.
+    fn hold(service: ServiceId) -> Self {
+        let watched = BTreeMap::from([(Facet::All, Watch::Departures)]);
+        Decision { service, watched, freeze: Some(true), is_explained: false }
+    }
+
+    fn let_go(service: ServiceId) -> Self {
+        Decision { service, watched: BTreeMap::new(), freeze: Some(false), is_explained: true }
+    }
 }
 
 impl Correlator {
@@ -107,62 +128,112 @@ impl Correlator {
 
     /// Whether anything needs looks more often than once a minute.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.open.is_empty() || !self.asked.is_empty()
+        !self.open.is_empty() || !self.asked.is_empty() || self.holding.is_busy()
     }
 
     /// Takes one tick's looks, sorted by service. Returns decisions for the shards; what is to be
     /// kept goes into `derived`.
     pub(crate) fn step(
         &mut self,
-        looks: &[ServiceLook],
+        mut looks: Vec<ServiceLook>,
         now: Circumstances<'_>,
         derived: &mut Derived,
     ) -> Vec<Decision> {
         let mut decisions = Vec::new();
         let asked = std::mem::take(&mut self.asked);
-        for look in looks {
-            let opens = look.signals.iter().any(|signal| signal.departs);
-            if !opens && !self.open.contains_key(&look.service) {
-                continue;
-            }
-            let mut opened = false;
-            let (cooling, ended) = (&mut self.cooling, &mut self.ended);
-            let incident = self.open.entry(look.service).or_insert_with(|| {
-                opened = true;
-                let again = cooling.shift_remove(&look.service).filter(|last| last.ended_within(now));
-                if let Some(again) = &again {
-                    ended.retain(|view| view.id != again.id);
+        let is_open = |service: ServiceId| self.open.contains_key(&service);
+        let explained = self.holding.explain(&looks, is_open, now.catalogue);
+        pour(&mut looks, self.holding.pooled());
+        for look in &looks {
+            let explanation = explained.get(&look.service);
+            let mut was_held = false;
+            if !self.open.contains_key(&look.service) {
+                match self.holding.decide(look, explanation, now) {
+                    Fate::Speaks(held) => was_held = held,
+                    Fate::IsHeld(is_new) => {
+                        decisions.extend(is_new.then(|| Decision::hold(look.service)));
+                        continue;
+                    }
+                    Fate::IsOver => {
+                        decisions.push(Decision::let_go(look.service));
+                        continue;
+                    }
                 }
-                again.unwrap_or_else(|| Incident::new(look.service, now.at))
-            });
-            let before = incident.watched();
-            let open = !incident.is_over();
-            let mut changed = incident.obey(&asked, now.at, look);
-            // The look that an operator's end came with must not open it again at once.
-            let closed = open && incident.is_over();
-            changed |= !closed && incident.follow(look, now);
-            changed |= incident.doubt(look, now.at);
-            let over = incident.is_over();
-            changed |= incident.judge(look, now, derived);
-            if changed {
-                incident.changes += 1;
-                derived.incidents.push(Arc::new(incident.view()));
             }
-            let watched = if over { BTreeMap::new() } else { incident.watched() };
-            if opened || over || watched != before {
-                let freeze = if over { Some(false) } else { opened.then_some(true) };
-                decisions.push(Decision { service: look.service, watched, freeze });
-            }
-            if over && let Some(incident) = self.open.shift_remove(&look.service) {
-                self.ended.insert(0, Arc::new(incident.view()));
-                self.cooling.insert(look.service, incident);
+            let opens = look.signals.iter().any(|signal| signal.departs);
+            if opens || self.open.contains_key(&look.service) {
+                decisions.extend(self.follow(look, (explanation, was_held), &asked, now, derived));
             }
         }
+        self.holding.regroup(&looks, now);
         self.cooling.retain(|_, incident| incident.ended_within(now));
         let horizon = now.at.plus_seconds(-ENDED_DAYS * 86_400);
         self.ended.retain(|view| view.ended_at.is_none_or(|ended| ended >= horizon));
         self.ended.truncate(ENDED_MAX);
         decisions
+    }
+
+    /// Opens, follows or ends the incident of a service.
+    fn follow(
+        &mut self,
+        look: &ServiceLook,
+        (explanation, was_held): (Option<&Explanation>, bool),
+        asked: &[OperatorAction],
+        now: Circumstances<'_>,
+        derived: &mut Derived,
+    ) -> Option<Decision> {
+        let mut opened = false;
+        let (cooling, ended) = (&mut self.cooling, &mut self.ended);
+        let incident = self.open.entry(look.service).or_insert_with(|| {
+            opened = true;
+            let again = cooling.shift_remove(&look.service).filter(|last| last.ended_within(now));
+            if let Some(again) = &again {
+                ended.retain(|view| view.id != again.id);
+            }
+            again.unwrap_or_else(|| Incident::new(look.service, now.at))
+        });
+        let before = incident.watched();
+        let open = !incident.is_over();
+        let mut changed = incident.obey(asked, now.at, look);
+        let innocent = explanation.filter(|found| found.bond.is_innocent());
+        let withdraws = innocent.filter(|found| found.is_certain && incident.state() == State::Possible);
+        // The look that an operator's end came with must not open it again at once.
+        let closed = open && incident.is_over();
+        if let Some(found) = withdraws.filter(|_| open && !closed) {
+            changed = true;
+            incident.withdraw(now.at, look);
+            self.holding.take(look, found, now.at);
+        } else {
+            changed |= !closed && incident.follow(look, now, innocent.is_some_and(Explanation::holds));
+            self.holding.know(look.service, explanation);
+            changed |= incident.doubt(look, now.at);
+        }
+        let over = incident.is_over();
+        changed |= incident.judge(look, now, &self.holding.reasons(look.service), derived);
+        if changed {
+            incident.changes += 1;
+            derived.incidents.push(Arc::new(incident.view()));
+        }
+        let is_held = self.holding.is_held(look.service);
+        let watched = if over { BTreeMap::new() } else { incident.watched() };
+        let decision = (opened || over || watched != before).then(|| {
+            let freeze = if over { Some(false) } else { (opened && !was_held).then_some(true) };
+            match is_held {
+                true => Decision { freeze: None, ..Decision::hold(look.service) },
+                false => Decision { service: look.service, watched, freeze, is_explained: false },
+            }
+        });
+        if over && let Some(incident) = self.open.shift_remove(&look.service) {
+            self.holding.forget(look.service);
+            self.ended.insert(0, Arc::new(incident.view()));
+            self.cooling.insert(look.service, incident);
+        }
+        decision
+    }
+
+    /// What is held down because another is to blame.
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.holding
     }
 
     /// Adds the bar of a past step to an open incident's chart; `bar` gives any step of it.
@@ -309,8 +380,17 @@ impl Incident {
         changed
     }
 
-    /// Lets every part take its look; true when anything changed.
-    fn follow(&mut self, look: &ServiceLook, now: Circumstances<'_>) -> bool {
+    /// Ends all parts, for another is to blame.
+    fn withdraw(&mut self, at: UtcTime, look: &ServiceLook) {
+        self.note(at, look.whole, Change::Explained);
+        for scope in self.scopes.values_mut() {
+            scope.end(at);
+        }
+    }
+
+    /// Lets every part take its look; true when anything changed. While another may be to blame
+    /// (`in_doubt`) nothing is detected.
+    fn follow(&mut self, look: &ServiceLook, now: Circumstances<'_>, in_doubt: bool) -> bool {
         let mut changed = self.extent.follow(look.extent.clone());
         for signal in &look.signals {
             let seen = Look {
@@ -320,7 +400,7 @@ impl Incident {
                 departs_strongly: signal.departs_strongly,
                 onset: signal.onset,
                 full_minute: now.full_minute,
-                held: self.held.is_some(),
+                held: self.held.is_some() || in_doubt,
                 deaf: look.silence.is_some(),
             };
             let room = self.scopes.len() < SCOPES_MAX;
@@ -377,7 +457,13 @@ impl Incident {
     }
 
     /// Publishes a new judgement when it would say something else than the last one.
-    fn judge(&mut self, look: &ServiceLook, now: Circumstances<'_>, derived: &mut Derived) -> bool {
+    fn judge(
+        &mut self,
+        look: &ServiceLook,
+        now: Circumstances<'_>,
+        because: &[Reason],
+        derived: &mut Derived,
+    ) -> bool {
         let parts = self.parts(now.at);
         let state = self.state();
         let revision = self.verdicts.len() as u32 + 1;
@@ -398,12 +484,14 @@ impl Incident {
             silence: look.silence,
             held: self.held.as_deref(),
             doubts: &self.doubts,
+            because,
             policy: now.policy_digest,
         });
         let news = self.verdicts.last().is_none_or(|last| {
             let turned = last.state != verdict.state
                 || hold(last) != hold(&verdict)
-                || !are_doubted_alike(last, &verdict);
+                || !are_doubted_alike(last, &verdict)
+                || blamed(last) != blamed(&verdict);
             let (grown, shrunk) = outgrown(last, &verdict);
             let widened = is_wider(last.located.as_ref(), verdict.located.as_ref());
             let moved = !is_same_extent(last.located.as_ref(), verdict.located.as_ref())
@@ -500,6 +588,14 @@ fn are_doubted_alike(last: &Verdict, next: &Verdict) -> bool {
     let doubts = |verdict: &Verdict| verdict.doubts().map(|doubt| doubt.cause).collect::<Vec<_>>();
     let (last, next) = (doubts(last), doubts(next));
     last.len() == next.len() && last.iter().all(|cause| next.iter().any(|other| other.is_like(cause)))
+}
+
+/// What a judgement lays the reports to.
+fn blamed(verdict: &Verdict) -> Option<(Bond, Cause)> {
+    verdict.reasons.iter().find_map(|reason| match reason {
+        Reason::LikelyCausedBy { bond, cause, .. } => Some((*bond, *cause)),
+        _ => None,
+    })
 }
 
 /// Whether the first figure that a judgement gives is twice what it was, or half.

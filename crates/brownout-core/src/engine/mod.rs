@@ -6,10 +6,12 @@
 //! nothing depends on how many shards there are.
 
 mod arrivals;
+mod causes;
 mod clocks;
 mod correlator;
 mod doubts;
 mod gaps;
+mod holding;
 mod locate;
 mod priors;
 mod publish;
@@ -44,7 +46,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "9";
+pub const ENGINE_VERSION: &str = "10";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -382,8 +384,9 @@ impl EngineState {
             full_minute: full_minute && at.millis().rem_euclid(60_000) == 0,
             policy: &self.policy,
             policy_digest: &self.policy_digest,
+            catalogue: &self.catalogue,
         };
-        self.decisions = self.correlator.step(&looks, now, derived);
+        self.decisions = self.correlator.step(looks, now, derived);
     }
 
     /// Five-minute counts become history once no report in them can be late any more.

@@ -51,7 +51,8 @@ impl Publisher {
             let shard = state.shard_of(service.id);
             let subject = state.shards[shard].subjects.get_mut(&service.id);
             let dirty = subject.is_some_and(|subject| std::mem::take(&mut subject.dirty))
-                || state.correlator.open(service.id).is_some();
+                || state.correlator.open(service.id).is_some()
+                || state.correlator.holding().is_held(service.id);
             match known {
                 Some(view) if !dirty && !all_new => services.push(view.clone()),
                 _ => {
@@ -102,6 +103,7 @@ impl Publisher {
             last_report_at: state.last_report_at,
             catalogue: state.catalogue.clone(),
             channels: state.channels.iter().map(|(id, name)| (*id, name.clone())).collect(),
+            causes: state.correlator.holding().views(|service| state.correlator.open(service)),
             countries: self.countries(&services, state.policy.materialise_sources),
             silences: state.arrivals.silent(),
             place_sources_min: state.policy.materialise_sources,
@@ -153,6 +155,7 @@ impl Publisher {
                 silence,
                 held: None,
                 doubts: &[],
+                because: &state.correlator.holding().reasons(service),
                 policy: &state.policy_digest,
             }))
         });

@@ -7,6 +7,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
 use super::arrivals::Arrivals;
+use super::causes::Rise;
 use super::correlator::{Decision, ServiceLook};
 use super::gaps::Gaps;
 use super::recent::Series;
@@ -58,6 +59,9 @@ impl Shard {
     pub(crate) fn obey(&mut self, decision: &Decision, hour: u32) {
         let Some(subject) = self.subjects.get_mut(&decision.service) else { return };
         subject.obey(decision.watched.clone(), decision.freeze, hour);
+        if decision.is_explained {
+            subject.leave_behind(hour);
+        }
         if decision.watched.is_empty() {
             self.watched.remove(&decision.service);
         } else {
@@ -84,13 +88,14 @@ impl Shard {
         for service in services {
             let Some(subject) = self.subjects.get_mut(&service) else { continue };
             let signals = subject.look(at, policy, catalogue.get(service));
-            if !signals.is_empty() {
+            let rise = Rise::of(subject, at, &signals);
+            if !signals.is_empty() || rise.is_some() {
                 let asks = match self.watched.contains(&service) {
                     true => full_minute,
                     false => signals.iter().any(|signal| signal.departs),
                 };
                 let extent = asks.then(|| subject.locate(catalogue.get(service), at, policy)).flatten();
-                looks.push(ServiceLook { extent, ..look_of(subject, signals, at, arrivals) });
+                looks.push(ServiceLook { extent, rise, ..look_of(subject, signals, at, arrivals) });
             }
         }
         looks
@@ -132,6 +137,7 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
     ServiceLook {
         service: subject.service,
         signals,
+        rise: None,
         whole: Part { facet: Facet::All, observed: whole.shown(), expected: usual, recurrence_years: 0.0 },
         sources_hour: whole.hour(),
         subnets: subject.sources.subnets(),

@@ -392,6 +392,15 @@ impl Subject {
         }
     }
 
+    /// Long windows do not reach back to what another was to blame for.
+    pub(crate) fn leave_behind(&mut self, hour: u32) {
+        for index in &self.active {
+            if let Some(recent) = self.series[*index as usize].recent.as_mut() {
+                recent.over_hour = hour;
+            }
+        }
+    }
+
     fn is_frozen(&self, hour: u32, policy: &Policy) -> bool {
         self.frozen.iter().any(|(from, to)| {
             hour >= *from && hour < (*to).min(from.saturating_add(policy.freeze_hours_max + 1))

@@ -138,6 +138,8 @@ impl Service {
 pub struct Catalogue {
     services: IndexMap<String, Service, FxBuildHasher>,
     by_id: IndexMap<ServiceId, usize, FxBuildHasher>,
+    /// Providers by their networks; the first that names one owns it.
+    by_network: IndexMap<Asn, ServiceId, FxBuildHasher>,
 }
 
 impl Catalogue {
@@ -161,6 +163,11 @@ impl Catalogue {
             let index = catalogue.services.len();
             if catalogue.by_id.insert(service.id, index).is_some() {
                 return Err(CatalogueError::Duplicate(service.slug));
+            }
+            if matches!(service.category, Category::Internet | Category::Mobile) {
+                for network in &service.networks {
+                    catalogue.by_network.entry(*network).or_insert(service.id);
+                }
             }
             let slug = service.slug.clone();
             if catalogue.services.insert(slug.clone(), service).is_some() {
@@ -212,6 +219,11 @@ impl Catalogue {
     /// The service with this number.
     pub fn get(&self, id: ServiceId) -> Option<&Service> {
         self.by_id.get(&id).and_then(|index| self.services.get_index(*index)).map(|(_, service)| service)
+    }
+
+    /// The internet provider or mobile network that a network belongs to.
+    pub fn provider_of(&self, network: Asn) -> Option<&Service> {
+        self.by_network.get(&network).and_then(|id| self.get(*id))
     }
 
     /// All services, in catalogue order.

@@ -6,7 +6,7 @@ use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::{Silence, State};
 
 /// Version of the rules in this file; a change of any of them raises it.
-pub const RULESET: u32 = 5;
+pub const RULESET: u32 = 6;
 
 /// Fewer subnets than this share of the sources is a reason for doubt, in percent.
 const FEW_SUBNETS_PERCENT: u32 = 20;
@@ -65,6 +65,8 @@ pub struct Facts<'a> {
     pub held: Option<&'a str>,
     /// What else keeps it at "possible", the largest doubt first.
     pub doubts: &'a [Doubt],
+    /// What is known of causes beyond the service.
+    pub because: &'a [Reason],
     /// Digest of the policy.
     pub policy: &'a str,
 }
@@ -144,6 +146,7 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
                 reasons.push(Reason::FewSubnets { subnets: facts.subnets, sources: facts.sources_hour });
             }
         }
+        State::Ended if withdrawn(facts) => {}
         State::Ended => reasons.push(Reason::BackToUsual),
         State::Calm => reasons.push(Reason::ReportsAsUsual {
             observed: facts.whole.observed,
@@ -158,6 +161,7 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
     if let Some(Silence { facet, since, expected, .. }) = facts.silence {
         reasons.push(Reason::NothingComesIn { facet, since, expected });
     }
+    reasons.extend(facts.because.iter().cloned());
     if facts.learning && (facts.reported || facts.incident.is_some()) {
         reasons.push(Reason::StillLearning);
     }
@@ -174,6 +178,13 @@ fn only_country(facts: &Facts<'_>, countries: &[Facet]) -> Option<Facet> {
         [only] if !facts.located.is_some_and(narrower) => Some(*only),
         _ => None,
     }
+}
+
+/// Ended for another is to blame, and not for its reports fell.
+fn withdrawn(facts: &Facts<'_>) -> bool {
+    let innocent =
+        |reason: &Reason| matches!(reason, Reason::LikelyCausedBy { bond, .. } if bond.is_innocent());
+    facts.because.iter().any(innocent)
 }
 
 /// BLAKE3 over the verdict without its hash, in the compact binary form of `postcard`.

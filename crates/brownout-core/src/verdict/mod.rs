@@ -6,12 +6,17 @@ use crate::incident::{Doubt, Extent};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
+mod cause;
 mod doubt_words;
 mod judge;
 mod words;
+mod words_cause;
 
+pub use cause::{Bond, Cause, Clue, ClueKind, odds};
 pub use doubt_words::{doubt_name, doubt_words};
 pub use judge::{Facts, Part, RULESET, judge};
+
+pub use words_cause::cause_name;
 
 pub use words::{
     Names, confidence_meaning, confidence_words, explain, explained, extent_words, grouped, headline, limits,
@@ -145,6 +150,40 @@ pub enum Reason {
         /// Why, and how many.
         doubt: Doubt,
     },
+    /// Something else most likely is behind these reports.
+    LikelyCausedBy {
+        /// What.
+        cause: Cause,
+        /// How it reaches this service.
+        bond: Bond,
+        /// Odds for it, to one; 0 where they are not known.
+        odds: u32,
+        /// Sources above usual here since it began.
+        here: u32,
+        /// The same at the cause; where that is shared, over all services that share it.
+        there: u32,
+        /// Services that share it, this one included; 0 for an echo.
+        services: u32,
+    },
+    /// One clue of the reason before.
+    Clue {
+        /// What it looks at, and how much it says.
+        clue: Clue,
+    },
+    /// The rise may be another's; more evidence is awaited for a minute or two.
+    BeingWeighed {
+        /// What it may be.
+        cause: Cause,
+    },
+    /// Reports on other services most likely are because of this one.
+    Explains {
+        /// How it reaches them.
+        bond: Bond,
+        /// The most reported of them.
+        services: Vec<ServiceId>,
+        /// How many there are.
+        count: u32,
+    },
 }
 
 /// A judgement. A new one supersedes it; it is never edited.
@@ -192,6 +231,13 @@ impl Verdict {
             Reason::Doubted { doubt } => Some(doubt),
             _ => None,
         })
+    }
+
+    /// Whether the reports are laid to something else, and the service is held to be well.
+    pub fn is_explained(&self) -> bool {
+        let innocent =
+            |reason: &Reason| matches!(reason, Reason::LikelyCausedBy { bond, .. } if bond.is_innocent());
+        self.reasons.iter().any(innocent)
     }
 
     /// Whether what is usual was still a guess, so that no figure of it means anything to a reader.

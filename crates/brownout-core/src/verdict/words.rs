@@ -6,7 +6,7 @@ use crate::snapshot::{Silence, State};
 
 use super::doubt_words::doubt_words;
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
-use super::{Confidence, Reason, Source, Verdict};
+use super::{Confidence, Reason, Source, Verdict, words_cause};
 
 /// Where names come from.
 #[derive(Clone, Copy)]
@@ -104,8 +104,15 @@ fn provider_name(asn: Asn, catalogue: &Catalogue) -> Option<&str> {
 /// The verdict without its figures, for a page that shows newer ones beside it. Times are UTC.
 pub fn headline(verdict: &Verdict, names: Names<'_>) -> String {
     match verdict.state {
+        State::Calm if verdict.is_explained() => format!(
+            "No problems detected at {} itself: more reports than usual{}.",
+            service_name(verdict, names),
+            words_cause::ending(verdict, names)
+        ),
         State::Calm => format!("No problems detected at {}.", service_name(verdict, names)),
-        State::Possible | State::Confirmed => format!("{}.", opening(verdict, names)),
+        State::Possible | State::Confirmed => {
+            format!("{}{}.", opening(verdict, names), words_cause::ending(verdict, names))
+        }
         State::Insufficient | State::Ended => sentence(verdict, names),
     }
 }
@@ -115,6 +122,16 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
     let service = service_name(verdict, names);
     match verdict.state {
         State::Insufficient => format!("Not enough data on {service}: {}.", lacking(verdict)),
+        State::Calm if verdict.is_explained() => {
+            let counted = match verdict.reasons.first() {
+                Some(Reason::ReportsAsUsual { observed, .. } | Reason::ReportsCounted { observed }) => {
+                    *observed
+                }
+                _ => 0,
+            };
+            let ending = words_cause::ending(verdict, names);
+            format!("No problems detected at {service} itself: {} in 15 minutes{ending}.", reports(counted))
+        }
         State::Calm => match verdict.reasons.first() {
             Some(Reason::ReportsAsUsual { observed, expected }) => format!(
                 "No problems detected at {service}: {} in 15 minutes, where {} usual.",
@@ -124,7 +141,12 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             _ => format!("No problems detected at {service}."),
         },
         State::Possible | State::Confirmed => {
-            format!("{}{}{}.", opening(verdict, names), figures(verdict), held(verdict, names))
+            let ending = words_cause::ending(verdict, names);
+            format!("{}{}{ending}{}.", opening(verdict, names), figures(verdict), held(verdict, names))
+        }
+        State::Ended if verdict.is_explained() => {
+            let ending = words_cause::ending(verdict, names);
+            format!("The reports on {service}{} came{}.", since(verdict), ending.trim_start_matches(','))
         }
         State::Ended => {
             let since = since(verdict);
@@ -287,6 +309,9 @@ pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
 
 /// One reason, in words.
 pub fn explain(reason: &Reason, names: Names<'_>) -> String {
+    if let Some(words) = words_cause::explain(reason, names) {
+        return words;
+    }
     match reason {
         Reason::ReportsAboveUsual { facet, observed, expected, recurrence_years } => {
             let place = match facet {
@@ -343,6 +368,11 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
         Reason::Doubted { doubt } => format!("Held at “possible”: {}.", doubt_words(doubt, names)),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
+        // The four that speak of causes have their words in `words_cause`.
+        Reason::LikelyCausedBy { .. }
+        | Reason::Clue { .. }
+        | Reason::BeingWeighed { .. }
+        | Reason::Explains { .. } => String::new(),
     }
 }
 
@@ -392,6 +422,9 @@ pub fn would_change(verdict: &Verdict) -> &'static str {
         State::Insufficient if verdict.reasons.is_empty() => "A first report.",
         State::Insufficient if verdict.is_learning() => "A day of watching.",
         State::Insufficient => "Reports that come in again.",
+        State::Calm if verdict.is_explained() => {
+            "Reporters on its own network, places where the other is calm, or a rise that outlasts the other's would make it a problem of its own."
+        }
         State::Calm => "More distinct people than usual reporting from several networks.",
         State::Possible | State::Confirmed if is_easing(verdict) => {
             "Half an hour within the usual band ends it; another rise goes on with it."
@@ -470,7 +503,7 @@ pub fn grouped(number: u32) -> String {
     text
 }
 
-fn listed(words: &[String]) -> String {
+pub(super) fn listed(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [only] => only.clone(),
@@ -493,7 +526,7 @@ pub(super) fn with_article(facet: Facet, names: Names<'_>) -> String {
     }
 }
 
-fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
@@ -548,6 +581,7 @@ mod tests {
             silence: None,
             held: None,
             doubts: &[],
+            because: &[],
             policy: "test",
         }
     }
@@ -654,7 +688,7 @@ mod tests {
         let cause = crate::incident::Cause::FewSubnets { subnets: 31, refused: 1200 };
         let doubts = [Doubt { cause, doubtful: 480, sources: 500 }];
         let verdict = judge(&Facts { doubts: &doubts, ..facts(State::Possible, all[0], &all) });
-        insta::assert_snapshot!(sentence(&verdict, names), @"Possible problems at X since 09:47 UTC: 500 reports in 15 minutes, where about 25 are usual; held at “possible”, for 480 of 500 sources come from subnets that had sent several already (31 subnets in all; 1,200 reports more, beyond what one subnet may contribute, are not counted).");
+        insta::assert_snapshot!(sentence(&verdict, names), @"Possible problems at X since 09:47 UTC, extent not clear yet: 500 reports in 15 minutes, where about 25 are usual; held at “possible”, for 480 of 500 sources come from subnets that had sent several already (31 subnets in all; 1,200 reports more, beyond what one subnet may contribute, are not counted).");
         assert_eq!(verdict.doubts().count(), 1);
         assert!(
             explained(&verdict, names).iter().any(|words| words.starts_with("Held at “possible”: 480 of"))

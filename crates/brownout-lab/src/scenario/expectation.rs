@@ -146,6 +146,23 @@ pub enum ExpectationKind {
         /// The places; where none is named, any will do.
         facets: Vec<Facet>,
     },
+    /// `expect caused att by verizon-wireless`: the rise of a service is laid to another, and never to
+    /// anything else.
+    Caused {
+        /// The service's slug.
+        service: String,
+        /// The slug of the other.
+        by: String,
+    },
+    /// `expect common network 3320 at least 5`: the fault of a network is seen at so many services at
+    /// once. `expect common aws-demo at least 3`: of a service that they are built on.
+    /// `expect common unnamed at least 4`: of something that nobody wrote down.
+    Common {
+        /// A network such as `AS3320`, a slug, or `unnamed`.
+        cause: String,
+        /// How many services.
+        least: u32,
+    },
     /// `expect networks x US 20115`: networks that an incident names.
     Networks {
         /// The service's slug.
@@ -156,6 +173,9 @@ pub enum ExpectationKind {
         asns: Vec<u32>,
     },
 }
+
+/// The word for a cause that nobody wrote down.
+pub(crate) const UNNAMED: &str = "unnamed";
 
 /// The words for states in a scenario.
 const STATE_WORDS: [(&str, State); 5] = [
@@ -220,6 +240,24 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
             }
             Ok(ExpectationKind::Places { service, country, cities })
         }
+        "caused" => {
+            let service = slug(known_service(scenario, cursor)?);
+            cursor.expect("by")?;
+            Ok(ExpectationKind::Caused { service, by: slug(known_service(scenario, cursor)?) })
+        }
+        "common" => {
+            let cause = if cursor.take("network") {
+                format!("AS{}", cursor.whole("a network's number", (1, u64::from(u32::MAX)))?)
+            } else if cursor.take(UNNAMED) {
+                UNNAMED.to_owned()
+            } else {
+                slug(known_service(scenario, cursor)?)
+            };
+            cursor.expect("at")?;
+            cursor.expect("least")?;
+            let least = cursor.whole("how many services", (1, 10_000))? as u32;
+            Ok(ExpectationKind::Common { cause, least })
+        }
         "networks" => {
             let service = slug(known_service(scenario, cursor)?);
             let country = places::country(cursor)?;
@@ -247,7 +285,7 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
         _ => {
             let known = [
                 "no", "one", "never", "held", "peak", "wave", "waves", "places", "networks", "silence",
-                "extent", "by", "10:02",
+                "extent", "caused", "common", "by", "10:02",
             ];
             Err(cursor.unknown("something that can be expected", word, known))
         }

@@ -13,8 +13,8 @@ use brownout_core::model::{
 
 use crate::curve::Curve;
 
-pub(crate) use expectation::extent_word;
 pub use expectation::{Expectation, ExpectationKind};
+pub(crate) use expectation::{UNNAMED, extent_word};
 pub use local::{Clock, DaysOff};
 pub use text::ScenarioError;
 
@@ -42,7 +42,9 @@ shipped!(
     "clock-change",
     "holiday",
     "maintenance",
-    "hosted-brigade"
+    "hosted-brigade",
+    "echo",
+    "isp-five-services"
 );
 
 /// The text of a shipped scenario.

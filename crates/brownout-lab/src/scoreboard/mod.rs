@@ -5,6 +5,7 @@
 
 mod ablations;
 mod board;
+mod echoes;
 mod five_minutes;
 mod manipulation;
 mod nab;
@@ -26,6 +27,8 @@ pub enum Section {
     Nab,
     /// Outages injected into real reports.
     Spectrum,
+    /// Services that rise because others fail.
+    Echoes,
     /// What it takes to fool the whole engine.
     Manipulation,
     /// False calls of the whole engine in calm years.
@@ -42,6 +45,7 @@ impl Section {
         Section::FiveMinutes,
         Section::Nab,
         Section::Spectrum,
+        Section::Echoes,
         Section::Manipulation,
         Section::Promise,
         Section::Speed,
@@ -54,6 +58,7 @@ impl Section {
             Section::FiveMinutes => "five-minutes",
             Section::Nab => "nab",
             Section::Spectrum => "spectrum",
+            Section::Echoes => "echoes",
             Section::Manipulation => "manipulation",
             Section::Promise => "promise",
             Section::Speed => "speed",
@@ -66,6 +71,7 @@ impl Section {
             Section::FiveMinutes => five_minutes::add_to(board, settings, progress),
             Section::Nab => nab::add_to(board, settings, progress),
             Section::Spectrum => spectrum::add_to(board, settings, progress),
+            Section::Echoes => echoes::add_to(board, settings, progress),
             Section::Manipulation => manipulation::add_to(board, settings, progress),
             Section::Promise => promise::add_to(board, settings, progress),
             Section::Speed => speed::add_to(board, settings, progress),
@@ -85,6 +91,8 @@ pub struct Settings {
     pub service_years: u32,
     /// Lives of each attacked service: each strategy is played in every one.
     pub attacked_lives: u32,
+    /// Engines that live through episodes of failures and echoes.
+    pub echo_engines: u32,
     /// Active series of the measurement of speed; ten times as many are shown at rest.
     pub series: u32,
     /// Whether detectors of other people's programs are run, which takes minutes.
@@ -105,6 +113,7 @@ impl Settings {
             months_per_class: 2000,
             service_years: 3000,
             attacked_lives: 3,
+            echo_engines: 60,
             series: 1_000_000,
             peers: true,
             restarts: true,
@@ -120,6 +129,7 @@ impl Settings {
             months_per_class: 60,
             service_years: 100,
             attacked_lives: 1,
+            echo_engines: 2,
             series: 20_000,
             peers: false,
             restarts: false,

@@ -85,6 +85,16 @@ impl Recorder {
                 let told: Vec<String> = named.iter().map(|told| self.told(told)).collect();
                 (met, list("none was named", &told))
             }
+            ExpectationKind::Caused { service, by } => {
+                let found: Vec<String> = self.laid_to(service).collect();
+                (found == [by.as_str()], list("laid to nothing", &found))
+            }
+            ExpectationKind::Common { cause, least } => {
+                let most = self.common.get(cause).copied().unwrap_or(0);
+                let found: Vec<String> =
+                    self.common.iter().map(|(cause, most)| format!("{cause} of {most}")).collect();
+                (most >= *least, list("nothing in common", &found))
+            }
             ExpectationKind::Networks { service, asns, .. } => {
                 let found = self.named(service, |facet| matches!(facet, Facet::Network(_)));
                 let wanted = asns.iter().map(|asn| format!("AS{asn}"));
@@ -95,6 +105,11 @@ impl Recorder {
             }
         };
         Judged { expectation: expectation.clone(), met, reason }
+    }
+
+    /// What the rise of a service was laid to.
+    fn laid_to(&self, service: &str) -> impl Iterator<Item = String> {
+        self.laid.iter().filter(move |(known, _)| known == service).map(|(_, cause)| cause.clone())
     }
 
     fn of<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a IncidentView> {

@@ -1,6 +1,7 @@
 //! The JSON interface, version 1. Its types are its own: what the engine calls its parts may change,
 //! what is on the wire may only grow.
 
+mod causes;
 mod located;
 mod status;
 mod wire;
@@ -29,7 +30,7 @@ use crate::zone::Zone;
 #[openapi(
     info(title = "Brownout", version = "1", description = "Is it down, where, since when, and how do we know?",
          license(name = "CC BY 4.0 (data)", identifier = "CC-BY-4.0")),
-    paths(status, services, service, series, incidents, incident, countries, crate::events::stream),
+    paths(status, services, service, series, incidents, incident, countries, causes, crate::events::stream),
     components(schemas(Problem<'_>))
 )]
 struct Description;
@@ -114,6 +115,14 @@ fn no_service(view: &View, name: &str) -> Response {
     responses((status = 200, body = wire::Countries), Problem))]
 pub(crate) async fn countries(State(site): State<WebState>, headers: HeaderMap) -> Response {
     whole(site, Kind::ApiCountries, headers, |view| json(&wire::Countries::new(view))).await
+}
+
+/// What several services' reports are laid to now: one that others echo, a network, something that they
+/// are built on, or something proposed from the pattern.
+#[utoipa::path(get, path = "/api/v1/causes", tag = "status",
+    responses((status = 200, body = causes::Causes), Problem))]
+pub(crate) async fn causes(State(site): State<WebState>, headers: HeaderMap) -> Response {
+    whole(site, Kind::ApiCauses, headers, |view| json(&causes::Causes::new(view))).await
 }
 
 /// One incident, also one that is long over.

@@ -60,7 +60,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn new(view: &View, facet: Facet) -> Self {
+    pub(crate) fn new(view: &View, facet: Facet) -> Self {
         let (kind, code) = match facet {
             Facet::All => ("world", None),
             Facet::Country(code) => ("country", Some(code.to_string())),
@@ -455,7 +455,8 @@ impl Part {
 pub(crate) struct TimelineEntry {
     at: String,
     scope: Scope,
-    /// `possible`, `confirmed`, `peak`, `ended`, `operator`, `held` or `released`.
+    /// `possible`, `confirmed`, `peak`, `ended`, `explained` (withdrawn: another is to blame), `operator`,
+    /// `held` or `released`.
     change: &'static str,
     /// What the operator wrote, or why it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -520,6 +521,7 @@ impl IncidentDetail {
                 Change::Confirmed => ("confirmed", None),
                 Change::Peak => ("peak", None),
                 Change::Ended => ("ended", None),
+                Change::Explained => ("explained", None),
                 Change::Operator(text) => ("operator", Some(text.clone())),
                 Change::Held(doubt) => ("held", Some(doubt_words(doubt, view.names()))),
                 Change::Released => ("released", None),

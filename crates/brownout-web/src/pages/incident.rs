@@ -355,6 +355,7 @@ fn timeline_entry(view: &View, entry: &TimelineEntry, is_guess: bool) -> Entry {
         Change::Confirmed => ("", marks::glyph(State::Confirmed), "problems detected".to_owned()),
         Change::Peak => ("", marks::glyph(State::Calm), "a wave passed its peak".to_owned()),
         Change::Ended => ("", marks::glyph(State::Ended), "ended".to_owned()),
+        Change::Explained => ("", marks::glyph(State::Ended), "withdrawn: another is to blame".to_owned()),
         Change::Operator(text) => ("operator", marks::glyph(State::Calm), format!("Operator: {text}")),
         Change::Held(doubt) => (
             "",
@@ -438,6 +439,7 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
             Change::Confirmed => "problems detected".to_owned(),
             Change::Peak => "a wave passed its peak".to_owned(),
             Change::Ended => "ended".to_owned(),
+            Change::Explained => "withdrawn: another is to blame".to_owned(),
             Change::Operator(text) => format!("operator: {}", plain(text)),
             Change::Held(doubt) => format!("held at “possible”: {}", plain(&doubt_words(doubt, names))),
             Change::Released => "no longer held".to_owned(),

@@ -1,11 +1,11 @@
 //! The world: what happens now first, then where, then every service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use brownout_core::model::{Category, Facet, Service, ServiceId};
-use brownout_core::snapshot::{ServiceView, State};
-use brownout_core::verdict::{silence_sentence, state_words};
+use brownout_core::model::{Category, Facet, IncidentId, Service, ServiceId};
+use brownout_core::snapshot::{CauseView, ServiceView, State};
+use brownout_core::verdict::{Bond, Cause, cause_name, silence_sentence, state_words};
 
 use super::render;
 use crate::map::{self, STEPS, Spot};
@@ -20,6 +20,8 @@ const LISTED_MAX: usize = 500;
 const UNFOLDED_MAX: usize = 40;
 /// Incidents shown on the first page of each kind.
 const INCIDENTS_MAX: usize = 30;
+/// Services named in the entry of what they share.
+const MEMBERS_SHOWN: usize = 8;
 
 #[derive(Template)]
 #[template(path = "world.html")]
@@ -27,6 +29,8 @@ struct World {
     shell: Shell,
     headline: String,
     freshness: String,
+    /// What several services share, one entry each.
+    causes: Vec<CauseRow>,
     ongoing: Vec<IncidentRow>,
     /// Where it is silent, in sentences.
     silences: Vec<String>,
@@ -40,6 +44,18 @@ struct World {
     query: String,
     groups: Vec<Group>,
     hidden: usize,
+}
+
+/// One thing to blame for what several services show.
+struct CauseRow {
+    name: String,
+    href: Option<String>,
+    mark: String,
+    class: &'static str,
+    words: String,
+    services: Vec<(String, String)>,
+    rest: u32,
+    since: String,
 }
 
 struct CountryRow {
@@ -73,8 +89,11 @@ pub(crate) struct ServiceRow {
 /// The page, with the services whose name contains `query`.
 pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
     let snapshot = &view.snapshot;
+    // What shares a cause stands in the cause's entry, once for all.
+    let shared: BTreeSet<IncidentId> = shared(view).collect();
     let rows = |ended: bool| {
         let chosen = snapshot.incidents.iter().filter(|one| (one.state == State::Ended) == ended);
+        let chosen = chosen.filter(|one| !shared.contains(&one.id));
         chosen.take(INCIDENTS_MAX).filter_map(|one| view.incident_row(one)).collect::<Vec<_>>()
     };
     let (ongoing, ended) = (rows(false), rows(true));
@@ -82,8 +101,12 @@ pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
     let title = format!("{}: is it down?", view.site.options.title);
     render(&World {
         shell: view.shell(&title, "*"),
-        headline: headline(&ongoing, snapshot.silences.iter().any(|silence| silence.facet == Facet::All)),
+        headline: headline(
+            snapshot.incidents.iter().map(|one| one.state),
+            snapshot.silences.iter().any(|silence| silence.facet == Facet::All),
+        ),
         freshness: freshness(view),
+        causes: snapshot.causes.iter().map(|cause| cause_row(view, cause)).collect(),
         ongoing,
         silences: snapshot.silences.iter().map(|one| silence_sentence(one, view.names())).collect(),
         ended,
@@ -98,8 +121,52 @@ pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
     })
 }
 
-fn headline(ongoing: &[IncidentRow], is_deaf: bool) -> String {
-    let confirmed = ongoing.iter().filter(|row| row.state == State::Confirmed).count();
+/// Incidents that stand in the entry of what they share.
+fn shared(view: &View) -> impl Iterator<Item = IncidentId> + '_ {
+    let is_shared = |cause: &&CauseView| matches!(cause.bond, Bond::Dependency | Bond::Pattern);
+    let members = view.snapshot.causes.iter().filter(is_shared).flat_map(|cause| &cause.members);
+    members.filter_map(|member| {
+        let status = view.snapshot.services.iter().find(|status| status.service == member.service)?;
+        status.incident
+    })
+}
+
+fn cause_row(view: &View, cause: &CauseView) -> CauseRow {
+    let link = |service: ServiceId| {
+        let service = view.snapshot.catalogue.get(service)?;
+        Some((service.name.clone(), view.service_link(service)))
+    };
+    let href = match cause.cause {
+        Cause::Service(service) => link(service).map(|(_, href)| href),
+        Cause::Network(_) | Cause::Unnamed => None,
+    };
+    let words = match cause.bond {
+        Bond::Echo => "Reports on these services most likely are an echo of its problems",
+        Bond::Network => "Its customers report these services, which most likely work",
+        Bond::Dependency => "These services are built on it",
+        Bond::Pattern => "Proposed from the pattern alone: these services began to rise together",
+    };
+    let named: Vec<_> =
+        cause.members.iter().take(MEMBERS_SHOWN).filter_map(|member| link(member.service)).collect();
+    let name = match cause.cause {
+        Cause::Network(asn) => view.facet_name(Facet::Network(asn)),
+        other => marks::capital(&cause_name(other, view.names())),
+    };
+    CauseRow {
+        name,
+        href,
+        mark: marks::mark(cause.state),
+        class: marks::class(cause.state),
+        words: words.to_owned(),
+        rest: cause.count.saturating_sub(named.len() as u32),
+        services: named,
+        since: view.time(cause.since),
+    }
+}
+
+fn headline(states: impl Iterator<Item = State>, is_deaf: bool) -> String {
+    let ongoing: Vec<State> = states.filter(|state| *state != State::Ended).collect();
+    let confirmed = ongoing.iter().filter(|state| **state == State::Confirmed).count();
     let possible = ongoing.len() - confirmed;
     match (confirmed, possible) {
         (0, 0) if is_deaf => "Not enough data: no reports come in".to_owned(),

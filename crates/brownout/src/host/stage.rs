@@ -135,7 +135,11 @@ pub fn services_of(scenario: &Scenario, known: &[ServiceEntry]) -> Vec<ServiceEn
         .into_iter()
         .map(|service| match known.iter().find(|entry| entry.slug == service.slug) {
             // Only what it depends on inside the scenario can be told.
-            Some(entry) => ServiceEntry { depends_on: Vec::new(), ..entry.clone() },
+            Some(entry) => {
+                let inside = |slug: &&String| scenario.services.iter().any(|line| line.slug == **slug);
+                let depends_on = entry.depends_on.iter().filter(inside).cloned().collect();
+                ServiceEntry { depends_on, ..entry.clone() }
+            }
             None => ServiceEntry::new(service.slug, service.name, service.category),
         })
         .collect()

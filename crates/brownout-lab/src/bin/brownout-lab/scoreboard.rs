@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use brownout_lab::scoreboard::{self, Section, Settings};
 
 const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--seed N] [--threads N]
-                               [--months N] [--service-years N] [--series N]
+                               [--months N] [--service-years N] [--series N] [--echo-engines N]
                                [SECTION...]
 
   Compares our detectors with those of others on the same seeded data, and writes docs/scoreboard.md when
-  every section was worked out. Sections: five-minutes nab spectrum manipulation promise speed ablations.
+  every section was worked out. Sections: five-minutes nab spectrum echoes manipulation promise speed ablations.
   --months and --service-years say how much is simulated: 2000 series-months a class and 3000 years if
   nothing is said, which takes half an hour on two cores.
   --quick simulates thirty times less, writes nothing unless told to, and ends with 1 when a bar
@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String>
             "--write" => write = Some(PathBuf::from(value()?)),
             "--seed" => settings.seed = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--months" => settings.months_per_class = value()?.parse().map_err(|_| USAGE.to_owned())?,
+            "--echo-engines" => settings.echo_engines = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--service-years" => settings.service_years = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--series" => settings.series = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--threads" => settings.threads = value()?.parse().map_err(|_| USAGE.to_owned())?,

@@ -1,0 +1,231 @@
+//! What several services share: a network, something that they are built on, or something that nobody
+//! wrote down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libm::{lgamma, log};
+
+use super::clues::{concentration, is_provider, percent};
+use super::rise::{Counted, Rise};
+use super::{Explanation, Rising};
+use crate::model::{Asn, Catalogue, ServiceId};
+use crate::verdict::{Bond, Cause, Clue, ClueKind};
+
+/// Fewest services, of those that depart or are about to, that make a common cause of a pattern.
+const SERVICES_MIN: usize = 3;
+/// Evidence of one service for a fault of the network that most of its reporters are on, in nats, from
+/// which it is counted, and of all of them together from which the network is blamed.
+const NETWORK_MEMBER_NATS: f64 = 0.7;
+const NETWORK_NATS: f64 = 6.0;
+/// What is held for a network's fault stays held down to this.
+const STILL_NETWORK_NATS: f64 = -2.0;
+/// Beginnings of what has one cause lie within so many minutes, ...
+const TOGETHER_MINUTES: u32 = 20;
+/// ... and where only the pattern speaks for it, within so many.
+const PATTERN_MINUTES: u32 = 3;
+/// Evidence for something that services are built on when nobody reports it, in nats.
+const DEPENDENCY_NATS: f64 = 5.0;
+/// What is built on something that is reported less than this share of it is no proof against it.
+const REPORTED_SHARE_MIN: f64 = 0.2;
+/// In a pattern the smallest rise is at least this share of the largest: less looks like an echo.
+const PATTERN_SHARE_MIN: f64 = 0.03;
+const PATTERN_PLACES_MIN: f64 = 0.5;
+const PATTERN_SOURCES_MIN: f64 = 8.0;
+/// Services, the largest, whose beginning is tried as that of all.
+const ANCHORS_MAX: usize = 50;
+
+type Explained = BTreeMap<ServiceId, Explanation>;
+
+/// One service's part in a fault of a network.
+struct Customer<'a, 'b> {
+    rising: &'a Rising<'b>,
+    nats: f64,
+    on: f64,
+    all: f64,
+}
+
+/// Services whose reporters are all on one network are well, and the network is not.
+pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut Explained) {
+    let mut found: BTreeMap<Cause, Vec<Customer<'_, '_>>> = BTreeMap::new();
+    for rising in order {
+        if let Some((cause, customer)) = customer(rising, catalogue) {
+            found.entry(cause).or_default().push(customer);
+        }
+    }
+    for (cause, mut customers) in found {
+        let is_own = |one: &Rising<'_>| Cause::Service(one.service) == cause;
+        let owner_rises = order.iter().any(|one| is_own(one));
+        let is_held = |one: &Customer<'_, '_>| one.rising.held == Some((Bond::Network, cause));
+        let began = |one: &Customer<'_, '_>| one.rising.rise.onset;
+        let first = customers.iter().map(|one| began(one).latest).min();
+        let Some(first) = first else { continue };
+        customers.retain(|one| is_held(one) || began(one).earliest.since(first) <= TOGETHER_MINUTES);
+        let nats: f64 = customers.iter().map(|one| one.nats).sum();
+        let telling = customers.iter().filter(|one| one.nats >= NETWORK_MEMBER_NATS);
+        let count = telling.clone().count() + usize::from(owner_rises);
+        let departing = telling.filter(|one| one.rising.departs).count();
+        let is_old = customers.iter().any(is_held);
+        // Two are enough: two services do not fail for the same customers by chance.
+        let is_certain = is_old || (count >= 2 && departing >= 1 && nats >= NETWORK_NATS);
+        let there = customers.iter().map(|one| one.on).sum::<f64>().round() as u32;
+        for one in customers {
+            let fits = is_held(&one) || one.nats >= NETWORK_MEMBER_NATS;
+            // One that everybody reports anyway fails by itself, whoever its first reporters were.
+            if !fits || !one.rising.departs {
+                continue;
+            }
+            let clue = ClueKind::TheirNetwork { percent: percent(one.on, one.all) };
+            let explanation = Explanation {
+                bond: Bond::Network,
+                cause,
+                nats,
+                is_certain,
+                here: one.rising.rise.excess().round() as u32,
+                there,
+                clues: vec![Clue::of_nats(clue, one.nats)],
+            };
+            explained.insert(one.rising.service, explanation);
+        }
+    }
+}
+
+/// The network that stands out among a service's reporters, unless it is the service's own.
+fn customer<'a, 'b>(rising: &'a Rising<'b>, catalogue: &Catalogue) -> Option<(Cause, Customer<'a, 'b>)> {
+    let cause_of = |asn: Asn| match catalogue.provider_of(asn) {
+        Some(provider) => Cause::Service(provider.id),
+        None => Cause::Network(asn),
+    };
+    let mut above: BTreeMap<Cause, f64> = BTreeMap::new();
+    for counted in &rising.rise.networks {
+        *above.entry(cause_of(counted.what)).or_default() += counted.excess();
+    }
+    let held = rising.held.filter(|(bond, _)| *bond == Bond::Network).map(|(_, cause)| cause);
+    let largest = above.iter().max_by(|these, those| these.1.total_cmp(those.1)).map(|(cause, _)| *cause);
+    let cause = held.or(largest)?;
+    if cause == Cause::Service(rising.service) {
+        return None;
+    }
+    // A provider's own reporters on another's network are no customers of that.
+    if catalogue.get(rising.service).is_none_or(is_provider) {
+        return None;
+    }
+    let (on, all) = rising.rise.on_networks(|asn| cause_of(asn) == cause);
+    let usual = rising.rise.usual_share(|asn| cause_of(asn) == cause);
+    // Of what is held already, too few to tell are no evidence against it.
+    let nats = concentration(on, all, usual).or(held.map(|_| 0.0))?;
+    let least = if held.is_some() { STILL_NETWORK_NATS } else { 0.0 };
+    (nats >= least).then_some((cause, Customer { rising, nats, on, all }))
+}
+
+/// Services that fail with what they are built on, by the catalogue.
+pub(super) fn dependencies(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut Explained) {
+    let mut built: BTreeMap<ServiceId, Vec<&Rising<'_>>> = BTreeMap::new();
+    let unexplained: Vec<&Rising<'_>> =
+        order.iter().copied().filter(|one| !explained.contains_key(&one.service)).collect();
+    for rising in &unexplained {
+        let Some(service) = catalogue.get(rising.service) else { continue };
+        for needed in service.depends_on.iter().filter_map(|slug| catalogue.find(slug)) {
+            built.entry(needed.id).or_default().push(rising);
+        }
+    }
+    let mut found: Vec<(f64, ServiceId, Vec<&Rising<'_>>)> = Vec::new();
+    for (needed, mut dependents) in built {
+        let own = order.iter().find(|one| one.service == needed);
+        let began = |one: &Rising<'_>| one.rise.onset;
+        let first = dependents.iter().chain(own).map(|one| began(one).latest).min();
+        let Some(first) = first else { continue };
+        let cause = Cause::Service(needed);
+        dependents.retain(|one| {
+            one.held == Some((Bond::Dependency, cause))
+                || began(one).earliest.since(first) <= TOGETHER_MINUTES
+        });
+        let largest = dependents.iter().map(|one| one.rise.excess()).fold(0.0, f64::max);
+        // What is only seen by another's customers is well itself.
+        let own = own.filter(|own| own.departs && !explained.contains_key(&own.service));
+        let is_reported = own.is_some_and(|own| own.rise.excess() >= REPORTED_SHARE_MIN * largest);
+        let nats = by_chance(dependents.len(), unexplained.len(), needed, catalogue);
+        let enough = dependents.len() >= SERVICES_MIN && nats >= DEPENDENCY_NATS;
+        if is_reported || enough {
+            let nats = if is_reported { nats.max(DEPENDENCY_NATS) + 2.0 } else { nats };
+            found.push((nats, needed, dependents));
+        }
+    }
+    // What explains most comes first; a service is explained once.
+    found.sort_by(|these, those| those.0.total_cmp(&these.0).then(these.1.cmp(&those.1)));
+    for (nats, needed, dependents) in found {
+        let there = dependents.iter().map(|one| one.rise.excess()).sum::<f64>().round() as u32;
+        for one in dependents.into_iter().filter(|one| one.departs) {
+            let here = one.rise.excess().round() as u32;
+            explained.entry(one.service).or_insert(Explanation {
+                bond: Bond::Dependency,
+                cause: Cause::Service(needed),
+                nats,
+                is_certain: true,
+                here,
+                there,
+                clues: Vec::new(),
+            });
+        }
+    }
+}
+
+/// How surprising it is, in nats, that `dependents` of the `rising` services are built on one thing, if
+/// they rose each by itself: a bound on the binomial tail, C(m, k) p^k, with the share of services that
+/// are built on it.
+fn by_chance(dependents: usize, rising: usize, needed: ServiceId, catalogue: &Catalogue) -> f64 {
+    let Some(needed) = catalogue.get(needed) else { return 0.0 };
+    let (k, m) = (dependents as f64, rising.max(dependents) as f64);
+    let built = catalogue.iter().filter(|one| one.depends_on.contains(&needed.slug)).count() as f64;
+    let share = (built + 1.0) / (catalogue.len() as f64 + 2.0);
+    let ln_ways = lgamma(m + 1.0) - lgamma(k + 1.0) - lgamma(m - k + 1.0);
+    -(ln_ways + k * log(share.min(1.0)))
+}
+
+/// Services without any known relation that begin within the same minutes in the same places.
+pub(super) fn patterns(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut Explained) {
+    let is_loose = |one: &&&Rising<'_>| {
+        one.departs && !explained.contains_key(&one.service) && one.rise.excess() >= PATTERN_SOURCES_MIN
+    };
+    let loose: Vec<&Rising<'_>> = order.iter().filter(is_loose).copied().collect();
+    // The window begins with one of them, and holds all whose beginning may lie in it; the larger the
+    // rise, the better that is known.
+    let alike = |anchor: &&Rising<'_>| -> Vec<&Rising<'_>> {
+        let (from, to) = (anchor.rise.onset.likeliest, anchor.rise.onset.likeliest.plus(PATTERN_MINUTES));
+        let begins = |one: &&&Rising<'_>| one.rise.onset.earliest <= to && one.rise.onset.latest >= from;
+        let near: Vec<&Rising<'_>> = loose.iter().filter(begins).copied().collect();
+        let largest = near.iter().map(|one| one.rise.excess()).fold(0.0, f64::max);
+        let fits = |one: &&&Rising<'_>| {
+            one.rise.excess() >= PATTERN_SHARE_MIN * largest
+                && shared_places(one.rise, anchor.rise) >= PATTERN_PLACES_MIN
+        };
+        near.iter().filter(fits).copied().collect()
+    };
+    let Some(most) = loose.iter().take(ANCHORS_MAX).map(alike).max_by_key(Vec::len) else { return };
+    // Several of one category may be one company, or each other's echoes: it takes different ones.
+    let categories: BTreeSet<_> =
+        most.iter().filter_map(|one| catalogue.get(one.service)).map(|service| service.category).collect();
+    if categories.len() < SERVICES_MIN {
+        return;
+    }
+    let there = most.iter().map(|one| one.rise.excess()).sum::<f64>().round() as u32;
+    for one in most {
+        let here = one.rise.excess().round() as u32;
+        let (bond, cause) = (Bond::Pattern, Cause::Unnamed);
+        let explanation =
+            Explanation { bond, cause, nats: 0.0, is_certain: true, here, there, clues: Vec::new() };
+        explained.insert(one.service, explanation);
+    }
+}
+
+/// The part of two rises that comes from the same countries, 0 to 1; 1 where no country is known.
+fn shared_places(these: &Rise, those: &Rise) -> f64 {
+    let sum = |rise: &Rise| rise.countries.iter().map(Counted::excess).sum::<f64>();
+    let (here, there) = (sum(these), sum(those));
+    if here <= 0.0 || there <= 0.0 {
+        return 1.0;
+    }
+    let of = |rise: &Rise, country| {
+        rise.countries.iter().find(|one| one.what == country).map_or(0.0, Counted::excess)
+    };
+    these.countries.iter().map(|one| (one.excess() / here).min(of(those, one.what) / there)).sum()
+}

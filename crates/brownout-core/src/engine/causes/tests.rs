@@ -1,0 +1,118 @@
+use super::clues::{Party, weigh};
+use super::rise::{COURSE_MINUTES, Counted, Rise};
+use super::*;
+use crate::model::{Asn, Category, Minute, ProblemKind, Service};
+use crate::snapshot::Onset;
+use crate::verdict::ClueKind;
+
+/// A step of so many reports a minute that began so many minutes ago.
+fn rise(per_minute: f64, began: u32) -> Rise {
+    let now = 10_000;
+    let course = (0..COURSE_MINUTES)
+        .map(|minute| if COURSE_MINUTES - minute <= began { per_minute + 1.0 } else { 1.0 });
+    let minutes = began.clamp(5, 60);
+    let observed = (per_minute + 1.0) * f64::from(began);
+    let begin = Minute(now - began);
+    Rise {
+        onset: Onset { earliest: begin, likeliest: begin, latest: begin },
+        whole: Counted { what: (), observed, usual: f64::from(minutes) },
+        course: course.collect(),
+        running: 0.0,
+        usual_minute: 1.0,
+        minutes,
+        kinds: Vec::new(),
+        countries: Vec::new(),
+        networks: Vec::new(),
+    }
+}
+
+fn service(id: u32, slug: &str, category: Category) -> Service {
+    Service::new(ServiceId(id), slug, slug, category)
+}
+
+fn mobile(id: u32, slug: &str) -> Service {
+    Service { networks: Asn::new(64_500 + id).into_iter().collect(), ..service(id, slug, Category::Mobile) }
+}
+
+fn nats(small: (&Service, &Rise), large: (&Service, &Rise)) -> f64 {
+    let party = |(service, rise)| Party { service, rise };
+    weigh(party(small), party(large), false).0
+}
+
+#[test]
+fn no_fixed_share_decides() {
+    let (a, b) = (mobile(1, "a"), mobile(2, "b"));
+    let large = rise(1000.0, 20);
+    let of = |share: f64, began: u32| nats((&a, &rise(1000.0 * share, began)), (&b, &large));
+    // 38%, as of Google Cloud in 2025, in the same minutes: an echo.
+    assert!(of(0.38, 20) > ECHO_NATS, "{}", of(0.38, 20));
+    // 2%, but from half an hour before on: its own.
+    assert!(of(0.02, 50) < DOUBT_NATS, "{}", of(0.02, 50));
+    // As large as the other: not without more evidence.
+    assert!(of(1.0, 20) < of(0.38, 20) && of(0.38, 20) < of(0.02, 20));
+}
+
+#[test]
+fn evidence_for_a_failure_of_its_own_never_makes_an_echo_likelier() {
+    let (a, b) = (mobile(1, "a"), mobile(2, "b"));
+    let large = rise(1000.0, 20);
+    let with = |on: u32, calls: u32| {
+        let mut small = rise(20.0, 20);
+        let counted = |what, observed: u32| Counted { what, observed: f64::from(observed), usual: 0.0 };
+        small.networks =
+            vec![counted(a.networks[0], on), counted(Asn::new(64_999).expect("not zero"), 40 - on)];
+        let kinds = [(ProblemKind::Calls, calls), (ProblemKind::OtherNetwork, 40 - calls)];
+        small.kinds = kinds
+            .iter()
+            .map(|(what, n)| Counted { what: *what, observed: f64::from(*n), usual: 0.0 })
+            .collect();
+        nats((&a, &small), (&b, &large))
+    };
+    for more in 0..40 {
+        assert!(with(more + 1, 20) <= with(more, 20), "on its own network: {more}");
+        assert!(with(20, more + 1) <= with(20, more), "calls fail: {more}");
+    }
+    assert!(with(0, 0) > ECHO_NATS && with(40, 40) < DOUBT_NATS);
+}
+
+#[test]
+fn every_clue_is_bounded() {
+    let (a, b) = (mobile(1, "a"), mobile(2, "b"));
+    for (small, large) in [(1e-3, 1e6), (1e6, 1e-3), (1e6, 1e6)] {
+        let party = |service, rise| Party { service, rise };
+        let (small, large) = (rise(small, 60), rise(large, 5));
+        let (_, clues) = weigh(party(&a, &small), party(&b, &large), false);
+        for clue in clues.iter().filter(|clue| clue.kind != ClueKind::Relation) {
+            assert!(clue.nats().is_finite() && clue.nats().abs() < 10.0, "{clue:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_built_on_a_failing_service_is_no_echo_of_it() {
+    let cloud = service(0, "cloud", Category::Cloud);
+    let mut app = service(1, "app", Category::Social);
+    app.depends_on = vec!["cloud".to_owned()];
+    let catalogue = Catalogue::new(vec![cloud, app]).expect("a catalogue");
+    let (large, small) = (rise(500.0, 20), rise(10.0, 18));
+    let rising = |id, rise| Rising { service: ServiceId(id), rise, departs: true, held: None };
+    let found = explain(&[rising(0, &large), rising(1, &small)], &catalogue);
+    let known = found.get(&ServiceId(1)).map(|found| (found.bond, found.cause));
+    assert_eq!(known, Some((Bond::Dependency, Cause::Service(ServiceId(0)))));
+    assert!(!found.contains_key(&ServiceId(0)));
+}
+
+#[test]
+fn strangers_that_rise_together_are_a_pattern_and_one_alone_is_none() {
+    let kinds = [Category::Finance, Category::Games, Category::News, Category::Travel];
+    let services: Vec<Service> =
+        (0..4).map(|id| service(id, &format!("s{id}"), kinds[id as usize])).collect();
+    let catalogue = Catalogue::new(services).expect("a catalogue");
+    let together = rise(50.0, 15);
+    let of = |count: u32, rise: &Rise| {
+        let rising: Vec<Rising<'_>> =
+            (0..count).map(|id| Rising { service: ServiceId(id), rise, departs: true, held: None }).collect();
+        explain(&rising, &catalogue).values().filter(|found| found.bond == Bond::Pattern).count()
+    };
+    assert_eq!((of(1, &together), of(2, &together), of(4, &together)), (0, 0, 4));
+}
