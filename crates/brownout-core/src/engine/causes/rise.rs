@@ -14,6 +14,9 @@ const WINDOW_MINUTES_MIN: u32 = 5;
 const WINDOW_MINUTES_MAX: u32 = 60;
 /// Most countries or networks that are told apart; the largest.
 const PARTS_MAX: usize = 40;
+/// The least part of a rise, and of what is usual, that is taken to be of some network.
+const KNOWN_OF_RISE: f64 = 0.5;
+const KNOWN_OF_USUAL: f64 = 0.8;
 
 /// Sources of a part, and how many are usual.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -123,20 +126,24 @@ impl Rise {
         (counted + self.running - self.usual_minute * minutes as f64).max(0.0)
     }
 
-    /// Sources above usual on some networks, and on all that are known.
+    /// Sources above usual on some networks, and on all.
+    ///
+    /// Networks with very few sources have no series, so what the others show is a lower bound: half of
+    /// the rise is always taken to have a network.
     pub(crate) fn on_networks(&self, wanted: impl Fn(Asn) -> bool) -> (f64, f64) {
         let on: f64 = self.networks.iter().filter(|counted| wanted(counted.what)).map(Counted::excess).sum();
         // Some of the others are below their usual: only their sum says how much rises there.
         let others = self.networks.iter().filter(|counted| !wanted(counted.what));
         let others: f64 = others.map(|counted| counted.observed - counted.usual).sum();
-        (on, on + others.max(0.0))
+        (on, (on + others.max(0.0)).max(KNOWN_OF_RISE * self.excess()))
     }
 
-    /// The usual share of some networks among all that are known.
+    /// The usual share of some networks among all, of which few may have a series.
     pub(crate) fn usual_share(&self, wanted: impl Fn(Asn) -> bool) -> f64 {
         let all: f64 = self.networks.iter().map(|counted| counted.usual).sum();
         let on: f64 =
             self.networks.iter().filter(|counted| wanted(counted.what)).map(|counted| counted.usual).sum();
+        let all = all.max(KNOWN_OF_USUAL * self.whole.usual);
         if all > 0.0 { on / all } else { 0.0 }
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn play(world: &World, episodes: &[Episode], mut rng: Rng) -> Vec<Pla
             let own = &mut alone[report.service.0 as usize];
             for watched in [&mut all, own] {
                 watched.pass(at);
-                watched.tell(at, &Evidence::Report(report.clone()));
+                watched.tell(at, &Evidence::Report(*report));
             }
         }
         if let Some(index) = episode.filter(|_| minute % LOOK_MINUTES == 0 && into < LOOKS_END) {
