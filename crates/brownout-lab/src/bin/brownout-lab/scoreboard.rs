@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use brownout_lab::scoreboard::{self, Section, Settings};
 
 const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--seed N] [--threads N]
-                               [--months N] [--service-years N] [--series N] [--echo-engines N]
-                               [SECTION...]
+                               [--months N] [--echo-engines N]
+                               [--attacked-lives N] [--service-years N] [--series N] [SECTION...]
 
   Compares our detectors with those of others on the same seeded data, and writes docs/scoreboard.md when
   every section was worked out. Sections: five-minutes nab spectrum echoes manipulation promise speed ablations.
@@ -28,6 +28,10 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String>
     let (mut write, mut quick, mut sections) = (None, false, Vec::new());
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| USAGE.to_owned());
+        if let Some(size) = size(&mut settings, &argument) {
+            *size = value()?.parse().map_err(|_| USAGE.to_owned())?;
+            continue;
+        }
         match argument.as_str() {
             "-h" | "--help" => {
                 let _ = writeln!(std::io::stdout(), "{USAGE}");
@@ -39,10 +43,6 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String>
             }
             "--write" => write = Some(PathBuf::from(value()?)),
             "--seed" => settings.seed = value()?.parse().map_err(|_| USAGE.to_owned())?,
-            "--months" => settings.months_per_class = value()?.parse().map_err(|_| USAGE.to_owned())?,
-            "--echo-engines" => settings.echo_engines = value()?.parse().map_err(|_| USAGE.to_owned())?,
-            "--service-years" => settings.service_years = value()?.parse().map_err(|_| USAGE.to_owned())?,
-            "--series" => settings.series = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--threads" => settings.threads = value()?.parse().map_err(|_| USAGE.to_owned())?,
             name => {
                 let section = Section::ALL.iter().copied().find(|section| section.name() == name);
@@ -68,4 +68,16 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String>
         return Err(format!("missed: {}", missed.join("; ")));
     }
     Ok(())
+}
+
+/// The size of the simulation that an option sets.
+fn size<'a>(settings: &'a mut Settings, option: &str) -> Option<&'a mut u32> {
+    Some(match option {
+        "--months" => &mut settings.months_per_class,
+        "--echo-engines" => &mut settings.echo_engines,
+        "--attacked-lives" => &mut settings.attacked_lives,
+        "--service-years" => &mut settings.service_years,
+        "--series" => &mut settings.series,
+        _ => return None,
+    })
 }
