@@ -130,7 +130,10 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
                 reasons.push(Reason::OneCountry { facet: *only });
             }
             reasons.extend(facts.doubts.iter().map(|doubt| Reason::Doubted { doubt: *doubt }));
-            reasons.extend(network_reason(facts));
+            // Who is doubted is no hint at where a fault lies.
+            if !facts.doubts.iter().any(|doubt| matches!(doubt.cause, Cause::StrangeNetworks { .. })) {
+                reasons.extend(network_reason(facts));
+            }
             let is_said = facts.doubts.iter().any(|doubt| matches!(doubt.cause, Cause::FewSubnets { .. }));
             if !is_said && facts.subnets * 100 < facts.sources_hour * FEW_SUBNETS_PERCENT {
                 reasons.push(Reason::FewSubnets { subnets: facts.subnets, sources: facts.sources_hour });
