@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn nothing_is_like_nothing() {
         let empty = Course { begin: Minute(0), parts: Vec::new() };
-        assert_eq!(replayed(&empty, &[empty.clone()], 10.0, rarity()), None);
+        assert_eq!(replayed(&empty, std::slice::from_ref(&empty), 10.0, rarity()), None);
         assert_eq!(replayed(&empty, &[], 10.0, rarity()), None);
     }
 }

@@ -20,6 +20,15 @@ pub fn doubt_words(doubt: &Doubt, names: Names<'_>) -> String {
             let subnets = counted(*subnets, "subnet", "subnets");
             format!("{some} come from subnets that had sent several already ({subnets} in all{beyond})")
         }
+        Cause::StrangeNetworks { networks: 1, most: Some(one) } => {
+            format!(
+                "{some} come from {}, a network that hardly ever reported it before",
+                place_name(*one, names)
+            )
+        }
+        Cause::StrangeCountries { countries: 1, most: Some(one) } => {
+            format!("{some} come from {}, where hardly anybody ever reported it", with_article(*one, names))
+        }
         Cause::StrangeNetworks { networks, most } => {
             let networks = counted(*networks, "network", "networks");
             let named =

@@ -134,8 +134,15 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             } else if let Some(only) = only_country(facts, countries) {
                 reasons.push(Reason::OneCountry { facet: only });
             }
-            reasons.extend(facts.located.filter(|located| !located.facets.is_empty()).map(|located| {
-                Reason::Located { facets: located.facets.clone(), percent: located.explained_percent }
+            // Who is doubted is no hint at where a fault lies.
+            let strange =
+                facts.doubts.iter().any(|doubt| matches!(doubt.cause, Cause::StrangeNetworks { .. }));
+            let tells = |located: &&Extent| {
+                !located.facets.is_empty() && (!strange || located.kind != ExtentKind::Network)
+            };
+            reasons.extend(facts.located.filter(tells).map(|located| Reason::Located {
+                facets: located.facets.clone(),
+                percent: located.explained_percent,
             }));
             let most = facts.located.map(|located| located.most_affected.clone());
             let most = most.filter(|facets| !facets.is_empty());

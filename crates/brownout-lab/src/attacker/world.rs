@@ -113,7 +113,7 @@ impl World {
     pub(super) fn sender(&self, rng: &mut Rng, country: usize, network: u32) -> Sender {
         let number = country as u32 * NETWORKS + network;
         let subnet = (number % 200) * SUBNETS + rng.below(SUBNETS);
-        let address = IpAddr::V4(Ipv4Addr::from(subnet << 8 | rng.below(254) + 1));
+        let address = IpAddr::V4(Ipv4Addr::from((subnet << 8) | (rng.below(254) + 1)));
         self.at(rng, country, address, 1000 + number)
     }
 

@@ -3,7 +3,7 @@
 use brownout_core::incident::{Cause, Doubt};
 use brownout_core::model::Asn;
 use brownout_core::snapshot::{Change, State, TimelineEntry};
-use brownout_core::verdict::{Reason, Verdict};
+use brownout_core::verdict::Reason;
 
 use super::*;
 
