@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use brownout_core::effect::RollUp;
 use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, ServiceId};
 use brownout_core::snapshot::IncidentView;
+use brownout_core::verdict::Verdict;
 use brownout_store::port::{Collected, History, IncidentCursor, StoreError};
 use http_body_util::BodyExt;
 use tower::ServiceExt;

@@ -108,11 +108,12 @@ pub(crate) struct Circumstances<'a> {
 }
 
 impl Decision {
-    /// A service that is held down is followed as a whole, and what is reported meanwhile teaches
-    /// nothing.
-    fn hold(service: ServiceId) -> Self {
-        let watched = BTreeMap::from([(Facet::All, Watch::Departures)]);
-        Decision { service, watched, freeze: Some(true), is_explained: false }
+    /// A service that is held down is followed as a whole and in the parts that depart, and what is
+    /// reported meanwhile teaches nothing.
+    fn hold(look: &ServiceLook) -> Self {
+        let departing = look.signals.iter().filter(|signal| signal.departs).map(|signal| signal.facet);
+        let watched = departing.chain([Facet::All]).map(|facet| (facet, Watch::Departures)).collect();
+        Decision { service: look.service, watched, freeze: Some(true), is_explained: false }
     }
 
     fn let_go(service: ServiceId) -> Self {
@@ -151,7 +152,7 @@ impl Correlator {
                 match self.holding.decide(look, explanation, now) {
                     Fate::Speaks(held) => was_held = held,
                     Fate::IsHeld(is_new) => {
-                        decisions.extend(is_new.then(|| Decision::hold(look.service)));
+                        decisions.extend(is_new.then(|| Decision::hold(look)));
                         continue;
                     }
                     Fate::IsOver => {
@@ -219,7 +220,7 @@ impl Correlator {
         let decision = (opened || over || watched != before).then(|| {
             let freeze = if over { Some(false) } else { (opened && !was_held).then_some(true) };
             match is_held {
-                true => Decision { freeze: None, ..Decision::hold(look.service) },
+                true => Decision { freeze: None, ..Decision::hold(look) },
                 false => Decision { service: look.service, watched, freeze, is_explained: false },
             }
         });
