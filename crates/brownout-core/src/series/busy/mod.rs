@@ -9,7 +9,7 @@
 //! - the value among those of the same time of day, so that a noon at night is.
 //!
 //! How far away the nearest is counts only in comparison with how far away it used to be in this very
-//! series and view ([`Rarity`]): the surprise is minus the decimal logarithm of that tail probability,
+//! series and view (`Rarity`): the surprise is minus the decimal logarithm of that tail probability,
 //! the same scale for milliseconds and for megabits. What has been seen once surprises no more, so a
 //! detector of this kind falls silent by itself where a threshold on residuals would go on.
 //!
