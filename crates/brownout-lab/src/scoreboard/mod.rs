@@ -3,6 +3,7 @@
 //! Nothing here knows the time or the machine, so the same settings give the same figures everywhere.
 
 mod board;
+mod daily;
 mod five_minutes;
 mod promise;
 
@@ -15,18 +16,21 @@ pub use board::Board;
 pub enum Section {
     /// Detectors on simulated five-minute counts.
     FiveMinutes,
+    /// Detectors on simulated daily counts of seven years.
+    Daily,
     /// False calls of the whole engine in calm years.
     Promise,
 }
 
 impl Section {
     /// All of them, in the order of the page.
-    pub const ALL: [Section; 2] = [Section::FiveMinutes, Section::Promise];
+    pub const ALL: [Section; 3] = [Section::FiveMinutes, Section::Daily, Section::Promise];
 
     /// The name that the command knows it by.
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
+            Section::Daily => "daily",
             Section::Promise => "promise",
         }
     }
@@ -75,6 +79,7 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
     for section in sections {
         match section {
             Section::FiveMinutes => five_minutes::add_to(&mut board, settings, &mut progress),
+            Section::Daily => daily::add_to(&mut board, settings, &mut progress),
             Section::Promise => promise::add_to(&mut board, settings, &mut progress),
         }
     }
