@@ -6,6 +6,8 @@ use super::{Rhythm, SPECIALS, Special};
 
 /// A factor of 1 counts as much as so many counts that were seen.
 const PRIOR_COUNTS: f64 = 0.5;
+/// What remains of the past when it is doubted.
+const DOUBTED: f64 = 0.1;
 /// A period in which nothing was ever counted where so much was expected is closed.
 const CLOSED_EXPECTED_MIN: f64 = 20.0;
 
@@ -34,7 +36,7 @@ pub(super) struct Factor {
 pub(super) struct Factors {
     phases: Vec<Ratio>,
     specials: [Ratio; SPECIALS],
-    /// What the past keeps from one cycle to the next: half of it in one season.
+    /// What the past keeps from one cycle to the next: half of it in two seasons.
     kept_per_cycle: f64,
     /// Average of the phases' ratios, by which they are divided.
     average: f64,
@@ -91,10 +93,18 @@ impl Factors {
         }
     }
 
+    /// Lets what was learned of special periods count little, as forecasts have just become better.
+    pub(super) fn doubt(&mut self) {
+        for ratio in &mut self.specials {
+            ratio.counted *= DOUBTED;
+            ratio.expected *= DOUBTED;
+        }
+    }
+
     /// Lets the past fade by one cycle.
     pub(super) fn close_cycle(&mut self) {
         let kept = self.kept_per_cycle;
-        for ratio in &mut self.phases {
+        for ratio in self.phases.iter_mut().chain(&mut self.specials) {
             ratio.counted *= kept;
             ratio.expected *= kept;
         }

@@ -3,6 +3,7 @@
 use libm::{exp, exp2, log};
 
 use super::Rhythm;
+use super::seasonal::Seasonal;
 
 /// A way to forecast the ratio of counts to the seasonal mean.
 #[derive(Clone, Copy, Debug)]
@@ -14,21 +15,34 @@ struct Follower {
     grows_on: bool,
 }
 
-/// From one that trusts trend and season alone to one that follows the last days.
-const FOLLOWERS: [Follower; 6] = [
-    Follower { half_life_cycles: f64::INFINITY, grows_on: false },
-    Follower { half_life_cycles: 8.0, grows_on: false },
-    Follower { half_life_cycles: 3.0, grows_on: false },
-    Follower { half_life_cycles: 1.0, grows_on: false },
-    Follower { half_life_cycles: 2.0, grows_on: true },
-    Follower { half_life_cycles: 1.0, grows_on: true },
+const fn follower(half_life_cycles: f64, grows_on: bool) -> Follower {
+    Follower { half_life_cycles, grows_on }
+}
+
+/// From one that trusts trend and season alone to those that follow the last days.
+const FOLLOWERS: [Follower; 8] = [
+    follower(f64::INFINITY, false),
+    follower(8.0, false),
+    follower(3.0, false),
+    follower(1.0, false),
+    follower(0.4, false),
+    follower(2.0, true),
+    follower(1.0, true),
+    follower(0.5, true),
 ];
+const COUNT: usize = FOLLOWERS.len();
+/// Followers that forget this quickly learn from rises in full: they are heard where rises are usual.
+const AGILE_CYCLES: f64 = 2.0;
 /// In how many cycles half of a follower's record is forgotten.
-const RECORD_HALF_LIFE_CYCLES: f64 = 8.0;
+const RECORD_HALF_LIFE_CYCLES: f64 = 4.0;
 /// A single count says at most so much about a follower, in units of its deviance.
 const DEVIANCE_MAX: f64 = 9.0;
+/// Least weight of a count in the record of the season.
+const RECORDED_IN_RISE: f64 = 0.3;
 /// A ratio of 1 counts as much as so many counts.
 const PRIOR_COUNTS: f64 = 0.5;
+/// What growth adds to the logarithm of a ratio is at most so much.
+const GROWTH_MAX: f64 = 0.4;
 /// Ratios that are believed lie between its inverse and this.
 const RATIO_MAX: f64 = 50.0;
 
@@ -42,12 +56,27 @@ struct State {
     deviance: f64,
 }
 
+/// What is known of a count that is learned from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lesson {
+    pub(super) count: f64,
+    /// What trend, season and cycle expected.
+    pub(super) seasonal: f64,
+    /// How far it is no outlier, and how far no rise goes on, 0 to 1.
+    pub(super) usual: f64,
+    pub(super) calm: f64,
+    /// Variance over mean of such a count.
+    pub(super) phi: f64,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Level {
     /// What is kept from one period to the next, of the past and of the record.
-    kept: [f64; FOLLOWERS.len()],
+    kept: [f64; COUNT],
     record_kept: f64,
-    states: [State; FOLLOWERS.len()],
+    states: [State; COUNT],
+    /// Deviance per period of each follower, by time of the season, over that of the first.
+    by_season: Seasonal<COUNT>,
     forecast: f64,
 }
 
@@ -57,7 +86,8 @@ impl Level {
         Level {
             kept: FOLLOWERS.map(|follower| per_period(follower.half_life_cycles)),
             record_kept: per_period(RECORD_HALF_LIFE_CYCLES),
-            states: [State::default(); FOLLOWERS.len()],
+            states: [State::default(); COUNT],
+            by_season: Seasonal::new(rhythm),
             forecast: 1.0,
         }
     }
@@ -67,15 +97,20 @@ impl Level {
         self.forecast
     }
 
-    /// Takes a count of which `seasonal` was expected by trend, season and cycle. `phi` is the variance of
-    /// counts over their mean.
-    pub(super) fn learn(&mut self, count: f64, seasonal: f64, weight: f64, phi: f64) {
-        for index in 0..FOLLOWERS.len() {
+    /// Takes a count.
+    pub(super) fn learn(&mut self, lesson: Lesson) {
+        let Lesson { count, seasonal, usual, calm, phi } = lesson;
+        let protected = usual * calm.max(super::TAUGHT_IN_RISE);
+        let mut deviances = [0.0; COUNT];
+        for index in 0..COUNT {
             let mean = (seasonal * self.ratio(index)).max(super::MEAN_MIN);
+            deviances[index] =
+                (2.0 * (x_ln_ratio(count, mean) - (count - mean)) / phi.max(PHI_MIN)).min(DEVIANCE_MAX);
             let state = &mut self.states[index];
-            let deviance = (2.0 * (x_ln_ratio(count, mean) - (count - mean)) / phi).min(DEVIANCE_MAX);
-            state.deviance = self.record_kept * state.deviance + weight * deviance;
-            if FOLLOWERS[index].half_life_cycles.is_finite() {
+            state.deviance = self.record_kept * state.deviance + protected * deviances[index];
+            let half_life = FOLLOWERS[index].half_life_cycles;
+            if half_life.is_finite() {
+                let weight = if half_life <= AGILE_CYCLES { 1.0 } else { protected };
                 let kept = self.kept[index];
                 state.counted = kept * state.counted + weight * count;
                 state.expected = kept * state.expected + weight * seasonal;
@@ -83,15 +118,28 @@ impl Level {
                 state.smoothed += (1.0 - kept) * weight * (log(ratio) - state.smoothed);
             }
         }
+        self.by_season.add(deviances, calm.max(RECORDED_IN_RISE));
         self.forecast = self.mix();
     }
 
-    /// Followers are heard by how well they forecast, which is Bayes's rule on their fading records.
+    /// Ends the running cycle.
+    pub(super) fn close_cycle(&mut self) {
+        self.by_season.close_cycle();
+        self.forecast = self.mix();
+    }
+
+    /// Followers are heard by how well they forecast lately, and at this time of the season in the past:
+    /// Bayes's rule on their fading records.
     fn mix(&self) -> f64 {
-        let least = self.states.iter().map(|state| state.deviance).fold(f64::INFINITY, f64::min);
+        let seasonal = self.by_season.sums();
+        let mut records = [0.0; COUNT];
+        for index in 0..COUNT {
+            records[index] = self.states[index].deviance + seasonal[index] + handicap(FOLLOWERS[index]);
+        }
+        let least = records.iter().copied().fold(f64::INFINITY, f64::min);
         let (mut sum, mut weights) = (0.0, 0.0);
-        for index in 0..FOLLOWERS.len() {
-            let weight = exp(-0.5 * (self.states[index].deviance - least));
+        for (index, record) in records.iter().enumerate() {
+            let weight = exp(-0.5 * (record - least));
             sum += weight * log(self.ratio(index));
             weights += weight;
         }
@@ -111,9 +159,24 @@ impl Level {
         // Level and slope of Brown's method; the slope is that of one period.
         let (once, twice, kept) = (log(ratio), state.smoothed, self.kept[index]);
         let slope = (1.0 - kept) / kept * (once - twice);
-        exp(2.0 * once - twice + slope).clamp(1.0 / RATIO_MAX, RATIO_MAX)
+        ratio * exp((once - twice + slope).clamp(-GROWTH_MAX, GROWTH_MAX))
     }
 }
+
+/// What a follower has to forecast better by, in deviance, before it is heard. A rise of two weeks must
+/// not be enough for those that would take it for the usual.
+fn handicap(follower: Follower) -> f64 {
+    if follower.half_life_cycles <= AGILE_CYCLES {
+        20.0
+    } else if follower.half_life_cycles.is_finite() {
+        4.0
+    } else {
+        0.0
+    }
+}
+
+/// Deviances are not divided by less.
+const PHI_MIN: f64 = 0.05;
 
 fn plain_ratio(state: &State) -> f64 {
     ((state.counted + PRIOR_COUNTS) / (state.expected + PRIOR_COUNTS)).clamp(1.0 / RATIO_MAX, RATIO_MAX)

@@ -24,10 +24,11 @@ mod level;
 mod ranks;
 mod rise;
 mod season;
+mod seasonal;
 mod spread;
 
 use self::factors::Factors;
-use self::level::Level;
+use self::level::{Lesson, Level};
 use self::ranks::Ranks;
 use self::rise::Rise;
 use self::season::Season;
@@ -155,8 +156,11 @@ impl Watch {
         if self.next.is_multiple_of(u64::from(self.rhythm.cycle)) {
             self.season.close_cycle(self.spread.phi());
             self.factors.close_cycle();
+            self.level.close_cycle();
+            self.spread.close_cycle();
             if self.season.has_changed() {
                 self.spread.doubt();
+                self.factors.doubt();
             }
         }
         reading
@@ -173,9 +177,10 @@ impl Watch {
         if period.special.is_none() {
             let factor = self.factors.of(phase, None).mean;
             self.season.learn(count, factor);
-            let calm = self.rise.probability_calm().max(TAUGHT_IN_RISE);
-            self.spread.learn(count, expected, variance, weight);
-            self.level.learn(count, seasonal * factor, weight * calm, self.spread.phi());
+            let calm = self.rise.probability_calm();
+            self.spread.learn(count, expected, variance, calm);
+            let phi = self.spread.phi();
+            self.level.learn(Lesson { count, seasonal: seasonal * factor, usual: weight, calm, phi });
         }
     }
 }

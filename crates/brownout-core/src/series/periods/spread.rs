@@ -6,35 +6,43 @@
 use libm::exp2;
 
 use super::Rhythm;
+use super::seasonal::Seasonal;
 
-/// Squared standardised residuals count at most so much: 2.58².
-const SQUARE_MAX: f64 = 6.6564;
-/// Mean of the square of a standard normal that is cut off there.
-const SQUARE_MEAN: f64 = 0.9758;
+/// Squared standardised residuals count at most so much.
+const SQUARE_MAX: f64 = 16.0;
+/// Weight of a period that certainly belongs to a rise.
+const TAUGHT_IN_RISE: f64 = 0.05;
+/// That squared residuals are 1 at this time of the season counts as much as so many periods.
+const PRIOR_PERIODS: f64 = 40.0;
+const FACTOR_RANGE: (f64, f64) = (0.5, 20.0);
 /// Smallest φ. Rounding to whole counts adds the variance of [`ROUNDING`].
 const PHI_MIN: f64 = 0.005;
 const C_MAX: f64 = 0.5;
 /// Variance of what rounding to whole counts changes.
 const ROUNDING: f64 = 1.0 / 12.0;
-/// What remains of the past when it is doubted.
-const DOUBTED: f64 = 0.02;
-/// φ = 1 counts as much as so many periods.
-const PRIOR_PERIODS: f64 = 10.0;
+/// Cycles that are seen before φ and c follow them.
+const CYCLES_MIN: f64 = 4.0;
 
 #[derive(Clone, Debug)]
 pub(super) struct Spread {
     /// What is kept from one period to the next: half of the past in one season.
     kept: f64,
+    /// Periods that are needed.
+    needed: f64,
     /// Sums over periods, the past fading: 1, mean, mean², and r²/mean and r² for residuals r.
     sums: [f64; 5],
     phi: f64,
     c: f64,
+    /// Periods and squared standardised residuals by time of the season: some times are harder to
+    /// forecast.
+    by_season: Seasonal<2>,
+    factor: f64,
 }
 
 impl Spread {
     pub(super) fn new(rhythm: Rhythm) -> Self {
         let kept = exp2(-1.0 / rhythm.season() as f64);
-        Spread { kept, sums: [0.0; 5], phi: 1.0, c: 0.0 }
+        Spread { kept, needed: CYCLES_MIN * f64::from(rhythm.cycle), sums: [0.0; 5], phi: 1.0, c: 0.0, by_season: Seasonal::new(rhythm), factor: 1.0 }
     }
 
     /// Variance over mean of a count that is rightly forecast.
@@ -42,24 +50,40 @@ impl Spread {
         self.phi
     }
 
-    /// Doubts what was learned before forecasts became better.
+    /// Begins anew, as forecasts have just become better. What was known holds until there is enough.
     pub(super) fn doubt(&mut self) {
-        self.sums = self.sums.map(|sum| sum * DOUBTED);
+        self.sums = [0.0; 5];
     }
 
     pub(super) fn variance(&self, mean: f64) -> f64 {
-        variance(self.phi, self.c, mean)
+        ((self.phi * mean + self.c * mean * mean) * self.factor).max(ROUNDING * mean.min(1.0))
     }
 
-    /// Takes a count of which mean and variance were expected.
-    pub(super) fn learn(&mut self, count: f64, mean: f64, variance: f64, _weight: f64) {
-        let square = ((count - mean) * (count - mean)).min(SQUARE_MAX * variance) / SQUARE_MEAN;
+    /// Ends the running cycle.
+    pub(super) fn close_cycle(&mut self) {
+        self.by_season.close_cycle();
+        let [periods, squares] = self.by_season.sums();
+        let factor = (squares + PRIOR_PERIODS) / (periods + PRIOR_PERIODS);
+        self.factor = factor.clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
+    }
+
+    /// Takes a count of which mean and variance were expected; `calm` is how probable it is that no rise
+    /// goes on.
+    pub(super) fn learn(&mut self, count: f64, mean: f64, variance: f64, calm: f64) {
+        let weight = calm.max(TAUGHT_IN_RISE);
+        let square = ((count - mean) * (count - mean)).min(SQUARE_MAX * variance);
+        let plain = (self.phi * mean + self.c * mean * mean).max(ROUNDING * mean.min(1.0));
+        self.by_season.add([1.0, (square / plain).min(SQUARE_MAX * FACTOR_RANGE.1)], calm.max(RECORDED_IN_RISE));
+        // What the time of the season explains is no part of φ and c.
+        let square = square / self.factor;
         let mean = mean.max(1e-3);
         for (sum, new) in self.sums.iter_mut().zip([1.0, mean, mean * mean, square / mean, square]) {
-            *sum = self.kept * *sum + new;
+            *sum = self.kept * *sum + weight * new;
         }
         let [periods, means, squares, ratios, residuals] = self.sums;
-        let (periods, ratios) = (periods + PRIOR_PERIODS, ratios + PRIOR_PERIODS);
+        if periods < self.needed {
+            return;
+        }
         // Least squares of r²/mean on φ + c mean.
         let determinant = periods * squares - means * means;
         let mut c = 0.0;
@@ -74,6 +98,5 @@ impl Spread {
     }
 }
 
-fn variance(phi: f64, c: f64, mean: f64) -> f64 {
-    (phi * mean + c * mean * mean).max(ROUNDING * mean.min(1.0))
-}
+/// Least weight of a period in the record of the season.
+const RECORDED_IN_RISE: f64 = 0.3;

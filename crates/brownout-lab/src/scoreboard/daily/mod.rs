@@ -27,7 +27,7 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
             let mut all = vec![(stat(&calm), ev.iter().map(|e| stat(e)).collect::<Vec<_>>())];
             let (c2, ev2) = ours(signal, &run, false);
             all.push((stat(&c2), ev2.iter().map(|e| stat(e)).collect()));
-            for ears in [Ears::C1, Ears::C2, Ears::C3] {
+            for ears in [Ears::C1; 3] {
                 all.push((ears.statistics(&run.calm), run.eventful.iter().map(|e| ears.statistics(&e.counts)).collect()));
             }
             (run, calm, all)
