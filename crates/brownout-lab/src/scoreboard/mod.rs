@@ -1,6 +1,7 @@
 //! The scoreboard: detectors beside each other on the same seeded data.
 //!
-//! Nothing here knows the time or the machine, so the same settings give the same figures everywhere.
+//! Nothing here knows the time or the machine, so the same settings give the same figures everywhere;
+//! detectors of other people's programs are run as processes where they are installed.
 
 mod board;
 mod daily;
@@ -43,6 +44,10 @@ pub struct Settings {
     pub seed: u64,
     /// Series-months of each class of the five-minute simulation.
     pub months_per_class: u32,
+    /// Runs of each signal of the simulation of daily counts ...
+    pub daily_runs: u32,
+    /// ... and how many of them the detectors of R are asked for too, which takes far longer.
+    pub daily_peer_runs: u32,
     /// Calm service-years through the engine, per policy.
     pub service_years: u32,
     /// How far a figure may miss its bar by chance, as a share of the bar: none where much is simulated.
@@ -54,12 +59,28 @@ pub struct Settings {
 impl Settings {
     /// What is published.
     pub const fn full(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 2000, service_years: 3000, slack: 0.0, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 2000,
+            daily_runs: 100,
+            daily_peer_runs: 3,
+            service_years: 3000,
+            slack: 0.0,
+            threads,
+        }
     }
 
     /// Enough to notice a step back, in seconds.
     pub const fn quick(threads: usize) -> Self {
-        Settings { seed: 2025, months_per_class: 60, service_years: 100, slack: 0.25, threads }
+        Settings {
+            seed: 2025,
+            months_per_class: 60,
+            daily_runs: 4,
+            daily_peer_runs: 0,
+            service_years: 100,
+            slack: 0.25,
+            threads,
+        }
     }
 }
 

@@ -137,8 +137,8 @@ impl Watch {
         let factor = self.factors.of(phase, period.special);
         let forecast = self.level.forecast();
         let expected = (seasonal * factor.mean * forecast).max(MEAN_MIN);
-        let variance =
-            self.spread.variance(expected) + expected * expected * factor.relative_variance * self.spread.phi();
+        let variance = self.spread.variance(expected)
+            + expected * expected * factor.relative_variance * self.spread.phi();
         let is_closed = count == 0 && self.factors.is_closed(phase, period.special, seasonal);
         let mut probability = None;
         if !is_closed {
@@ -171,7 +171,11 @@ impl Watch {
         let Reading { expected, variance, .. } = reading;
         let seasonal = self.season.mean(self.next);
         let standardised = (count - expected).abs() / libm::sqrt(variance);
-        let weight = if standardised <= OUTLYING { 1.0 } else { (OUTLYING / standardised) * (OUTLYING / standardised) };
+        let weight = if standardised <= OUTLYING {
+            1.0
+        } else {
+            (OUTLYING / standardised) * (OUTLYING / standardised)
+        };
         let level = self.level.forecast();
         self.factors.learn(phase, period.special, count, seasonal * level, weight);
         if period.special.is_none() {

@@ -42,7 +42,15 @@ pub(super) struct Spread {
 impl Spread {
     pub(super) fn new(rhythm: Rhythm) -> Self {
         let kept = exp2(-1.0 / rhythm.season() as f64);
-        Spread { kept, needed: CYCLES_MIN * f64::from(rhythm.cycle), sums: [0.0; 5], phi: 1.0, c: 0.0, by_season: Seasonal::new(rhythm), factor: 1.0 }
+        Spread {
+            kept,
+            needed: CYCLES_MIN * f64::from(rhythm.cycle),
+            sums: [0.0; 5],
+            phi: 1.0,
+            c: 0.0,
+            by_season: Seasonal::new(rhythm),
+            factor: 1.0,
+        }
     }
 
     /// Variance over mean of a count that is rightly forecast.
@@ -73,7 +81,8 @@ impl Spread {
         let weight = calm.max(TAUGHT_IN_RISE);
         let square = ((count - mean) * (count - mean)).min(SQUARE_MAX * variance);
         let plain = (self.phi * mean + self.c * mean * mean).max(ROUNDING * mean.min(1.0));
-        self.by_season.add([1.0, (square / plain).min(SQUARE_MAX * FACTOR_RANGE.1)], calm.max(RECORDED_IN_RISE));
+        self.by_season
+            .add([1.0, (square / plain).min(SQUARE_MAX * FACTOR_RANGE.1)], calm.max(RECORDED_IN_RISE));
         // What the time of the season explains is no part of φ and c.
         let square = square / self.factor;
         let mean = mean.max(1e-3);

@@ -1,93 +1,220 @@
-//! Daily counts: sixteen signals of a published comparison.
+//! Daily counts of seven years: the sixteen signals of Noufaily et al. 2019, "Comparison of statistical
+//! algorithms for daily syndromic surveillance aberration detection", Bioinformatics 35(17):3110.
 
 mod judge;
+mod ours;
 mod peers;
 mod signals;
 mod simulator;
+mod surveillance;
+mod tables;
 
-use brownout_core::series::periods::{Period, Reading, Rhythm, Special, Watch};
-
-use self::judge::{Outcome, threshold};
+use self::judge::{Outcome, Said, Share, Truth, outcomes};
 use self::peers::Ears;
 use self::signals::{SIGNALS, Signal};
 use self::simulator::{Run, SIZES};
-use super::Settings;
-use super::board::{Board, Table};
-use super::in_parallel;
+use super::board::Board;
+use super::{Settings, in_parallel};
+
+/// Nominal rate of false alarms per day, for all that have one.
+const NOMINAL: f64 = 0.01;
+/// How far the measured rate may be off, as a share of it.
+const NOMINAL_TOLERANCE: f64 = 0.2;
+/// Share of calm days over every detector's threshold: all get the same specificity in each signal.
+const CALM_SHARE: f64 = 0.01;
+
+/// Detectors that are part of this program, and so run on everything.
+const OWN: [&str; 5] =
+    ["**Brownout**", "**Brownout**, not told of holidays", "EARS C1", "EARS C2", "EARS C3"];
+const OURS: usize = 0;
+
+/// What one detector reached in one signal.
+#[derive(Clone, Debug)]
+struct Reached {
+    /// For each size.
+    outcomes: Vec<Outcome>,
+    /// Alarms on calm days at its own nominal rate.
+    nominal: Option<Share>,
+}
+
+/// One line of a comparison: a detector, and what it reached in each signal, or why it did not.
+#[derive(Clone, Debug)]
+struct Line {
+    name: String,
+    reached: Result<Vec<Reached>, String>,
+}
+
+/// Everything that was worked out.
+struct Results {
+    /// All runs, through the detectors of this program.
+    whole: Vec<Line>,
+    /// The first runs of each signal, through all detectors.
+    part: Vec<Line>,
+    versions: String,
+}
 
 pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {
-    let runs: u32 = std::env::var("RUNS").ok().and_then(|v| v.parse().ok()).unwrap_or(10);
-    let only: u32 = std::env::var("ONLY").ok().and_then(|v| v.parse().ok()).unwrap_or(0);
-    println!("sig | nominal calm/ calm-noepi / epi | mean | per detector: spec in-run, sens 2,3,5,10, timeliness");
-    let mut sums = vec![[0.0; 9]; 5];
-    for signal in SIGNALS.iter().filter(|s| only == 0 || s.number == only) {
-        let sims = in_parallel(settings.threads, runs, |run| {
+    let results = results(settings, progress);
+    bars(board, &results, settings);
+    tables::add_to(board, &results, settings);
+}
+
+fn results(settings: &Settings, progress: &mut impl FnMut(&str)) -> Results {
+    let (mut whole, mut part) = (Vec::new(), Vec::new());
+    for signal in &SIGNALS {
+        progress(&format!("daily counts, signal {}", signal.number));
+        let runs = in_parallel(settings.threads, settings.daily_runs, |run| {
             let run = Run::new(signal, settings.seed, run);
-            let (calm, ev) = ours(signal, &run, true);
-            let mut all = vec![(stat(&calm), ev.iter().map(|e| stat(e)).collect::<Vec<_>>())];
-            let (c2, ev2) = ours(signal, &run, false);
-            all.push((stat(&c2), ev2.iter().map(|e| stat(e)).collect()));
-            for ears in [Ears::C1; 3] {
-                all.push((ears.statistics(&run.calm), run.eventful.iter().map(|e| ears.statistics(&e.counts)).collect()));
-            }
-            (run, calm, all)
+            (Truth::of(&run), own(signal, &run))
         });
-        let mut nominal = [[0u32; 2]; 3];
-        let mut mean = 0.0; let mut n=0.0; let mut z2=0.0;
-        for (run, calm, _) in &sims {
-            for day in run.judged.clone() {
-                mean += f64::from(run.calm[day]); n += 1.0;
-                let r = &calm[day];
-                z2 += (f64::from(run.calm[day]) - r.expected).powi(2) / r.variance;
-                let hit = u32::from(r.probability.is_some_and(|p| p <= 0.01));
-                let k = if run.epidemic[day] {2} else {1};
-                if r.probability.is_some() { nominal[0][1] += 1; nominal[k][1] += 1; }
-                nominal[0][0] += hit; nominal[k][0] += hit;
+        let of_first = |number: u32| -> Vec<Reached> {
+            let first = &runs[..(number as usize).min(runs.len())];
+            (0..OWN.len())
+                .map(|detector| reached(first.iter().map(|(truth, all)| (truth, &all[detector]))))
+                .collect()
+        };
+        whole.push(of_first(settings.daily_runs));
+        part.push(of_first(settings.daily_peer_runs));
+    }
+    let mut part = lines(part);
+    let versions = if settings.daily_peer_runs > 0 {
+        progress("daily counts, detectors of R's surveillance");
+        add_peers(&mut part, settings)
+    } else {
+        String::new()
+    };
+    Results { whole: lines(whole), part, versions }
+}
+
+/// What the detectors of this program say of a run.
+fn own(signal: &Signal, run: &Run) -> Vec<Said> {
+    let ears = |ears: Ears| {
+        let judged = |counts: &[u32]| ears.statistics(counts).split_off(run.judged.start);
+        let calm = judged(&run.calm);
+        let eventful = run.eventful.iter().map(|eventful| judged(&eventful.counts)).collect();
+        let alarms = calm.iter().filter(|statistic| **statistic > Ears::THRESHOLD).count();
+        let nominal = Some(Share { of: calm.len() as u64, are: alarms as u64 });
+        Said { calm, eventful, nominal }
+    };
+    vec![
+        ours::said(signal, run, true),
+        ours::said(signal, run, false),
+        ears(Ears::C1),
+        ears(Ears::C2),
+        ears(Ears::C3),
+    ]
+}
+
+/// What one detector reached in one signal.
+fn reached<'a>(runs: impl Iterator<Item = (&'a Truth, &'a Said)>) -> Reached {
+    let runs: Vec<(&Truth, &Said)> = runs.collect();
+    let shares = runs.iter().filter_map(|(_, said)| said.nominal);
+    Reached { outcomes: outcomes(&runs, CALM_SHARE), nominal: shares.reduce(Share::plus) }
+}
+
+/// From detectors by signal to signals by detector.
+fn lines(signals: Vec<Vec<Reached>>) -> Vec<Line> {
+    let of = |detector: usize| signals.iter().map(|reached| reached[detector].clone()).collect();
+    OWN.iter()
+        .enumerate()
+        .map(|(index, name)| Line { name: (*name).to_owned(), reached: Ok(of(index)) })
+        .collect()
+}
+
+/// Adds the lines of R's detectors, and gives the versions that answered.
+fn add_peers(lines: &mut Vec<Line>, settings: &Settings) -> String {
+    let mut of_peers: Vec<Result<Vec<Reached>, String>> =
+        surveillance::DETECTORS.iter().map(|_| Ok(Vec::new())).collect();
+    let mut versions = String::new();
+    if let Err(why) = surveillance::is_installed() {
+        of_peers.iter_mut().for_each(|peer| *peer = Err(why.clone()));
+    } else {
+        let folder = std::env::temp_dir().join(format!("brownout-scoreboard-{}", std::process::id()));
+        let answers = in_parallel(settings.threads, SIGNALS.len() as u32, |index| {
+            let signal = &SIGNALS[index as usize];
+            let runs: Vec<(Run, Truth)> = (0..settings.daily_peer_runs)
+                .map(|run| Run::new(signal, settings.seed, run))
+                .map(|run| {
+                    let truth = Truth::of(&run);
+                    (run, truth)
+                })
+                .collect();
+            let answers = surveillance::ask(signal, &runs, &folder.join(signal.number.to_string()));
+            let reached = |said: Vec<Said>| self::reached(runs.iter().map(|(_, truth)| truth).zip(&said));
+            let of: Vec<_> = answers.of.into_iter().map(|answer| answer.map(reached)).collect();
+            (of, answers.versions)
+        });
+        // Nothing of the work is kept; a folder that stays behind harms nobody.
+        let _ = std::fs::remove_dir_all(&folder);
+        for (of_signal, answered) in answers {
+            versions = answered;
+            for (peer, reached) in of_peers.iter_mut().zip(of_signal) {
+                match (peer.as_mut(), reached) {
+                    (Ok(signals), Ok(reached)) => signals.push(reached),
+                    (Ok(_), Err(why)) => *peer = Err(why),
+                    (Err(_), _) => {}
+                }
             }
         }
-        let share = |a: [u32; 2]| 100.0 * f64::from(a[0]) / f64::from(a[1].max(1));
-        print!("{:2} | {:.2} / {:.2} / {:.2} | {:.2} z2 {:.2} |", signal.number, share(nominal[0]), share(nominal[1]), share(nominal[2]), mean / n, z2/n);
-        for d in 0..5 {
-            let stats: Vec<f64> = sims.iter().flat_map(|(run, _, all)| all[d].0[run.judged.clone()].to_vec()).collect();
-            let t = threshold(&stats, 0.01);
-            let outs: Vec<Outcome> = (0..4).map(|s| { let mut o = Outcome::default(); for (run, _, all) in &sims { o.add(run, &run.eventful[s], |day| all[d].1[s][day] > t); } o }).collect();
-            let spec = outs.iter().map(|o| o.specificity()).sum::<f64>() / 4.0;
-            if d < 3 || d==4 {
-            print!(" {:.3} [{}] [{}] |", spec, outs.iter().map(|o| format!("{:.2}", o.sensitivity())).collect::<Vec<_>>().join(" "), outs.iter().map(|o| format!("{:.2}", o.timeliness())).collect::<Vec<_>>().join(" ")); }
-            sums[d][0] += spec;
-            for s in 0..4 { sums[d][1+s] += outs[s].sensitivity(); sums[d][5+s] += outs[s].timeliness(); }
-        }
-        println!();
     }
-    for s in sums { println!("{}", s.iter().map(|v| format!("{:.3}", v / 16.0)).collect::<Vec<_>>().join(" ")); }
-    progress("x");
-    let _ = (board, Table::default(), SIZES);
+    let named = surveillance::DETECTORS.iter().zip(of_peers);
+    lines.extend(named.map(|(name, reached)| Line { name: format!("R: {name}"), reached }));
+    versions
 }
 
-fn stat(r: &[Reading]) -> Vec<f64> {
-    let raw = std::env::var("RAW").is_ok();
-    r.iter().map(|r| if raw { r.ln_odds } else { r.probability.map_or(0.0, |p| -libm::log(p.max(1e-300))) }).collect()
+/// Mean over signals of one figure of the outcomes of one size.
+fn mean(reached: &[Reached], size: usize, figure: impl Fn(&Outcome) -> f64) -> f64 {
+    reached.iter().map(|signal| figure(&signal.outcomes[size])).sum::<f64>() / reached.len() as f64
 }
 
-fn ours(signal: &Signal, run: &Run, knows_holidays: bool) -> (Vec<Reading>, Vec<Vec<Reading>>) {
-    let rhythm = Rhythm::new(signal.days_per_week as u16, 52).unwrap_or(Rhythm::DAYS);
-    let mut watch = Watch::new(rhythm);
-    let period = |day: usize| {
-        let after = day > 0 && run.holidays[day - 1] && signal.days_per_week == 5;
-        let special = match (knows_holidays, run.holidays[day], after) {
-            (true, true, _) => Special::new(0),
-            (true, _, true) => Special::new(1),
-            _ => None,
-        };
-        Period { special, known_incident: false }
-    };
-    let before: Vec<Reading> =
-        (0..run.judged.start).map(|day| watch.step(run.calm[day], period(day))).collect();
-    let through = |counts: &[u32]| {
-        let mut watch = watch.clone();
-        let judged = run.judged.clone().map(|day| watch.step(counts[day], period(day)));
-        before.iter().copied().chain(judged).collect::<Vec<_>>()
-    };
-    let eventful = run.eventful.iter().map(|eventful| through(&eventful.counts)).collect();
-    (through(&run.calm), eventful)
+/// Mean over sizes and signals.
+fn overall(reached: &[Reached], figure: impl Fn(&Outcome) -> f64 + Copy) -> f64 {
+    (0..SIZES.len()).map(|size| mean(reached, size, figure)).sum::<f64>() / SIZES.len() as f64
+}
+
+fn bars(board: &mut Board, results: &Results, settings: &Settings) {
+    // Where nothing of R was asked, the same bar holds against what is left.
+    let lines = if settings.daily_peer_runs > 0 { &results.part } else { &results.whole };
+    let Ok(ours) = &lines[OURS].reached else { return };
+    let peers: Vec<(&str, &[Reached])> = lines[2..]
+        .iter()
+        .filter_map(|line| line.reached.as_ref().ok().map(|reached| (line.name.as_str(), reached.as_slice())))
+        .collect();
+    let of_peers = format!("each of {} others", peers.len());
+    let sensitivity = |outcome: &Outcome| outcome.sensitivity;
+    let best = peers.iter().map(|(name, peer)| (*name, overall(peer, sensitivity)));
+    let best = best.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("none", 0.0));
+    let is_better = peers.iter().all(|(_, peer)| {
+        (0..SIZES.len()).all(|size| mean(ours, size, sensitivity) > mean(peer, size, sensitivity))
+    });
+    board.bar(
+        "daily counts: sensitivity at the same specificity, mean of signals and sizes",
+        format!("{:.2} (best other {:.2}, {})", overall(ours, sensitivity), best.1, best.0),
+        format!("over {of_peers}, at each size of outbreak"),
+        is_better,
+    );
+    let timeliness = |outcome: &Outcome| outcome.timeliness;
+    let best = peers.iter().map(|(name, peer)| (*name, overall(peer, timeliness)));
+    let best = best.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("none", 1.0));
+    let is_earlier = peers.iter().all(|(_, peer)| {
+        (0..SIZES.len()).all(|size| mean(ours, size, timeliness) < mean(peer, size, timeliness))
+    });
+    board.bar(
+        "daily counts: part of an outbreak that is over at the first alarm, mean of signals and sizes",
+        format!("{:.2} (best other {:.2}, {})", overall(ours, timeliness), best.1, best.0),
+        format!("under {of_peers}, at each size of outbreak"),
+        is_earlier,
+    );
+    let Ok(ours) = &results.whole[OURS].reached else { return };
+    let tolerance = NOMINAL_TOLERANCE * (1.0 + 8.0 * settings.slack);
+    let rates = ours.iter().filter_map(|signal| signal.nominal).map(|share| share.value() / NOMINAL);
+    let near = rates.clone().filter(|ratio| (ratio - 1.0).abs() <= tolerance).count();
+    let (low, high) =
+        rates.fold((f64::INFINITY, 0.0_f64), |(low, high), rate| (low.min(rate), high.max(rate)));
+    board.bar(
+        format!("daily counts: signals whose false alarms are within {:.0}% of nominal", tolerance * 100.0),
+        format!("{near} of {} ({low:.2} to {high:.2} of nominal)", SIGNALS.len()),
+        "all",
+        near == SIGNALS.len(),
+    );
 }

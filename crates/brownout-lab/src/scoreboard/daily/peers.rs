@@ -20,6 +20,9 @@ const GUARD_DAYS: usize = 2;
 const DEVIATION_MIN: f64 = 0.5;
 
 impl Ears {
+    /// Over this is one in a hundred, if the statistic is normal.
+    pub(super) const THRESHOLD: f64 = 2.326;
+
     /// The statistic of every day.
     pub(super) fn statistics(self, counts: &[u32]) -> Vec<f64> {
         let c2 = |day: usize| standardised(counts, day, GUARD_DAYS);

@@ -23,8 +23,6 @@ const ON_HOLIDAY: f64 = 2.0;
 pub(super) struct Run {
     /// Counts without an outbreak.
     pub(super) calm: Vec<u32>,
-    /// Whether the day belongs to a yearly epidemic.
-    pub(super) epidemic: Vec<bool>,
     pub(super) holidays: Vec<bool>,
     /// For each of [`SIZES`].
     pub(super) eventful: Vec<Eventful>,
@@ -37,16 +35,13 @@ pub(super) struct Eventful {
     pub(super) counts: Vec<u32>,
     /// Cases that the outbreak brought on each day.
     pub(super) cases: Vec<u32>,
-    /// Its first day and the one after its last.
-    pub(super) days: Range<usize>,
 }
 
 impl Run {
     /// Run number `run` under a seed.
     pub(super) fn new(signal: &Signal, seed: u64, run: u32) -> Run {
-        let stream = |purpose: u64| {
-            Rng::new(seed, (u64::from(signal.number) << 40) + (u64::from(run) << 8) + purpose)
-        };
+        let stream =
+            |purpose: u64| Rng::new(seed, (u64::from(signal.number) << 40) + (u64::from(run) << 8) + purpose);
         let week = signal.days_per_week;
         let days = YEARS * WEEKS_PER_YEAR * week;
         let holidays = holidays(week);
@@ -65,17 +60,9 @@ impl Run {
             let cases = outbreak(signal, *size, begin, days, &mut stream(3 + index as u64));
             let all: Vec<f64> = usual.iter().zip(&cases).map(|(usual, more)| usual + more).collect();
             let cases: Vec<u32> = cases.iter().map(|cases| rounded(*cases)).collect();
-            let first = cases.iter().position(|cases| *cases > 0).unwrap_or(days);
-            let end = cases.iter().rposition(|cases| *cases > 0).map_or(days, |last| last + 1);
-            Eventful { counts: with_holidays(&all, &holidays, week), cases, days: first..end }
+            Eventful { counts: with_holidays(&all, &holidays, week), cases }
         });
-        Run {
-            calm: with_holidays(&usual, &holidays, week),
-            epidemic: epidemic.iter().map(|cases| rounded(*cases) > 0).collect(),
-            eventful: eventful.collect(),
-            holidays,
-            judged,
-        }
+        Run { calm: with_holidays(&usual, &holidays, week), eventful: eventful.collect(), holidays, judged }
     }
 }
 
