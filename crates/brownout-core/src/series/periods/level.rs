@@ -122,6 +122,11 @@ impl Level {
         self.forecast = self.mix();
     }
 
+    /// Forgets how followers did in past seasons, as forecasts have just become better.
+    pub(super) fn doubt(&mut self) {
+        self.by_season.forget();
+    }
+
     /// Ends the running cycle.
     pub(super) fn close_cycle(&mut self) {
         self.by_season.close_cycle();

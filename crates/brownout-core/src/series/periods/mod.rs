@@ -140,17 +140,18 @@ impl Watch {
         let variance = self.spread.variance(expected)
             + expected * expected * factor.relative_variance * self.spread.phi();
         let is_closed = count == 0 && self.factors.is_closed(phase, period.special, seasonal);
+        let calm = self.rise.probability_calm();
         let mut probability = None;
         if !is_closed {
             self.rise.step(f64::from(count), expected, variance);
             probability = self.ranks.probability(self.rise.ln_odds());
             if !period.known_incident {
-                self.ranks.add(self.rise.ln_odds(), probability);
+                self.ranks.add(self.rise.ln_odds());
             }
         }
         let reading = Reading { expected, variance, ln_odds: self.rise.ln_odds(), probability };
         if !period.known_incident {
-            self.learn(f64::from(count), phase, period, reading);
+            self.learn(f64::from(count), phase, period, (reading, calm));
         }
         self.next += 1;
         if self.next.is_multiple_of(u64::from(self.rhythm.cycle)) {
@@ -161,13 +162,16 @@ impl Watch {
             if self.season.has_changed() {
                 self.spread.doubt();
                 self.factors.doubt();
+                self.level.doubt();
+                self.ranks.doubt();
             }
         }
         reading
     }
 
-    /// Lets a period teach, by how usual it looks.
-    fn learn(&mut self, count: f64, phase: usize, period: Period, reading: Reading) {
+    /// Lets a period teach, by how usual it looks and how calm it was before it: whether it is itself the
+    /// first of a rise is left open, or high counts would be missing from what is usual.
+    fn learn(&mut self, count: f64, phase: usize, period: Period, (reading, calm): (Reading, f64)) {
         let Reading { expected, variance, .. } = reading;
         let seasonal = self.season.mean(self.next);
         let standardised = (count - expected).abs() / libm::sqrt(variance);
@@ -181,7 +185,6 @@ impl Watch {
         if period.special.is_none() {
             let factor = self.factors.of(phase, None).mean;
             self.season.learn(count, factor);
-            let calm = self.rise.probability_calm();
             self.spread.learn(count, expected, variance, calm);
             let phi = self.spread.phi();
             self.level.learn(Lesson { count, seasonal: seasonal * factor, usual: weight, calm, phi });
@@ -195,3 +198,179 @@ const MEAN_MIN: f64 = 1e-6;
 /// Weight that the level gives to a period which certainly belongs to a rise: little, so that a rise
 /// does not become usual while it lasts, but not nothing, so that what stays does.
 const TAUGHT_IN_RISE: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Days of a week whose weekend is calmer, in a year of two halves, with noise that is Poisson's.
+    fn mean(day: u64) -> f64 {
+        let weekend = if day % 7 >= 5 { 0.5 } else { 1.2 };
+        20.0 * weekend * (1.0 + 0.3 * libm::cos(std::f64::consts::TAU * day as f64 / 364.0))
+    }
+
+    /// Numbers in [0, 1) (Knuth's multiplicative generator); the same seed gives the same numbers.
+    struct Noise(u64);
+
+    impl Noise {
+        fn unit(&mut self) -> f64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        fn poisson(&mut self, mean: f64) -> u32 {
+            let (mut left, mut count) = (libm::exp(-mean), 0);
+            let target = self.unit();
+            let mut sum = left;
+            while target >= sum && count < 1000 {
+                count += 1;
+                left *= mean / f64::from(count);
+                sum += left;
+            }
+            count
+        }
+    }
+
+    fn counts(seed: u64, days: u64) -> Vec<u32> {
+        let mut noise = Noise(seed);
+        noise.unit();
+        (0..days).map(|day| noise.poisson(mean(day))).collect()
+    }
+
+    fn read(watch: &mut Watch, counts: &[u32]) -> Vec<Reading> {
+        counts.iter().map(|count| watch.step(*count, Period::default())).collect()
+    }
+
+    #[test]
+    fn trend_season_and_week_are_learned() {
+        let mut watch = Watch::new(Rhythm::DAYS);
+        let readings = read(&mut watch, &counts(1, 3 * 364));
+        for day in 2 * 364 + 21..3 * 364 {
+            let (expected, mean) = (readings[day].expected, mean(day as u64));
+            assert!((expected / mean - 1.0).abs() < 0.2, "day {day}: {expected} for {mean}");
+        }
+    }
+
+    #[test]
+    fn as_many_calm_days_stand_out_as_is_said() {
+        let (mut days, mut below) = (0.0, 0.0);
+        for seed in 0..8 {
+            let mut watch = Watch::new(Rhythm::DAYS);
+            let readings = read(&mut watch, &counts(100 + seed, 4 * 364));
+            for reading in &readings[3 * 364..] {
+                days += 1.0;
+                below += f64::from(u8::from(reading.probability.is_some_and(|p| p <= 0.05)));
+            }
+        }
+        // 146 are expected; they come in clusters of two or three.
+        let share = below / days;
+        assert!((0.035..0.065).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn a_rise_stands_out_at_once_or_by_adding_up() {
+        let mut counts = counts(3, 3 * 364);
+        let begin = 2 * 364 + 100;
+        let mut strong = counts.clone();
+        strong[begin] += 60;
+        let readings = read(&mut Watch::new(Rhythm::DAYS), &strong);
+        assert!(readings[begin].probability.is_some_and(|p| p < 1e-3), "{:?}", readings[begin]);
+        for count in &mut counts[begin..begin + 10] {
+            *count += 9;
+        }
+        let readings = read(&mut Watch::new(Rhythm::DAYS), &counts);
+        let rarest = readings[begin..begin + 10].iter().filter_map(|reading| reading.probability);
+        assert!(rarest.clone().fold(1.0, f64::min) < 2e-3, "{:?}", rarest.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_past_outbreak_hardly_moves_what_is_usual() {
+        let calm = counts(4, 3 * 364);
+        let mut outbreak = calm.clone();
+        for count in &mut outbreak[364 + 200..364 + 212] {
+            *count += 60;
+        }
+        let calm = read(&mut Watch::new(Rhythm::DAYS), &calm);
+        let after = read(&mut Watch::new(Rhythm::DAYS), &outbreak);
+        // Two months later, and a year later on the same days.
+        for day in (364 + 272..364 + 300).chain(2 * 364 + 200..2 * 364 + 212) {
+            let ratio = after[day].expected / calm[day].expected;
+            assert!((0.93..1.1).contains(&ratio), "day {day}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn holidays_are_learned_from_holidays_alone() {
+        let holiday = Period { special: Special::new(0), known_incident: false };
+        let is_holiday = |day: u64| day % 91 == 30;
+        let mut watch = Watch::new(Rhythm::DAYS);
+        for (day, count) in (0..).zip(counts(5, 3 * 364)) {
+            let (count, period) = if is_holiday(day) { (3 * count, holiday) } else { (count, Period::default()) };
+            let reading = watch.step(count, period);
+            if day > 2 * 364 && is_holiday(day) {
+                assert!((reading.expected / (3.0 * mean(day)) - 1.0).abs() < 0.25, "{day}: {reading:?}");
+            }
+        }
+        assert_eq!(Special::new(SPECIALS as u8), None);
+    }
+
+    #[test]
+    fn days_that_are_closed_say_nothing_until_something_is_counted() {
+        let mut counts = counts(6, 2 * 364);
+        for (day, count) in counts.iter_mut().enumerate() {
+            if day % 7 >= 5 {
+                *count = 0;
+            }
+        }
+        let mut watch = Watch::new(Rhythm::DAYS);
+        let readings = read(&mut watch, &counts);
+        let closed = readings[364..].iter().skip(5).step_by(7);
+        assert!(closed.clone().all(|reading| reading.probability.is_none()), "{:?}", closed.last());
+        read(&mut watch, &[20, 20, 20, 20, 20]);
+        let saturday = watch.step(8, Period::default());
+        assert!(saturday.probability.is_some_and(|p| p < 1e-3), "{saturday:?}");
+    }
+
+    #[test]
+    fn a_known_incident_teaches_nothing() {
+        let incident = Period { special: None, known_incident: true };
+        let after = |during: u32| {
+            let mut watch = Watch::new(Rhythm::DAYS);
+            read(&mut watch, &counts(7, 400));
+            (0..5).for_each(|_| drop(watch.step(during, incident)));
+            watch.step(20, Period::default())
+        };
+        assert_eq!(after(0).expected.to_bits(), after(5000).expected.to_bits());
+        assert_eq!(after(0).variance.to_bits(), after(5000).variance.to_bits());
+    }
+
+    #[test]
+    fn only_rhythms_that_can_be_followed_are_made() {
+        assert_eq!(Rhythm::new(7, 52), Some(Rhythm::DAYS));
+        for (cycle, season) in [(0, 52), (169, 52), (7, 1), (7, 401)] {
+            assert_eq!(Rhythm::new(cycle, season), None);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn whatever_is_counted_is_answered_and_the_same_twice(
+            counts in prop::collection::vec(prop_oneof![0..5_u32, 0..2000_u32, Just(u32::MAX)], 1..160),
+            cycle in 1..9_u16,
+        ) {
+            let rhythm = Rhythm::new(cycle, 8).unwrap();
+            let (first, second) = (read(&mut Watch::new(rhythm), &counts), read(&mut Watch::new(rhythm), &counts));
+            for (reading, again) in first.iter().zip(&second) {
+                prop_assert!(reading.expected > 0.0 && reading.expected.is_finite(), "{reading:?}");
+                prop_assert!(reading.variance > 0.0 && reading.variance.is_finite(), "{reading:?}");
+                prop_assert!(!reading.ln_odds.is_nan());
+                prop_assert!(reading.probability.is_none_or(|p| (0.0..=1.0).contains(&p)), "{reading:?}");
+                prop_assert_eq!(reading, again);
+            }
+        }
+    }
+}

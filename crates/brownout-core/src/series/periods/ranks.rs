@@ -17,22 +17,35 @@ const SEASONS: usize = 3;
 const NEEDED: f64 = 0.25;
 /// Above the statistic of this rank the tail is taken to fall exponentially.
 const TAIL_RANK: usize = 10;
-/// What is rarer than this is no part of calm and is not compared with. This takes one in so many calm
-/// periods away too, which matters to no rate of alarms that is much higher.
-const KEPT_MIN: f64 = 1e-4;
+/// Of statistics over this, at which a rise is all but certain, so large a share of a season is compared
+/// with at most: one outbreak of the past does not hide the next, but where such rises belong to every
+/// season they are known.
+const CERTAIN: f64 = 4.0;
+const CERTAIN_SHARE: f64 = 0.01;
 
 #[derive(Clone, Debug)]
 pub(super) struct Ranks {
     past: VecDeque<f32>,
     past_max: usize,
     needed: usize,
+    /// Ones over [`CERTAIN`] that may still come in this season, and periods that are left of it.
+    certain_left: usize,
+    season_left: usize,
+    season: usize,
 }
 
 impl Ranks {
     pub(super) fn new(rhythm: Rhythm) -> Self {
         let season = rhythm.season();
         let needed = ((season as f64 * NEEDED) as usize).max(2 * TAIL_RANK);
-        Ranks { past: VecDeque::new(), past_max: (SEASONS * season).max(needed), needed }
+        Ranks {
+            past: VecDeque::new(),
+            past_max: (SEASONS * season).max(needed),
+            needed,
+            certain_left: 0,
+            season_left: 0,
+            season,
+        }
     }
 
     /// The share of periods that are as high as `statistic`; `None` while the past is short.
@@ -60,10 +73,24 @@ impl Ranks {
         Some((TAIL_RANK as f64 + 1.0) / number * exp(-tail.max(0.0)))
     }
 
-    /// Adds the statistic of a period, of which `probability` was said.
-    pub(super) fn add(&mut self, statistic: f64, probability: Option<f64>) {
-        if probability.is_some_and(|probability| probability < KEPT_MIN) {
-            return;
+    /// Forgets all but the latest, as forecasts have just become better.
+    pub(super) fn doubt(&mut self) {
+        let old = self.past.len().saturating_sub(self.needed);
+        self.past.drain(..old);
+    }
+
+    /// Adds the statistic of a period.
+    pub(super) fn add(&mut self, statistic: f64) {
+        if self.season_left == 0 {
+            self.season_left = self.season;
+            self.certain_left = (self.season as f64 * CERTAIN_SHARE) as usize + 1;
+        }
+        self.season_left -= 1;
+        if statistic > CERTAIN {
+            if self.certain_left == 0 {
+                return;
+            }
+            self.certain_left -= 1;
         }
         self.past.push_back(statistic as f32);
         if self.past.len() > self.past_max {

@@ -29,6 +29,12 @@ impl<const N: usize> Seasonal<N> {
         }
     }
 
+    /// Forgets all past seasons.
+    pub(super) fn forget(&mut self) {
+        self.past.fill([0.0; N]);
+        self.sums = [0.0; N];
+    }
+
     /// Adds values of the running cycle.
     pub(super) fn add(&mut self, values: [f64; N], weight: f64) {
         for (sum, value) in self.running.iter_mut().zip(values) {

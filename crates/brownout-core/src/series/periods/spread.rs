@@ -9,12 +9,14 @@ use super::Rhythm;
 use super::seasonal::Seasonal;
 
 /// Squared standardised residuals count at most so much.
-const SQUARE_MAX: f64 = 16.0;
+const SQUARE_MAX: f64 = 25.0;
 /// Weight of a period that certainly belongs to a rise.
 const TAUGHT_IN_RISE: f64 = 0.05;
-/// That squared residuals are 1 at this time of the season counts as much as so many periods.
-const PRIOR_PERIODS: f64 = 40.0;
-const FACTOR_RANGE: (f64, f64) = (0.5, 20.0);
+/// A time of the season is harder to forecast if its squared residuals exceed the usual by so many
+/// standard deviations; beyond them, so many periods without an excess are added for caution.
+const SURE_DEVIATIONS: f64 = 2.5;
+const PRIOR_PERIODS: f64 = 10.0;
+const FACTOR_MAX: f64 = 20.0;
 /// Smallest φ. Rounding to whole counts adds the variance of [`ROUNDING`].
 const PHI_MIN: f64 = 0.005;
 const C_MAX: f64 = 0.5;
@@ -61,6 +63,8 @@ impl Spread {
     /// Begins anew, as forecasts have just become better. What was known holds until there is enough.
     pub(super) fn doubt(&mut self) {
         self.sums = [0.0; 5];
+        self.by_season.forget();
+        self.factor = 1.0;
     }
 
     pub(super) fn variance(&self, mean: f64) -> f64 {
@@ -71,8 +75,9 @@ impl Spread {
     pub(super) fn close_cycle(&mut self) {
         self.by_season.close_cycle();
         let [periods, squares] = self.by_season.sums();
-        let factor = (squares + PRIOR_PERIODS) / (periods + PRIOR_PERIODS);
-        self.factor = factor.clamp(FACTOR_RANGE.0, FACTOR_RANGE.1);
+        // Only what chance does not explain: squares of standard normals have variance 2.
+        let excess = squares - periods - SURE_DEVIATIONS * libm::sqrt(2.0 * periods);
+        self.factor = (1.0 + excess.max(0.0) / (periods + PRIOR_PERIODS)).min(FACTOR_MAX);
     }
 
     /// Takes a count of which mean and variance were expected; `calm` is how probable it is that no rise
@@ -81,8 +86,7 @@ impl Spread {
         let weight = calm.max(TAUGHT_IN_RISE);
         let square = ((count - mean) * (count - mean)).min(SQUARE_MAX * variance);
         let plain = (self.phi * mean + self.c * mean * mean).max(ROUNDING * mean.min(1.0));
-        self.by_season
-            .add([1.0, (square / plain).min(SQUARE_MAX * FACTOR_RANGE.1)], calm.max(RECORDED_IN_RISE));
+        self.by_season.add([1.0, (square / plain).min(SQUARE_MAX * FACTOR_MAX)], calm.max(RECORDED_IN_RISE));
         // What the time of the season explains is no part of φ and c.
         let square = square / self.factor;
         let mean = mean.max(1e-3);
@@ -97,7 +101,10 @@ impl Spread {
         let determinant = periods * squares - means * means;
         let mut c = 0.0;
         if determinant > 1e-6 * periods * squares {
-            c = ((periods * residuals - means * ratios) / determinant).clamp(0.0, C_MAX);
+            let slope = (periods * residuals - means * ratios) / determinant;
+            // r²/mean has about the variance 2 φ².
+            let deviation = self.phi * libm::sqrt(2.0 * periods / determinant);
+            c = (slope - SURE_DEVIATIONS * deviation).clamp(0.0, C_MAX);
         }
         let phi = (ratios - c * means) / periods;
         if phi < PHI_MIN {
