@@ -3,11 +3,11 @@
 #   Rscript surveillance.R COUNTS OUT DAYS_PER_WEEK JUDGED_FROM ALPHA SECONDS_MAX
 #
 # COUNTS has the columns series, day, count, wanted: days from 1, one series after the other, all of one
-# length; statistics are asked for where wanted is 1. OUT gets one line per detector, series and day:
-# detector,series,day,statistic,alarm. A statistic is larger the stranger a day is; alarm is 1 where the
-# detector alarms at its own nominal rate ALPHA. A detector that does not finish within SECONDS_MAX on
-# one of the series gets the line detector,timeout and nothing else; one that stops with an error gets
-# detector,error and its words.
+# length; statistics are asked for where wanted is 1. OUT gets a line of versions, and then a line for each
+# detector, series and day: detector;series;day;statistic;alarm. A statistic is larger the stranger a day
+# is; alarm is 1 where the detector alarms at its own nominal rate ALPHA, and empty where it has none. A
+# detector that does not finish all series within SECONDS_MAX gets the line detector;timeout and nothing
+# else; one that stops with an error gets detector;error;words.
 
 suppressMessages(library(surveillance))
 
@@ -134,8 +134,9 @@ detectors <- list(
   "bodaDelay" = boda
 )
 
-# Cheap ones, and those that add up over days, need all days; the rest only those that are asked for.
-needs_all_days <- c("earsC C1", "earsC C2", "earsC C3", "glrnb")
+# Cheap ones, and those that add up over days, answer for all judged days; the rest only for those that are
+# asked for.
+all_days <- c("earsC C1", "earsC C2", "earsC C3", "glrnb")
 
 run_all <- function(name) {
   lines <- character()
@@ -143,11 +144,10 @@ run_all <- function(name) {
     of_series <- counts[counts$series == series, ]
     wanted <- of_series$day[of_series$wanted == 1]
     if (length(wanted) == 0) next
-    range <- if (name %in% needs_all_days) judged_from:nrow(of_series) else wanted
+    range <- if (name %in% all_days) judged_from:nrow(of_series) else wanted
     result <- detectors[[name]](of_series$count, range)
-    kept <- range %in% wanted
-    lines <- c(lines, sprintf("%s;%d;%d;%.6g;%s", name, series, range[kept], result$statistic[kept],
-                              ifelse(is.na(result$alarm[kept]), "", result$alarm[kept])))
+    alarm <- ifelse(is.na(result$alarm), "", result$alarm)
+    lines <- c(lines, sprintf("%s;%d;%d;%.6g;%s", name, series, range, result$statistic, alarm))
   }
   lines
 }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub months_per_class: u32,
     /// Runs of each signal of the simulation of daily counts ...
     pub daily_runs: u32,
+    /// ... how many without an outbreak our rate of false alarms is measured on ...
+    pub daily_calm_runs: u32,
     /// ... and how many of them the detectors of R are asked for too, which takes far longer.
     pub daily_peer_runs: u32,
     /// Calm service-years through the engine, per policy.
@@ -63,6 +65,7 @@ impl Settings {
             seed: 2025,
             months_per_class: 2000,
             daily_runs: 100,
+            daily_calm_runs: 400,
             daily_peer_runs: 3,
             service_years: 3000,
             slack: 0.0,
@@ -76,6 +79,7 @@ impl Settings {
             seed: 2025,
             months_per_class: 60,
             daily_runs: 4,
+            daily_calm_runs: 24,
             daily_peer_runs: 0,
             service_years: 100,
             slack: 0.25,

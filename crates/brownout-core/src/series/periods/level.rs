@@ -37,8 +37,10 @@ const AGILE_CYCLES: f64 = 2.0;
 const RECORD_HALF_LIFE_CYCLES: f64 = 4.0;
 /// A single count says at most so much about a follower, in units of its deviance.
 const DEVIANCE_MAX: f64 = 9.0;
+/// Deviances are not divided by less.
+const PHI_MIN: f64 = 0.05;
 /// Least weight of a count in the record of the season.
-const RECORDED_IN_RISE: f64 = 0.3;
+const RECORDED_IN_RISE: f64 = 0.5;
 /// A ratio of 1 counts as much as so many counts.
 const PRIOR_COUNTS: f64 = 0.5;
 /// What growth adds to the logarithm of a ratio is at most so much.
@@ -122,8 +124,8 @@ impl Level {
         self.forecast = self.mix();
     }
 
-    /// Forgets how followers did in past seasons, as forecasts have just become better.
-    pub(super) fn doubt(&mut self) {
+    /// Forgets how followers did while nothing was known of the season.
+    pub(super) fn forget_season(&mut self) {
         self.by_season.forget();
     }
 
@@ -172,16 +174,13 @@ impl Level {
 /// not be enough for those that would take it for the usual.
 fn handicap(follower: Follower) -> f64 {
     if follower.half_life_cycles <= AGILE_CYCLES {
-        20.0
+        14.0
     } else if follower.half_life_cycles.is_finite() {
         4.0
     } else {
         0.0
     }
 }
-
-/// Deviances are not divided by less.
-const PHI_MIN: f64 = 0.05;
 
 fn plain_ratio(state: &State) -> f64 {
     ((state.counted + PRIOR_COUNTS) / (state.expected + PRIOR_COUNTS)).clamp(1.0 / RATIO_MAX, RATIO_MAX)

@@ -159,10 +159,13 @@ impl Watch {
             self.factors.close_cycle();
             self.level.close_cycle();
             self.spread.close_cycle();
+            if self.season.has_begun() {
+                self.level.forget_season();
+                self.spread.forget_season();
+            }
             if self.season.has_changed() {
                 self.spread.doubt();
                 self.factors.doubt();
-                self.level.doubt();
                 self.ranks.doubt();
             }
         }
@@ -181,7 +184,9 @@ impl Watch {
             (OUTLYING / standardised) * (OUTLYING / standardised)
         };
         let level = self.level.forecast();
-        self.factors.learn(phase, period.special, count, seasonal * level, weight);
+        if period.special.is_none() || self.season.is_settled() {
+            self.factors.learn(phase, period.special, count, seasonal * level, weight);
+        }
         if period.special.is_none() {
             let factor = self.factors.of(phase, None).mean;
             self.season.learn(count, factor);
@@ -307,7 +312,8 @@ mod tests {
         let is_holiday = |day: u64| day % 91 == 30;
         let mut watch = Watch::new(Rhythm::DAYS);
         for (day, count) in (0..).zip(counts(5, 3 * 364)) {
-            let (count, period) = if is_holiday(day) { (3 * count, holiday) } else { (count, Period::default()) };
+            let (count, period) =
+                if is_holiday(day) { (3 * count, holiday) } else { (count, Period::default()) };
             let reading = watch.step(count, period);
             if day > 2 * 364 && is_holiday(day) {
                 assert!((reading.expected / (3.0 * mean(day)) - 1.0).abs() < 0.25, "{day}: {reading:?}");

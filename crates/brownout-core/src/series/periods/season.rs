@@ -84,11 +84,22 @@ impl Season {
         self.fit(phi);
     }
 
-    /// Whether a refit has just begun to know season or trend, so that forecasts before it say little
-    /// about those after it.
+    /// Whether the level is known.
+    pub(super) fn is_settled(&self) -> bool {
+        self.totals.len() >= SETTLED_CYCLES
+    }
+
+    /// Whether a refit has just begun to know level, season or trend, or the first season is well over, so
+    /// that forecasts before say little about those after.
     pub(super) fn has_changed(&self) -> bool {
         let season = usize::from(self.rhythm.cycles_per_season);
-        [SETTLED_CYCLES, season + GUARD_CYCLES, 2 * season + GUARD_CYCLES].contains(&self.totals.len())
+        let known = [SETTLED_CYCLES, season + GUARD_CYCLES, season + season / 4, 2 * season + GUARD_CYCLES];
+        known.contains(&self.totals.len())
+    }
+
+    /// Whether a refit has just begun to know the season.
+    pub(super) fn has_begun(&self) -> bool {
+        self.totals.len() == usize::from(self.rhythm.cycles_per_season) + GUARD_CYCLES
     }
 
     fn fit(&mut self, phi: f64) {
@@ -108,6 +119,7 @@ impl Season {
             return;
         }
         self.move_origin((self.first as f64) + used as f64);
+        let phi = phi.max(self.scale(used));
         let ridge = self.ridge(used, phi);
         if ridge[2] >= NEVER {
             self.beta = [0.0; TERMS];
@@ -125,6 +137,28 @@ impl Season {
         if beta.iter().all(|value| value.is_finite()) {
             self.beta = beta;
         }
+    }
+
+    /// Variance over mean that the middle residual of the last fit shows. While a fit is far off, nearly all
+    /// totals would be outliers by the noise of counts alone, and weights would keep it where it is.
+    fn scale(&self, used: usize) -> f64 {
+        let mut sizes: Vec<f64> = Vec::with_capacity(used);
+        for (index, total) in self.totals.iter().take(used).enumerate() {
+            if total.exposure > 0.0 {
+                sizes.push(residual(total.count, self.mean_of_cycle(index, total, &self.beta)).abs());
+            }
+        }
+        let middle = sizes.len() / 2;
+        if sizes.is_empty() {
+            return 0.0;
+        }
+        let (_, median, _) = sizes.select_nth_unstable_by(middle, f64::total_cmp);
+        (*median / MEDIAN_OF_NORMAL) * (*median / MEDIAN_OF_NORMAL)
+    }
+
+    fn mean_of_cycle(&self, index: usize, total: &Total, beta: &[f64; TERMS]) -> f64 {
+        let row = self.row_of_cycle(self.first + index as u64);
+        total.exposure * exp(dot(&row, beta).clamp(-30.0, 30.0))
     }
 
     /// What holds each term at nothing, as an inverse variance. Higher harmonics are held more tightly,
@@ -215,10 +249,18 @@ fn waves(cycles: f64, rhythm: Rhythm) -> [f64; 2 * HARMONICS] {
 /// Holds a term at nothing whatever the data say.
 const NEVER: f64 = 1e12;
 
-/// Weight by the Anscombe residual, which is nearly normal for counts (Farrington et al. 1996).
+/// Half of the sizes of standard normals are under this.
+const MEDIAN_OF_NORMAL: f64 = 0.6745;
+
+/// The Anscombe residual, which is nearly normal for counts, with the variance of counts over their mean
+/// (Farrington et al. 1996).
+fn residual(count: f64, mean: f64) -> f64 {
+    1.5 * (pow(count, 2.0 / 3.0) * pow(mean, -1.0 / 6.0) - sqrt(mean))
+}
+
+/// Weight by the standardised residual.
 fn weight(count: f64, mean: f64, phi: f64) -> f64 {
-    let residual = 1.5 * (pow(count, 2.0 / 3.0) * pow(mean, -1.0 / 6.0) - sqrt(mean)) / sqrt(phi);
-    let size = residual.abs();
+    let size = residual(count, mean).abs() / sqrt(phi);
     if size <= OUTLYING { 1.0 } else { (OUTLYING / size) * (OUTLYING / size) }
 }
 

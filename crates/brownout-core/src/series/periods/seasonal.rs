@@ -6,7 +6,7 @@ use super::Rhythm;
 /// the further off.
 const AROUND: usize = 3;
 /// What a season keeps when the next comes.
-const KEPT: f32 = 0.5;
+const KEPT: f32 = 0.7;
 
 /// `N` sums for each cycle of the season.
 #[derive(Clone, Debug)]

@@ -12,6 +12,8 @@ use super::seasonal::Seasonal;
 const SQUARE_MAX: f64 = 25.0;
 /// Weight of a period that certainly belongs to a rise.
 const TAUGHT_IN_RISE: f64 = 0.05;
+/// The same in the record of the season, where rises of every year shall show.
+const RECORDED_IN_RISE: f64 = 0.3;
 /// A time of the season is harder to forecast if its squared residuals exceed the usual by so many
 /// standard deviations; beyond them, so many periods without an excess are added for caution.
 const SURE_DEVIATIONS: f64 = 2.5;
@@ -63,6 +65,10 @@ impl Spread {
     /// Begins anew, as forecasts have just become better. What was known holds until there is enough.
     pub(super) fn doubt(&mut self) {
         self.sums = [0.0; 5];
+    }
+
+    /// Forgets which times of the season were hard to forecast, while nothing was known of it.
+    pub(super) fn forget_season(&mut self) {
         self.by_season.forget();
         self.factor = 1.0;
     }
@@ -113,6 +119,3 @@ impl Spread {
         (self.phi, self.c) = (phi.max(PHI_MIN), c);
     }
 }
-
-/// Least weight of a period in the record of the season.
-const RECORDED_IN_RISE: f64 = 0.3;

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use brownout_lab::scoreboard::{self, Section, Settings};
 
 const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--seed N] [--threads N]
-                               [--months N] [--daily-runs N] [--peer-runs N]
-                               [--service-years N] [SECTION...]
+                               [--months N] [--daily-runs N] [--calm-runs N]
+                               [--peer-runs N] [--service-years N] [SECTION...]
 
   Compares our detectors with those of others on the same seeded data, and writes docs/scoreboard.md when
   every section was worked out. Sections: five-minutes daily promise.
   --months and --service-years say how much is simulated: 2000 series-months a class and 3000 years if
   nothing is said, which takes half an hour on two cores.
-  --daily-runs: runs of each signal of daily counts, 100 if nothing is said; the first --peer-runs of them,
+  --daily-runs: runs of each signal of daily counts, 100 if nothing is said; the rate of false alarms is
+  measured on --calm-runs without an outbreak, 400 if nothing is said; the first --peer-runs of them,
   3 if nothing is said and none with --quick, go through the detectors of R's package surveillance too, if
   it is installed (cargo xtask peers). That takes another half an hour.
   --quick simulates thirty times less, writes nothing unless told to, and ends with 1 when a bar
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String>
             "--seed" => settings.seed = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--months" => settings.months_per_class = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--daily-runs" => settings.daily_runs = value()?.parse().map_err(|_| USAGE.to_owned())?,
+            "--calm-runs" => settings.daily_calm_runs = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--peer-runs" => settings.daily_peer_runs = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--service-years" => settings.service_years = value()?.parse().map_err(|_| USAGE.to_owned())?,
             "--threads" => settings.threads = value()?.parse().map_err(|_| USAGE.to_owned())?,

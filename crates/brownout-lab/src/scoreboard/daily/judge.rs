@@ -74,11 +74,36 @@ pub(super) struct Outcome {
     pub(super) timeliness: f64,
 }
 
-/// What came of one signal, for each size, with the threshold over which a share of calm days lie.
-pub(super) fn outcomes(runs: &[(&Truth, &Said)], calm_share: f64) -> Vec<Outcome> {
-    let calm: Vec<f64> = runs.iter().flat_map(|(_, said)| said.calm.iter().copied()).collect();
-    let threshold = threshold(calm, calm_share);
-    (0..SIZES.len()).map(|size| outcome(runs, size, threshold)).collect()
+/// Where the days lie of which a share may be over the threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Specificity {
+    /// In the runs with an outbreak, outside of it: the specificity of the paper. Alarms that stay on
+    /// after an outbreak count.
+    BesideOutbreaks,
+    /// In the same runs without the outbreak.
+    InCalm,
+}
+
+/// What came of one signal, for each size, at the threshold over which a share of the days without an
+/// outbreak lie.
+pub(super) fn outcomes(runs: &[(&Truth, &Said)], specificity: Specificity, share: f64) -> Vec<Outcome> {
+    (0..SIZES.len())
+        .map(|size| {
+            let days: Vec<f64> = match specificity {
+                Specificity::InCalm => runs.iter().flat_map(|(_, said)| said.calm.iter().copied()).collect(),
+                Specificity::BesideOutbreaks => {
+                    runs.iter().flat_map(|(truth, said)| beside(truth, said, size)).collect()
+                }
+            };
+            outcome(runs, size, threshold(days, share))
+        })
+        .collect()
+}
+
+/// Statistics of the days on which an outbreak brought nothing.
+fn beside<'a>(truth: &'a Truth, said: &'a Said, size: usize) -> impl Iterator<Item = f64> + 'a {
+    let days = said.eventful[size].iter().zip(&truth.outbreak[size]);
+    days.filter(|(_, outbreak)| !**outbreak).map(|(statistic, _)| *statistic)
 }
 
 fn outcome(runs: &[(&Truth, &Said)], size: usize, threshold: f64) -> Outcome {
@@ -128,10 +153,13 @@ mod tests {
         };
         let eventful = vec![vec![9.0, 0.0, 9.0, 0.0, 0.0, 0.0]; SIZES.len()];
         let said = Said { calm: vec![1.0, 5.0, 2.0, 3.0], eventful, nominal: None };
-        let outcome = outcomes(&[(&truth, &said)], 0.25)[0];
+        let outcome = outcomes(&[(&truth, &said)], Specificity::InCalm, 0.25)[0];
         assert!((outcome.sensitivity - 1.0 / 3.0).abs() < 1e-12);
         assert!((outcome.specificity - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!((outcome.found, outcome.timeliness), (1.0, 0.25));
+        // Of the three days beside the outbreak, one may lie over the threshold, and the highest does.
+        let outcome = outcomes(&[(&truth, &said)], Specificity::BesideOutbreaks, 0.34)[0];
+        assert_eq!((outcome.sensitivity, outcome.specificity), (1.0 / 3.0, 2.0 / 3.0));
         // One of four calm days may lie over the threshold, which is the second highest.
         assert_eq!(threshold(said.calm, 0.25), 3.0);
     }

@@ -9,7 +9,7 @@ mod simulator;
 mod surveillance;
 mod tables;
 
-use self::judge::{Outcome, Said, Share, Truth, outcomes};
+use self::judge::{Outcome, Said, Share, Specificity, Truth, outcomes};
 use self::peers::Ears;
 use self::signals::{SIGNALS, Signal};
 use self::simulator::{Run, SIZES};
@@ -20,8 +20,8 @@ use super::{Settings, in_parallel};
 const NOMINAL: f64 = 0.01;
 /// How far the measured rate may be off, as a share of it.
 const NOMINAL_TOLERANCE: f64 = 0.2;
-/// Share of calm days over every detector's threshold: all get the same specificity in each signal.
-const CALM_SHARE: f64 = 0.01;
+/// Share of days without an outbreak over every detector's threshold: all get the same specificity.
+const SHARE_OVER: f64 = 0.01;
 
 /// Detectors that are part of this program, and so run on everything.
 const OWN: [&str; 5] =
@@ -31,8 +31,10 @@ const OURS: usize = 0;
 /// What one detector reached in one signal.
 #[derive(Clone, Debug)]
 struct Reached {
-    /// For each size.
+    /// For each size, at the same specificity beside outbreaks.
     outcomes: Vec<Outcome>,
+    /// For each size, at the same specificity in runs without outbreaks.
+    by_calm: Vec<Outcome>,
     /// Alarms on calm days at its own nominal rate.
     nominal: Option<Share>,
 }
@@ -73,7 +75,13 @@ fn results(settings: &Settings, progress: &mut impl FnMut(&str)) -> Results {
                 .map(|detector| reached(first.iter().map(|(truth, all)| (truth, &all[detector]))))
                 .collect()
         };
-        whole.push(of_first(settings.daily_runs));
+        let mut all = of_first(settings.daily_runs);
+        // A rate of one in a hundred takes more runs to tell than an outbreak does.
+        let calm = in_parallel(settings.threads, settings.daily_calm_runs, |run| {
+            ours::nominal(signal, &Run::new(signal, settings.seed, run))
+        });
+        all[OURS].nominal = calm.into_iter().reduce(Share::plus);
+        whole.push(all);
         part.push(of_first(settings.daily_peer_runs));
     }
     let mut part = lines(part);
@@ -109,7 +117,11 @@ fn own(signal: &Signal, run: &Run) -> Vec<Said> {
 fn reached<'a>(runs: impl Iterator<Item = (&'a Truth, &'a Said)>) -> Reached {
     let runs: Vec<(&Truth, &Said)> = runs.collect();
     let shares = runs.iter().filter_map(|(_, said)| said.nominal);
-    Reached { outcomes: outcomes(&runs, CALM_SHARE), nominal: shares.reduce(Share::plus) }
+    Reached {
+        nominal: shares.reduce(Share::plus),
+        outcomes: outcomes(&runs, Specificity::BesideOutbreaks, SHARE_OVER),
+        by_calm: outcomes(&runs, Specificity::InCalm, SHARE_OVER),
+    }
 }
 
 /// From detectors by signal to signals by detector.
@@ -164,7 +176,12 @@ fn add_peers(lines: &mut Vec<Line>, settings: &Settings) -> String {
 
 /// Mean over signals of one figure of the outcomes of one size.
 fn mean(reached: &[Reached], size: usize, figure: impl Fn(&Outcome) -> f64) -> f64 {
-    reached.iter().map(|signal| figure(&signal.outcomes[size])).sum::<f64>() / reached.len() as f64
+    mean_of(reached, |signal| figure(&signal.outcomes[size]))
+}
+
+/// Mean over signals.
+fn mean_of(reached: &[Reached], figure: impl Fn(&Reached) -> f64) -> f64 {
+    reached.iter().map(figure).sum::<f64>() / reached.len() as f64
 }
 
 /// Mean over sizes and signals.

@@ -11,15 +11,9 @@ use super::simulator::Run;
 /// them, of the first working day after; nothing is ever told of outbreaks and epidemics.
 pub(super) fn said(signal: &Signal, run: &Run, has_calendar: bool) -> Said {
     let period = |day: usize| {
-        let special = match (run.holidays[day], day > 0 && run.holidays[day - 1]) {
-            (true, _) => Special::new(0),
-            (false, true) if signal.days_per_week == 5 => Special::new(1),
-            _ => None,
-        };
-        Period { special: special.filter(|_| has_calendar), known_incident: false }
+        if has_calendar { period(signal, run, day) } else { Period::default() }
     };
-    let rhythm = Rhythm::new(signal.days_per_week as u16, WEEKS_PER_YEAR as u16).unwrap_or(Rhythm::DAYS);
-    let mut watch = Watch::new(rhythm);
+    let mut watch = watch(signal);
     for day in 0..run.judged.start {
         watch.step(run.calm[day], period(day));
     }
@@ -28,10 +22,7 @@ pub(super) fn said(signal: &Signal, run: &Run, has_calendar: bool) -> Said {
         run.judged.clone().map(|day| watch.step(counts[day], period(day))).collect()
     };
     let calm = judge(&run.calm);
-    let nominal = Share {
-        of: calm.len() as u64,
-        are: calm.iter().filter(|reading| reading.probability.is_some_and(|p| p <= NOMINAL)).count() as u64,
-    };
+    let nominal = share(&calm);
     Said {
         calm: calm.iter().map(statistic).collect(),
         eventful: run
@@ -41,6 +32,33 @@ pub(super) fn said(signal: &Signal, run: &Run, has_calendar: bool) -> Said {
             .collect(),
         nominal: Some(nominal),
     }
+}
+
+/// The share of the judged days of a run without an outbreak on which it alarms at the nominal rate.
+pub(super) fn nominal(signal: &Signal, run: &Run) -> Share {
+    let mut watch = watch(signal);
+    let readings = (0..run.calm.len()).map(|day| watch.step(run.calm[day], period(signal, run, day)));
+    share(&readings.skip(run.judged.start).collect::<Vec<_>>())
+}
+
+fn share(readings: &[Reading]) -> Share {
+    let alarms = readings.iter().filter(|reading| reading.probability.is_some_and(|p| p <= NOMINAL));
+    Share { of: readings.len() as u64, are: alarms.count() as u64 }
+}
+
+fn watch(signal: &Signal) -> Watch {
+    let rhythm = Rhythm::new(signal.days_per_week as u16, WEEKS_PER_YEAR as u16);
+    Watch::new(rhythm.unwrap_or(Rhythm::DAYS))
+}
+
+/// What the calendar says of a day.
+fn period(signal: &Signal, run: &Run, day: usize) -> Period {
+    let special = match (run.holidays[day], day > 0 && run.holidays[day - 1]) {
+        (true, _) => Special::new(0),
+        (false, true) if signal.days_per_week == 5 => Special::new(1),
+        _ => None,
+    };
+    Period { special, known_incident: false }
 }
 
 /// How strange a day is, as its negative logarithm of probability.

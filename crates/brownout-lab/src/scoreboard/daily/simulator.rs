@@ -149,3 +149,85 @@ fn with_holidays(counts: &[f64], holidays: &[bool], days_per_week: usize) -> Vec
 fn rounded(count: f64) -> u32 {
     libm::rint(count) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::signals::SIGNALS;
+    use super::*;
+
+    fn signal(number: u32) -> &'static Signal {
+        SIGNALS.iter().find(|signal| signal.number == number).unwrap()
+    }
+
+    /// Mean of the days of one weekday, holidays left out, and what the signal says it is.
+    fn of_weekday(signal: &Signal, runs: &[Run], weekday: usize) -> (f64, f64) {
+        let (mut count, mut mean, mut days) = (0.0, 0.0, 0.0);
+        for run in runs {
+            for day in (weekday..run.calm.len()).step_by(signal.days_per_week) {
+                if !run.holidays[day] && !(day > 0 && run.holidays[day - 1]) {
+                    count += f64::from(run.calm[day]);
+                    mean += signal.mean.at(day + 1, signal.days_per_week) / signal.divisor;
+                    days += 1.0;
+                }
+            }
+        }
+        (count / days, mean / days)
+    }
+
+    #[test]
+    fn counts_have_the_means_of_their_weekdays() {
+        for number in [1, 5, 8, 12, 14, 15] {
+            let signal = signal(number);
+            let runs: Vec<Run> = (0..3).map(|run| Run::new(signal, 1, run)).collect();
+            for weekday in 0..signal.days_per_week {
+                let (count, mean) = of_weekday(signal, &runs, weekday);
+                let deviation = sqrt(mean * signal.phi / signal.divisor / (3.0 * 350.0));
+                // Means of a year that is not flat are compared day by day, so only noise is left.
+                assert!((count - mean).abs() < 4.0 * deviation + 0.01, "{number} {weekday}: {count} {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_outbreak_has_its_size_and_its_days() {
+        let signal = signal(4);
+        let (mut cases, mut expected) = (0.0, 0.0);
+        for run in (0..40).map(|run| Run::new(signal, 3, run)) {
+            let eventful = &run.eventful[3];
+            let first = eventful.cases.iter().position(|cases| *cases > 0).unwrap();
+            let last = eventful.cases.iter().rposition(|cases| *cases > 0).unwrap();
+            assert!(run.judged.contains(&first) && last - first < 40, "{first} {last}");
+            assert_eq!(run.calm[..first], eventful.counts[..first]);
+            if last + 8 < run.calm.len() {
+                let weights: f64 = (first..=last).map(|day| weight_of_day(day + 1, 7)).sum();
+                let average = weights / (last + 1 - first) as f64;
+                cases += f64::from(eventful.cases.iter().sum::<u32>()) / average;
+                // It begins within a day or two of the one whose deviation it goes by.
+                expected += 10.0 * 7.0 * deviation(&signal.mean, signal.phi, first, 7);
+            }
+        }
+        assert!((cases / expected - 1.0).abs() < 0.15, "{cases} {expected}");
+    }
+
+    #[test]
+    fn holidays_are_empty_or_double() {
+        let (five, seven) = (Run::new(signal(11), 2, 0), Run::new(signal(4), 2, 0));
+        let of = |run: &Run| -> f64 {
+            let days: Vec<usize> = (8..run.calm.len()).filter(|day| run.holidays[*day]).collect();
+            let week_before =
+                |day: usize| if run.holidays[day - 7] { 1.0 } else { f64::from(run.calm[day - 7]) };
+            days.iter().map(|day| f64::from(run.calm[*day]) / week_before(*day)).sum::<f64>()
+                / days.len() as f64
+        };
+        assert_eq!(of(&five), 0.0);
+        assert!(of(&seven) > 1.7, "{}", of(&seven));
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_run() {
+        let run = |seed| Run::new(signal(16), seed, 1);
+        assert_eq!(run(5).calm, run(5).calm);
+        assert_eq!(run(5).eventful[0].counts, run(5).eventful[0].counts);
+        assert_ne!(run(5).calm, run(6).calm);
+    }
+}

@@ -174,3 +174,52 @@ fn gather(said: &BTreeMap<(usize, usize), (f64, Option<bool>)>, runs: &[(Run, Tr
     }
     gathered
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::signals::SIGNALS;
+    use super::*;
+
+    fn runs() -> Vec<(Run, Truth)> {
+        let run = Run::new(&SIGNALS[3], 1, 0);
+        let truth = Truth::of(&run);
+        vec![(run, truth)]
+    }
+
+    #[test]
+    fn what_the_script_writes_is_put_in_the_order_of_days() {
+        let runs = runs();
+        let first = runs[0].0.judged.start + 1;
+        let out = format!(
+            "R 4\nearsC C1;0;{first};2.5;1\nearsC C1;0;{};NaN;0\nearsC C1;2;{first};7;1\nglrnb;timeout\n\
+             earsC C2;error;no\n",
+            first + 1
+        );
+        let answers = read(&out, &runs);
+        let of = |name: &str| {
+            let at = DETECTORS.iter().position(|detector| *detector == name).unwrap();
+            answers.of[at].clone()
+        };
+        let said = &of("earsC C1").unwrap()[0];
+        assert_eq!((said.calm[0], said.calm[1], said.calm[2]), (2.5, 0.0, 0.0));
+        // Days that were not asked for in a run with an outbreak are those of the calm run.
+        assert_eq!((said.eventful[0][0], said.eventful[1][0]), (2.5, 7.0));
+        assert_eq!(said.nominal, Some(Share { of: 2, are: 1 }));
+        assert_eq!(of("glrnb").unwrap_err(), format!("not done in {SECONDS_MAX} s"));
+        assert_eq!(of("earsC C2").unwrap_err(), "stopped: no");
+        assert_eq!(of("bodaDelay").unwrap_err(), "said nothing");
+    }
+
+    #[test]
+    fn all_days_are_given_and_those_of_interest_asked_for() {
+        let runs = runs();
+        let table = table(&runs);
+        let days = runs[0].0.calm.len();
+        assert_eq!(table.lines().count(), 1 + 5 * days);
+        let wanted = |series: usize| {
+            table.lines().skip(1 + series * days).take(days).filter(|line| line.ends_with(",1")).count()
+        };
+        assert_eq!(wanted(0), runs[0].0.judged.len());
+        assert!(wanted(1) >= runs[0].1.days(0).len() && wanted(1) < 60, "{}", wanted(1));
+    }
+}

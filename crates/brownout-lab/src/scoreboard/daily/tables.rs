@@ -1,39 +1,43 @@
 //! The part of the page.
 
+use super::judge::Outcome;
 use super::signals::{JUDGED_WEEKS, SIGNALS, WEEKS_PER_YEAR, YEARS};
 use super::simulator::SIZES;
 use super::surveillance::SECONDS_MAX;
-use super::{CALM_SHARE, Line, NOMINAL, OURS, Reached, Results, mean, overall};
+use super::{Line, NOMINAL, OURS, Reached, Results, SHARE_OVER, mean_of};
 use crate::scoreboard::Settings;
 use crate::scoreboard::board::{Board, Table};
 
 pub(super) fn add_to(board: &mut Board, results: &Results, settings: &Settings) {
     let mut text = how(settings);
     text.push(what_ours_is());
-    if settings.daily_peer_runs > 0 {
+    let mut table = |title: &str, text: Vec<String>, rows: Vec<Vec<String>>| {
+        board.tables.push(Table { title: title.to_owned(), text, rows });
+    };
+    let beside: Way = |reached| &reached.outcomes;
+    let in_calm: Way = |reached| &reached.by_calm;
+    let (lines, rest) = if settings.daily_peer_runs > 0 {
         text.push(peers(results, settings));
-        board.tables.push(Table {
-            title: "Daily counts, beside R's surveillance".to_owned(),
-            text,
-            rows: comparison(&results.part),
-        });
-        text = vec![format!(
-            "All {} runs of each signal, through what is part of this program.",
-            settings.daily_runs
-        )];
+        (
+            &results.part,
+            format!("All {} runs of each signal, through what is part of this program.", settings.daily_runs),
+        )
     } else {
         text.push("R's detectors were not asked here.".to_owned());
+        (&results.whole, String::new())
+    };
+    table("Daily counts", text, comparison(lines, beside));
+    let text = "The same runs and detectors, with thresholds from the runs without outbreaks.".to_owned();
+    table("Daily counts, thresholds from calm", vec![text], comparison(lines, in_calm));
+    if !rest.is_empty() {
+        table("Daily counts, all runs", vec![rest], comparison(&results.whole, beside));
     }
-    board.tables.push(Table {
-        title: "Daily counts, all runs".to_owned(),
-        text,
-        rows: comparison(&results.whole),
-    });
     board.tables.push(Table {
         title: "Daily counts, signal by signal".to_owned(),
         text: vec![format!(
-            "Ours on all runs. False alarms are days of runs without an outbreak on which the probability \
-             that is stated is at most {NOMINAL}; yearly epidemics are part of the usual."
+            "Ours on all runs. False alarms are days of {} runs without an outbreak on which the probability \
+             that is stated is at most {NOMINAL}; yearly epidemics are part of the usual.",
+            settings.daily_calm_runs
         )],
         rows: by_signal(results),
     });
@@ -65,11 +69,13 @@ fn how(settings: &Settings) -> Vec<String> {
             "Measures, as the paper has them. Sensitivity: share of the days with outbreak cases that have an \
              alarm. Specificity: share of the other days of the same runs that have none. Found: outbreaks \
              with an alarm on any of their days. Late: the part of an outbreak that is over at its first \
-             alarm, 1 if there is none. For these, each detector gets the threshold in each signal over \
-             which {:.0}% of the days of runs without outbreaks lie, so that all have the same specificity \
-             there; the column shows how far alarms that stay on after an outbreak lower it. Nominal: \
-             alarms in runs without outbreaks at the detector's own level for {:.0}% of days.",
-            CALM_SHARE * 100.0,
+             alarm, 1 if there is none. Each detector gets, for each signal and size, the threshold over which \
+             {:.0}% of those other days lie, so that all have the same specificity. Alarms that stay on after \
+             an outbreak lower a specificity and so raise a threshold; the second table has thresholds from \
+             the same runs without outbreaks instead, where that costs nothing but shows in the specificity \
+             beside outbreaks. Nominal: alarms in runs without outbreaks at the detector's own level for \
+             {:.0}% of days.",
+            SHARE_OVER * 100.0,
             NOMINAL * 100.0
         ),
     ]
@@ -98,7 +104,10 @@ fn peers(results: &Results, settings: &Settings) -> String {
     )
 }
 
-fn comparison(lines: &[Line]) -> Vec<Vec<String>> {
+/// The outcomes of one signal, for each size, by one way to set thresholds.
+type Way = fn(&Reached) -> &[Outcome];
+
+fn comparison(lines: &[Line], way: Way) -> Vec<Vec<String>> {
     let mut head = vec!["detector".to_owned(), "specificity".to_owned()];
     head.extend(SIZES.map(|size| format!("k = {size}: sensitivity / late / found")));
     head.extend(["all: sensitivity / late / found".to_owned(), "nominal 1%: mean, range".to_owned()]);
@@ -114,27 +123,23 @@ fn comparison(lines: &[Line]) -> Vec<Vec<String>> {
                 continue;
             }
         };
-        let mut row =
-            vec![line.name.clone(), format!("{:.3}", overall(reached, |outcome| outcome.specificity))];
-        row.extend((0..SIZES.len()).map(|size| {
-            cell(
-                mean(reached, size, |outcome| outcome.sensitivity),
-                mean(reached, size, |outcome| outcome.timeliness),
-                mean(reached, size, |outcome| outcome.found),
-            )
-        }));
-        row.push(cell(
-            overall(reached, |outcome| outcome.sensitivity),
-            overall(reached, |outcome| outcome.timeliness),
-            overall(reached, |outcome| outcome.found),
-        ));
+        let of_size =
+            |size: usize, figure: fn(&Outcome) -> f64| mean_of(reached, |signal| figure(&way(signal)[size]));
+        let overall = |figure: fn(&Outcome) -> f64| {
+            (0..SIZES.len()).map(|size| of_size(size, figure)).sum::<f64>() / SIZES.len() as f64
+        };
+        let figures: [fn(&Outcome) -> f64; 3] =
+            [|outcome| outcome.sensitivity, |outcome| outcome.timeliness, |outcome| outcome.found];
+        let mut row = vec![line.name.clone(), format!("{:.3}", overall(|outcome| outcome.specificity))];
+        row.extend((0..SIZES.len()).map(|size| cell(figures.map(|figure| of_size(size, figure)))));
+        row.push(cell(figures.map(overall)));
         row.push(nominal(reached));
         rows.push(row);
     }
     rows
 }
 
-fn cell(sensitivity: f64, timeliness: f64, found: f64) -> String {
+fn cell([sensitivity, timeliness, found]: [f64; 3]) -> String {
     format!("{sensitivity:.2} / {timeliness:.2} / {:.0}%", found * 100.0)
 }
 
@@ -161,7 +166,7 @@ fn by_signal(results: &Results) -> Vec<Vec<String>> {
             reached
                 .outcomes
                 .iter()
-                .map(|outcome| cell(outcome.sensitivity, outcome.timeliness, outcome.found)),
+                .map(|outcome| cell([outcome.sensitivity, outcome.timeliness, outcome.found])),
         );
         rows.push(row);
     }
