@@ -65,7 +65,7 @@ impl Factors {
     }
 
     /// Whether nothing is ever counted in such a period.
-    pub(super) fn is_closed(&self, phase: usize, special: Option<Special>, _mean: f64) -> bool {
+    pub(super) fn is_closed(&self, phase: usize, special: Option<Special>) -> bool {
         let is_closed = |ratio: Ratio| ratio.counted <= 0.0 && ratio.expected >= CLOSED_EXPECTED_MIN;
         is_closed(self.phases[phase])
             || special.is_some_and(|special| is_closed(self.specials[usize::from(special.0)]))

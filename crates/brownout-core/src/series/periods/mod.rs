@@ -139,7 +139,7 @@ impl Watch {
         let expected = (seasonal * factor.mean * forecast).max(MEAN_MIN);
         let variance = self.spread.variance(expected)
             + expected * expected * factor.relative_variance * self.spread.phi();
-        let is_closed = count == 0 && self.factors.is_closed(phase, period.special, seasonal);
+        let is_closed = count == 0 && self.factors.is_closed(phase, period.special);
         let calm = self.rise.probability_calm();
         let mut probability = None;
         if !is_closed {
@@ -245,15 +245,19 @@ mod tests {
     }
 
     fn read(watch: &mut Watch, counts: &[u32]) -> Vec<Reading> {
-        counts.iter().map(|count| watch.step(*count, Period::default())).collect()
+        read_all(watch, counts, Period::default())
+    }
+
+    fn read_all(watch: &mut Watch, counts: &[u32], period: Period) -> Vec<Reading> {
+        counts.iter().map(|count| watch.step(*count, period)).collect()
     }
 
     #[test]
     fn trend_season_and_week_are_learned() {
         let mut watch = Watch::new(Rhythm::DAYS);
         let readings = read(&mut watch, &counts(1, 3 * 364));
-        for day in 2 * 364 + 21..3 * 364 {
-            let (expected, mean) = (readings[day].expected, mean(day as u64));
+        for (day, reading) in (0_u64..).zip(&readings).skip(2 * 364 + 21) {
+            let (expected, mean) = (reading.expected, mean(day));
             assert!((expected / mean - 1.0).abs() < 0.2, "day {day}: {expected} for {mean}");
         }
     }
@@ -333,7 +337,7 @@ mod tests {
         let mut watch = Watch::new(Rhythm::DAYS);
         let readings = read(&mut watch, &counts);
         let closed = readings[364..].iter().skip(5).step_by(7);
-        assert!(closed.clone().all(|reading| reading.probability.is_none()), "{:?}", closed.last());
+        assert!(closed.clone().all(|reading| reading.probability.is_none()), "{:?}", readings.last());
         read(&mut watch, &[20, 20, 20, 20, 20]);
         let saturday = watch.step(8, Period::default());
         assert!(saturday.probability.is_some_and(|p| p < 1e-3), "{saturday:?}");
@@ -345,7 +349,7 @@ mod tests {
         let after = |during: u32| {
             let mut watch = Watch::new(Rhythm::DAYS);
             read(&mut watch, &counts(7, 400));
-            (0..5).for_each(|_| drop(watch.step(during, incident)));
+            read_all(&mut watch, &[during; 5], incident);
             watch.step(20, Period::default())
         };
         assert_eq!(after(0).expected.to_bits(), after(5000).expected.to_bits());

@@ -54,17 +54,16 @@ impl Rise {
         let before = self.moved_on();
         let deviation = sqrt(variance);
         let mut logs = [0.0; STATES];
-        for state in 0..STATES {
+        for (state, value) in logs.iter_mut().enumerate() {
             let risen = mean + STRENGTHS[state] * deviation;
-            logs[state] = log(before[state]) + ln_density(count, risen, variance * risen / mean);
+            *value = log(before[state]) + ln_density(count, risen, variance * risen / mean);
         }
         let rise = ln_sum(&logs[1..]);
         self.ln_odds = (rise - logs[0]).clamp(-LN_ODDS_MAX, LN_ODDS_MAX);
         let calm = self.probability_calm();
+        // No chance is quite nothing, so that its logarithm is finite.
+        self.chances = logs.map(|value| (exp(value - rise) * (1.0 - calm)).max(1e-30));
         self.chances[0] = calm;
-        for state in 1..STATES {
-            self.chances[state] = (exp(logs[state] - rise) * (1.0 - calm)).max(1e-30);
-        }
     }
 
     /// The chances one period later, before its count is known.

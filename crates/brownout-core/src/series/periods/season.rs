@@ -273,13 +273,13 @@ fn solve(mut matrix: [[f64; TERMS]; TERMS], mut right: [f64; TERMS]) -> [f64; TE
     for column in 0..TERMS {
         for before in 0..column {
             let factor = matrix[column][before];
-            for row in column..TERMS {
-                matrix[row][column] -= matrix[row][before] * factor;
+            for row in &mut matrix[column..] {
+                row[column] -= row[before] * factor;
             }
         }
         let root = sqrt(matrix[column][column].max(1e-12));
-        for row in column..TERMS {
-            matrix[row][column] /= root;
+        for row in &mut matrix[column..] {
+            row[column] /= root;
         }
     }
     for row in 0..TERMS {

@@ -164,7 +164,7 @@ mod tests {
         let (mut count, mut mean, mut days) = (0.0, 0.0, 0.0);
         for run in runs {
             for day in (weekday..run.calm.len()).step_by(signal.days_per_week) {
-                if !run.holidays[day] && !(day > 0 && run.holidays[day - 1]) {
+                if !run.holidays[day.saturating_sub(1)..=day].contains(&true) {
                     count += f64::from(run.calm[day]);
                     mean += signal.mean.at(day + 1, signal.days_per_week) / signal.divisor;
                     days += 1.0;

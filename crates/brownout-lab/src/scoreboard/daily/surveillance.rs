@@ -119,12 +119,14 @@ fn table(runs: &[(Run, Truth)]) -> String {
     table
 }
 
+/// Statistic and alarm by series and day, from 1.
+type Days = BTreeMap<(usize, usize), (f64, Option<bool>)>;
+
 /// Reads what the script wrote.
 fn read(out: &str, runs: &[(Run, Truth)]) -> Answers {
     let mut lines = out.lines();
     let versions = lines.next().unwrap_or_default().to_owned();
-    // Statistic and alarm by detector, series and day from 1.
-    let mut said: BTreeMap<&str, BTreeMap<(usize, usize), (f64, Option<bool>)>> = BTreeMap::new();
+    let mut said: BTreeMap<&str, Days> = BTreeMap::new();
     let mut failed: BTreeMap<&str, String> = BTreeMap::new();
     for line in lines {
         let fields: Vec<&str> = line.split(';').collect();
@@ -152,7 +154,7 @@ fn read(out: &str, runs: &[(Run, Truth)]) -> Answers {
 }
 
 /// Puts what one detector said in the order of runs.
-fn gather(said: &BTreeMap<(usize, usize), (f64, Option<bool>)>, runs: &[(Run, Truth)]) -> Vec<Said> {
+fn gather(said: &Days, runs: &[(Run, Truth)]) -> Vec<Said> {
     let mut number = 0;
     let mut gathered = Vec::new();
     for (run, _) in runs {
