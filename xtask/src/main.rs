@@ -1,5 +1,5 @@
-//! Developer commands of Brownout: `cargo xtask data geography|addresses|map [--from DIR]` and
-//! `cargo xtask rule`.
+//! Developer commands of Brownout: `cargo xtask data geography|addresses|map [--from DIR]`,
+//! `cargo xtask rule` and `cargo xtask peers`.
 //!
 //! Every file that is embedded in the program and derived from somebody else's data is rebuilt
 //! here from its named source package. The same packages give the same bytes.
@@ -10,6 +10,7 @@
 mod addresses;
 mod geography;
 mod map;
+mod peers;
 mod regions;
 mod rule;
 mod source;
@@ -22,9 +23,11 @@ type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "\
 usage: cargo xtask rule
+       cargo xtask peers [--help]
        cargo xtask data geography|addresses|map [--from DIR]
 
   rule        checks the dependency rule, file lengths and the number of packages
+  peers       installs the programs that the scoreboard compares with
   geography   crates/brownout-core/data/geography.bin
   addresses   crates/brownout/data/addresses.bin
   map         crates/brownout-web/data/world.txt
@@ -47,6 +50,11 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (what, from) = match words.as_slice() {
         ["rule"] => return rule::run(&root()),
+        ["peers"] => return peers::run(&root()),
+        ["peers", "-h" | "--help"] => {
+            println!("{}", peers::USAGE);
+            return Ok(());
+        }
         ["data", what] => (*what, None),
         ["data", what, "--from", folder] => (*what, Some(PathBuf::from(folder))),
         _ => return Err(USAGE.into()),

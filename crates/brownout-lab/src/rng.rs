@@ -91,7 +91,8 @@ impl Rng {
         value / shape
     }
 
-    fn normal(&mut self) -> f64 {
+    /// A number with a normal distribution of mean 0 and deviation 1.
+    pub fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.unit()));
         radius * libm::cos(std::f64::consts::TAU * self.unit())
     }

@@ -7,6 +7,7 @@ pub mod detectors;
 mod incomplete_gamma;
 mod learned;
 pub mod negative_binomial;
+pub mod periods;
 mod profile;
 mod ring;
 pub mod scan;

@@ -5,6 +5,7 @@
 
 mod ablations;
 mod board;
+mod daily;
 mod echoes;
 mod five_minutes;
 mod manipulation;
@@ -23,6 +24,8 @@ pub use speed::{RESTORE, restore};
 pub enum Section {
     /// Detectors on simulated five-minute counts.
     FiveMinutes,
+    /// Detectors on simulated daily counts of seven years.
+    Daily,
     /// Busy series of real values with labelled windows.
     Nab,
     /// Outages injected into real reports.
@@ -43,6 +46,7 @@ impl Section {
     /// All of them, in the order of the page.
     pub const ALL: &'static [Section] = &[
         Section::FiveMinutes,
+        Section::Daily,
         Section::Nab,
         Section::Spectrum,
         Section::Echoes,
@@ -56,6 +60,7 @@ impl Section {
     pub const fn name(self) -> &'static str {
         match self {
             Section::FiveMinutes => "five-minutes",
+            Section::Daily => "daily",
             Section::Nab => "nab",
             Section::Spectrum => "spectrum",
             Section::Echoes => "echoes",
@@ -69,6 +74,7 @@ impl Section {
     fn add_to(self, board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {
         match self {
             Section::FiveMinutes => five_minutes::add_to(board, settings, progress),
+            Section::Daily => daily::add_to(board, settings, progress),
             Section::Nab => nab::add_to(board, settings, progress),
             Section::Spectrum => spectrum::add_to(board, settings, progress),
             Section::Echoes => echoes::add_to(board, settings, progress),
@@ -87,6 +93,12 @@ pub struct Settings {
     pub seed: u64,
     /// Series-months of each class of the five-minute simulation.
     pub months_per_class: u32,
+    /// Runs of each signal of the simulation of daily counts ...
+    pub daily_runs: u32,
+    /// ... how many without an outbreak our rate of false alarms is measured on ...
+    pub daily_calm_runs: u32,
+    /// ... and how many of them the detectors of R are asked for too, which takes far longer.
+    pub daily_peer_runs: u32,
     /// Calm service-years through the engine, per policy.
     pub service_years: u32,
     /// Lives of each attacked service: each strategy is played in every one.
@@ -114,6 +126,9 @@ impl Settings {
             service_years: 3000,
             attacked_lives: 3,
             echo_engines: 60,
+            daily_runs: 100,
+            daily_calm_runs: 400,
+            daily_peer_runs: 3,
             series: 1_000_000,
             peers: true,
             restarts: true,
@@ -130,6 +145,9 @@ impl Settings {
             service_years: 100,
             attacked_lives: 1,
             echo_engines: 2,
+            daily_runs: 4,
+            daily_calm_runs: 24,
+            daily_peer_runs: 0,
             series: 20_000,
             peers: false,
             restarts: false,
