@@ -21,49 +21,55 @@ const SEASONS: usize = 3;
 /// Past that is needed before anything is said, as a share of a season.
 const NEEDED: f64 = 0.25;
 /// Above the statistic of this rank the tail is taken to fall exponentially ...
-const TAIL_RANK: usize = 10;
-/// ... by as much as it falls from this rank on, over which the few of one past outbreak may lie ...
-const INNER_RANK: usize = 5;
-/// ... of which the expected distance is so many e-folds: 1/5 + 1/6 + .. + 1/9 (Rényi's representation of
+const TAIL_RANK: usize = 7;
+/// ... by as much as it falls from this rank on, over which those of one past rise may lie ...
+const INNER_RANK: usize = 4;
+/// ... of which the expected distance is so many e-folds: 1/4 + 1/5 + 1/6 (Rényi's representation of
 /// exponential order statistics).
-const INNER_TO_TAIL: f64 = 0.745_634_920_634_920_6;
+const INNER_TO_TAIL: f64 = 0.616_666_666_666_666_7;
 /// An e-fold is at least so much.
 const EXCESS_MIN: f64 = 0.05;
 /// The latest cycles are not compared with yet, so that a rise is not compared with itself.
 const WAITING_CYCLES: usize = 4;
-/// Of statistics over this, at which a rise is all but certain, so large a share of a season is compared
-/// with at most: one outbreak of the past does not hide the next, but where such rises belong to every
-/// season they are known.
+/// Over this a rise is all but certain. Of such statistics only the latest few are compared with while all
+/// are of one season: one outbreak of the past does not hide the next. Where they come in several seasons
+/// they are part of what this series does.
 const CERTAIN: f64 = 4.0;
-const CERTAIN_SHARE: f64 = 0.01;
+const CERTAIN_OF_ONE_SEASON: usize = INNER_RANK - 1;
+/// So many are kept at most, as a share of the past.
+const CERTAIN_SHARE: f64 = 0.1;
 
 #[derive(Clone, Debug)]
 pub(super) struct Ranks {
     past: VecDeque<f32>,
-    /// The latest, oldest first, which are no part of it yet.
-    waiting: VecDeque<f32>,
-    waiting_max: usize,
     past_max: usize,
     needed: usize,
-    /// Ones over [`CERTAIN`] that may still come in this season, and periods that are left of it.
-    certain_left: usize,
-    season_left: usize,
-    season: usize,
+    /// Those over [`CERTAIN`], with the number of their season.
+    certain: VecDeque<(u64, f32)>,
+    certain_max: usize,
+    /// The latest, oldest first, which are no part of either yet.
+    waiting: VecDeque<f32>,
+    waiting_max: usize,
+    /// Periods that were added, and the length of a season.
+    added: u64,
+    season: u64,
 }
 
 impl Ranks {
     pub(super) fn new(rhythm: Rhythm) -> Self {
         let season = rhythm.season();
         let needed = ((season as f64 * NEEDED) as usize).max(2 * TAIL_RANK);
+        let past_max = (SEASONS * season).max(needed);
         Ranks {
             past: VecDeque::new(),
+            past_max,
+            needed,
+            certain: VecDeque::new(),
+            certain_max: (past_max as f64 * CERTAIN_SHARE) as usize,
             waiting: VecDeque::new(),
             waiting_max: WAITING_CYCLES * usize::from(rhythm.cycle),
-            past_max: (SEASONS * season).max(needed),
-            needed,
-            certain_left: 0,
-            season_left: 0,
-            season,
+            added: 0,
+            season: season as u64,
         }
     }
 
@@ -72,10 +78,11 @@ impl Ranks {
         if self.past.len() < self.needed {
             return None;
         }
-        let number = self.past.len() as f64 + 1.0;
-        // How many are as high, and the nearest on both sides.
-        let (mut higher, mut above, mut below) = (0, f64::INFINITY, f64::NEG_INFINITY);
-        for past in self.past.iter().map(|past| f64::from(*past)) {
+        // How many are as high, of how many, and the nearest on both sides.
+        let (mut number, mut higher) = (1.0, 0);
+        let (mut above, mut below) = (f64::INFINITY, f64::NEG_INFINITY);
+        for past in self.compared() {
+            number += 1.0;
             if past >= statistic {
                 higher += 1;
                 above = above.min(past);
@@ -94,10 +101,19 @@ impl Ranks {
         Some(TAIL_RANK as f64 / number * exp(-tail.max(0.0)))
     }
 
+    /// The past that counts.
+    fn compared(&self) -> impl Iterator<Item = f64> {
+        let first = self.certain.front().map(|(season, _)| season);
+        let last = self.certain.back().map(|(season, _)| season);
+        let counted = if first == last { CERTAIN_OF_ONE_SEASON } else { self.certain.len() };
+        let certain = self.certain.iter().rev().take(counted).map(|(_, statistic)| statistic);
+        self.past.iter().chain(certain).map(|past| f64::from(*past))
+    }
+
     /// The statistic of rank [`TAIL_RANK`], and how far the exponential tail above it falls e-fold.
     fn tail(&self) -> (f64, f64) {
         let (mut highest, mut filled) = ([f64::NEG_INFINITY; TAIL_RANK], 0);
-        for past in self.past.iter().map(|past| f64::from(*past)) {
+        for past in self.compared() {
             if filled < TAIL_RANK || past > highest[TAIL_RANK - 1] {
                 let at = highest[..filled].partition_point(|other| *other >= past);
                 filled = (filled + 1).min(TAIL_RANK);
@@ -113,28 +129,70 @@ impl Ranks {
     pub(super) fn doubt(&mut self) {
         let old = self.past.len().saturating_sub(self.needed);
         self.past.drain(..old);
+        self.certain.clear();
     }
 
     /// Adds the statistic of a period.
     pub(super) fn add(&mut self, statistic: f64) {
-        if self.season_left == 0 {
-            self.season_left = self.season;
-            self.certain_left = (self.season as f64 * CERTAIN_SHARE) as usize + 1;
-        }
-        self.season_left -= 1;
-        if statistic > CERTAIN {
-            if self.certain_left == 0 {
-                return;
-            }
-            self.certain_left -= 1;
-        }
+        self.added += 1;
         self.waiting.push_back(statistic as f32);
         if self.waiting.len() <= self.waiting_max {
             return;
         }
-        self.past.extend(self.waiting.pop_front());
+        let season = self.added / self.season;
+        match self.waiting.pop_front() {
+            Some(statistic) if f64::from(statistic) > CERTAIN => self.certain.push_back((season, statistic)),
+            statistic => self.past.extend(statistic),
+        }
         if self.past.len() > self.past_max {
             self.past.pop_front();
         }
+        let is_old = |(of, _): &(u64, f32)| of + SEASONS as u64 <= season;
+        if self.certain.len() > self.certain_max || self.certain.front().is_some_and(is_old) {
+            self.certain.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A past of whole numbers from 0 to 999 over 100, in an order that mixes them.
+    fn mixed() -> Ranks {
+        let mut ranks = Ranks::new(Rhythm::DAYS);
+        for place in 0..1028_u32 {
+            ranks.add(f64::from(place * 617 % 1000) / 1000.0 - 3.0);
+        }
+        ranks
+    }
+
+    #[test]
+    fn the_probability_is_the_share_of_the_past_that_is_as_high() {
+        let ranks = mixed();
+        for share in [0.5, 0.1, 0.02, 0.01] {
+            let probability = ranks.probability(-2.0 - share).unwrap();
+            assert!((probability - share).abs() < 0.002, "{share}: {probability}");
+        }
+        // Beyond the past it falls on.
+        let beyond = [-1.99, -1.9, 0.0].map(|statistic| ranks.probability(statistic).unwrap());
+        assert!(beyond[0] < 0.01 && beyond[1] < beyond[0] && beyond[2] < beyond[1], "{beyond:?}");
+    }
+
+    #[test]
+    fn rises_are_compared_with_where_they_come_again() {
+        let add = |ranks: &mut Ranks, statistic: f64, number: u32| {
+            (0..number).for_each(|_| ranks.add(statistic));
+        };
+        let mut ranks = mixed();
+        add(&mut ranks, 9.0, 12);
+        add(&mut ranks, -3.5, 60);
+        let once = ranks.probability(6.0).unwrap();
+        assert!(once < 0.005, "{once}");
+        add(&mut ranks, -3.5, 320);
+        add(&mut ranks, 9.0, 12);
+        add(&mut ranks, -3.5, 60);
+        let again = ranks.probability(6.0).unwrap();
+        assert!(again > 0.02, "{again}");
     }
 }
