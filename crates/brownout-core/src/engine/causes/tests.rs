@@ -57,7 +57,7 @@ fn evidence_for_a_failure_of_its_own_never_makes_an_echo_likelier() {
     let (a, b) = (mobile(1, "a"), mobile(2, "b"));
     let large = rise(1000.0, 20);
     let with = |on: u32, calls: u32| {
-        let mut small = rise(20.0, 20);
+        let mut small = rise(2.0, 20);
         let counted = |what, observed: u32| Counted { what, observed: f64::from(observed), usual: 0.0 };
         small.networks =
             vec![counted(a.networks[0], on), counted(Asn::new(64_999).expect("not zero"), 40 - on)];
