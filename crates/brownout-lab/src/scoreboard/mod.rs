@@ -72,7 +72,7 @@ impl Settings {
             seed: 2025,
             months_per_class: 60,
             service_years: 100,
-            echo_engines: 2,
+            echo_engines: 1,
             slack: 0.25,
             threads,
         }
