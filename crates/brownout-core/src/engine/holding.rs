@@ -22,6 +22,10 @@ const WAIT_MILLIS: i64 = 120_000;
 const NETWORK_WAIT_MILLIS: i64 = 300_000;
 /// How long a rise that was laid to another speaks for itself before it is published.
 const ALONE_MILLIS: i64 = 180_000;
+/// The same while it was only in doubt.
+const DOUBT_MILLIS: i64 = 60_000;
+/// Windows by which what is held departs again, in minutes at most.
+const FRESH_MINUTES: u32 = 60;
 /// Clues told with a judgement, and how much they say at least, in decibans.
 const CLUES_TOLD: usize = 4;
 const CLUE_DECIBANS_MIN: f32 = 2.0;
@@ -104,6 +108,9 @@ impl Holding {
         now: Circumstances<'_>,
     ) -> Fate {
         let departs = look.signals.iter().any(|signal| signal.departs);
+        // Hours of what was laid to another are no news when that is over.
+        let is_fresh = |signal: &Signal| signal.reading.window_minutes <= FRESH_MINUTES;
+        let departs_lately = look.signals.iter().any(|signal| signal.departs && is_fresh(signal));
         let elevated = look.signals.iter().any(|signal| signal.reading.elevated);
         let innocent = explanation.filter(|found| found.bond.is_innocent());
         let Some(held) = self.held.get_mut(&look.service) else {
@@ -132,12 +139,12 @@ impl Holding {
             }
         }
         let waited = now.at.millis_since(held.since) >= wait_millis(held.explanation.bond);
-        let is_alone = departs && innocent.is_none();
+        let is_alone = departs_lately && innocent.is_none();
         held.alone_since = is_alone.then(|| held.alone_since.unwrap_or(now.at));
         // What was certain for an hour does not end with one look.
         let alone_for = held.alone_since.map_or(0, |since| now.at.millis_since(since));
         let speaks = match is_waiting {
-            true => is_alone || (departs && !held.explanation.is_certain && waited),
+            true => departs && !held.explanation.is_certain && (waited || alone_for >= DOUBT_MILLIS),
             false => is_alone && alone_for >= ALONE_MILLIS,
         };
         let over = now.at.millis_since(held.last_elevated_at) >= quiet

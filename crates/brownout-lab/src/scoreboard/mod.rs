@@ -144,7 +144,7 @@ impl Settings {
             months_per_class: 60,
             service_years: 100,
             attacked_lives: 1,
-            echo_engines: 2,
+            echo_engines: 1,
             daily_runs: 4,
             daily_calm_runs: 24,
             daily_peer_runs: 0,

@@ -26,8 +26,9 @@ const LN_SIZES: f64 = 13.8;
 const SIZE_NATS_MIN: f64 = -5.0;
 /// A beginning that fits says this much; see [`onset`].
 const TOGETHER_NATS: f64 = 1.5;
-const EARLIER_NATS_PER_MINUTE: f64 = 0.8;
-const EARLIER_NATS_MIN: f64 = -6.0;
+/// Beginnings of small rises in noisy counts are often seen too early, so that the course must confirm it.
+const EARLIER_NATS_PER_MINUTE: f64 = 0.6;
+const EARLIER_NATS_MIN: f64 = -4.5;
 const LATER_NATS_MIN: f64 = -1.0;
 /// Size of the noise of a minute's count around its course.
 const COURSE_NOISE: f64 = 4.0;

@@ -100,7 +100,7 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
         let found = if is_bystander || is_cause { None } else { best(party, small, is_shared, &causes) };
         let needed = if is_shared { DESPITE_SHARED_NATS } else { 0.0 };
         let is_echo = found.as_ref().is_some_and(|found| {
-            let still = small.held == Some((found.bond, found.cause));
+            let still = small.held.is_some_and(|(bond, _)| bond == Bond::Echo);
             found.nats >= if still && !is_shared { STILL_ECHO_NATS } else { needed + DOUBT_NATS }
         });
         if let Some(found) = found.filter(|_| is_echo) {
@@ -127,7 +127,8 @@ fn best(
             continue;
         }
         let cause = Cause::Service(large.service.id);
-        let is_held = small.held == Some((Bond::Echo, cause));
+        // Of several that fail, which one it echoes may be seen later; that it is an echo is seen already.
+        let is_held = small.held.is_some_and(|(bond, _)| bond == Bond::Echo);
         let (mut nats, clues) = clues::weigh(party, *large, is_held);
         if is_shared {
             nats -= clues::of_both(&clues);

@@ -19,6 +19,8 @@ const NETWORK_MEMBER_NATS: f64 = 0.7;
 const NETWORK_NATS: f64 = 6.0;
 /// What is held for a network's fault stays held down to this.
 const STILL_NETWORK_NATS: f64 = -2.0;
+/// What begins beside others on that network waits for more evidence from here on.
+const DOUBT_NETWORK_NATS: f64 = -1.0;
 /// Beginnings of what has one cause lie within so many minutes, ...
 const TOGETHER_MINUTES: u32 = 20;
 /// ... and where only the pattern speaks for it, within so many.
@@ -69,7 +71,9 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
         let is_certain = is_old || (count >= 2 && departing >= 1 && nats >= NETWORK_NATS);
         let there = customers.iter().map(|one| one.on).sum::<f64>().round() as u32;
         for one in customers {
-            let fits = is_held(&one) || one.nats >= NETWORK_MEMBER_NATS;
+            let telling = is_held(&one) || one.nats >= NETWORK_MEMBER_NATS;
+            // Beside others of that network it waits for more evidence.
+            let fits = telling || is_certain;
             // One that everybody reports anyway fails by itself, whoever its first reporters were.
             if !fits || !one.rising.departs {
                 continue;
@@ -79,7 +83,7 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
                 bond: Bond::Network,
                 cause,
                 nats,
-                is_certain,
+                is_certain: is_certain && telling,
                 here: one.rising.rise.excess().round() as u32,
                 there,
                 clues: vec![Clue::of_nats(clue, one.nats)],
@@ -113,8 +117,8 @@ fn customer<'a, 'b>(rising: &'a Rising<'b>, catalogue: &Catalogue) -> Option<(Ca
     let usual = rising.rise.usual_share(|asn| cause_of(asn) == cause);
     // Of what is held already, too few to tell are no evidence against it.
     let nats = concentration(on, all, usual).or(held.map(|_| 0.0))?;
-    let least = if held.is_some() { STILL_NETWORK_NATS } else { 0.0 };
-    (nats >= least).then_some((cause, Customer { rising, nats, on, all }))
+    (nats >= if held.is_some() { STILL_NETWORK_NATS } else { DOUBT_NETWORK_NATS })
+        .then_some((cause, Customer { rising, nats, on, all }))
 }
 
 /// Services that fail with what they are built on, by the catalogue.
