@@ -143,14 +143,19 @@ impl Correlator {
         let mut decisions = Vec::new();
         let asked = std::mem::take(&mut self.asked);
         let is_open = |service: ServiceId| self.open.contains_key(&service);
+        self.holding.remember_beginnings(&mut looks, now.at.minute());
         let explained = self.holding.explain(&looks, is_open, now.catalogue);
         pour(&mut looks, self.holding.pooled());
         for look in &looks {
-            let explanation = explained.get(&look.service);
+            let mut explanation = explained.get(&look.service);
             let mut was_held = false;
             if !self.open.contains_key(&look.service) {
                 match self.holding.decide(look, explanation, now) {
-                    Fate::Speaks(held) => was_held = held,
+                    Fate::Speaks(held) => {
+                        was_held = held;
+                        // What it was held for in spite of the clues is given up with it.
+                        explanation = explanation.filter(|found| !(held && found.is_unlikely()));
+                    }
                     Fate::IsHeld(is_new) => {
                         decisions.extend(is_new.then(|| Decision::hold(look)));
                         continue;

@@ -6,26 +6,36 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::causes::{Explanation, Rising, explain};
+use super::causes::{Explanation, Rise, Rising, explain};
 use super::correlator::{Circumstances, Incident, ServiceLook};
 use super::subject::Signal;
-use crate::model::{Catalogue, Facet, ServiceId, UtcTime};
+use crate::model::{Catalogue, Facet, Minute, ServiceId, UtcTime};
 use crate::series::Reading;
-use crate::snapshot::{CauseMember, CauseView, State};
+use crate::snapshot::{CauseMember, CauseView, Onset, State};
 use crate::verdict::{Bond, Cause, ClueKind, Part, Reason, odds};
 
 /// How long a rise that may be another's waits for evidence before it is published, in milliseconds.
 /// Only a rise beside a larger one of a related service ever waits.
 const WAIT_MILLIS: i64 = 120_000;
-/// The same where nearly all reporters are on one network: other services' reports from there tell
-/// whether it is the network, and come by and by.
-const NETWORK_WAIT_MILLIS: i64 = 300_000;
+/// The same where an echo is at least as likely as not, or nearly all reporters are on one network: other
+/// services' reports from there tell whether it is the network, and come by and by.
+const LONG_WAIT_MILLIS: i64 = 300_000;
 /// How long a rise that was laid to another speaks for itself before it is published.
 const ALONE_MILLIS: i64 = 180_000;
+/// The same while the other is still above usual, but the clues have turned against an echo: noise of
+/// five minutes must not turn them twice.
+const UNLIKELY_MILLIS: i64 = 480_000;
 /// The same while it was only in doubt.
 const DOUBT_MILLIS: i64 = 60_000;
+/// What is held and brings, in so many minutes, less than this share of its fullest ones is an echo that
+/// outlasts its cause: a failure of its own would go on when the other is over. The noise of ten minutes
+/// alone makes no three of one.
+const FADING_MINUTES: u32 = 10;
+const FADING_SHARE: f64 = 0.33;
 /// Windows by which what is held departs again, in minutes at most.
 const FRESH_MINUTES: u32 = 60;
+/// How long a beginning is remembered; counts by the minute are known for as long.
+const BEGAN_MINUTES: u32 = 60;
 /// Clues told with a judgement, and how much they say at least, in decibans.
 const CLUES_TOLD: usize = 4;
 const CLUE_DECIBANS_MIN: f32 = 2.0;
@@ -42,6 +52,8 @@ pub(crate) struct Held {
     explanation: Explanation,
     /// Since when it departs and nothing explains it any more.
     alone_since: Option<UtcTime>,
+    /// Most sources above usual in `FADING_MINUTES` since it is held.
+    fullest: f64,
     observed: u32,
     expected: f64,
 }
@@ -65,6 +77,8 @@ pub(crate) struct Holding {
     /// Of services with an open incident.
     known: BTreeMap<ServiceId, Explanation>,
     groups: Vec<Group>,
+    /// When what departs was first seen to begin.
+    began: BTreeMap<ServiceId, Onset>,
 }
 
 /// What becomes of a service that has no open incident.
@@ -78,6 +92,26 @@ pub(crate) enum Fate {
 }
 
 impl Holding {
+    /// Puts the first sight of a beginning in the place of later ones.
+    ///
+    /// A beginning is looked for as one step. What grows for long looks like a step of the last
+    /// minutes, and would seem to begin after its own echoes.
+    pub(crate) fn remember_beginnings(&mut self, looks: &mut [ServiceLook], now: Minute) {
+        let mut began = BTreeMap::new();
+        for look in looks {
+            let departs = look.signals.iter().any(|signal| signal.departs);
+            let old = self.began.get(&look.service).filter(|old| now.since(old.earliest) <= BEGAN_MINUTES);
+            let Some(Rise { onset, .. }) = look.rise.as_mut() else { continue };
+            match old {
+                Some(old) if onset.earliest > old.latest => *onset = *old,
+                None if !departs => continue,
+                _ => {}
+            }
+            began.insert(look.service, *onset);
+        }
+        self.began = began;
+    }
+
     /// Explains what rises in this tick.
     pub(crate) fn explain(
         &self,
@@ -120,6 +154,7 @@ impl Holding {
                 last_elevated_at: now.at,
                 explanation: found.clone(),
                 alone_since: None,
+                fullest: 0.0,
                 observed: look.whole.observed,
                 expected: look.whole.expected,
             };
@@ -138,14 +173,19 @@ impl Holding {
                 held.explanation = found.clone();
             }
         }
-        let waited = now.at.millis_since(held.since) >= wait_millis(held.explanation.bond);
-        let is_alone = departs_lately && innocent.is_none();
+        let waited = now.at.millis_since(held.since) >= wait_millis(&held.explanation);
+        let unlikely = innocent.is_some_and(Explanation::is_unlikely);
+        // What others' failure brought fades after it; what goes on is a failure of its own.
+        let last = look.rise.as_ref().map_or(0.0, |rise| rise.above(FADING_MINUTES));
+        held.fullest = held.fullest.max(last);
+        let fades = last < FADING_SHARE * held.fullest;
+        let is_alone = departs_lately && (innocent.is_none() || unlikely) && (is_waiting || !fades);
         held.alone_since = is_alone.then(|| held.alone_since.unwrap_or(now.at));
         // What was certain for an hour does not end with one look.
         let alone_for = held.alone_since.map_or(0, |since| now.at.millis_since(since));
         let speaks = match is_waiting {
             true => departs && !held.explanation.is_certain && (waited || alone_for >= DOUBT_MILLIS),
-            false => is_alone && alone_for >= ALONE_MILLIS,
+            false => is_alone && alone_for >= if unlikely { UNLIKELY_MILLIS } else { ALONE_MILLIS },
         };
         let over = now.at.millis_since(held.last_elevated_at) >= quiet
             || (is_waiting && innocent.is_none() && !departs);
@@ -167,6 +207,7 @@ impl Holding {
             last_elevated_at: at,
             explanation: explanation.clone(),
             alone_since: None,
+            fullest: 0.0,
             observed: look.whole.observed,
             expected: look.whole.expected,
         };
@@ -364,8 +405,8 @@ impl Group {
     }
 }
 
-fn wait_millis(bond: Bond) -> i64 {
-    if bond == Bond::Network { NETWORK_WAIT_MILLIS } else { WAIT_MILLIS }
+fn wait_millis(found: &Explanation) -> i64 {
+    if found.bond == Bond::Network || found.nats >= 0.0 { LONG_WAIT_MILLIS } else { WAIT_MILLIS }
 }
 
 /// The part of a service's reports that a network's fault explains.

@@ -63,6 +63,12 @@ pub enum ClueKind {
         /// Of the rise, "cannot reach others", in percent.
         cannot_reach_percent: u8,
     },
+    /// What people say is wrong: functions of the service, as they usually do, or only that it does not
+    /// open or is slow.
+    Functions {
+        /// Of the rise, those that name no function, in percent.
+        vague_percent: u8,
+    },
     /// How many of the reporters are on the service's own network.
     OwnNetwork {
         /// In percent of those whose network is known.

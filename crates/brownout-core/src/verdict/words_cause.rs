@@ -107,6 +107,9 @@ fn clue_words(clue: &Clue) -> String {
             format!("it began here {minutes} {}", if lag_minutes > 0 { "later" } else { "earlier" })
         }
         ClueKind::Course => "how the counts of the last hour run beside each other".to_owned(),
+        ClueKind::Functions { vague_percent } => {
+            format!("{vague_percent} % only say that it does not open, is slow or something else")
+        }
         ClueKind::Kinds { cannot_reach_percent } => {
             format!("{cannot_reach_percent} % say that they cannot reach others")
         }

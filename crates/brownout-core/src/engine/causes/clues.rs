@@ -40,6 +40,12 @@ const COURSE_TOGETHER: f64 = 3.0;
 /// Minutes over which an echo may be spread.
 const LAGS: [usize; 6] = [1, 3, 6, 12, 20, 30];
 const KINDS_NATS: f64 = 3.0;
+/// Of the share of reports that usually name a function that fails, the part that is left in an echo; how
+/// well such shares are known, in reports; and the fewest that tell.
+const SPECIFIC_IN_ECHO: f64 = 0.5;
+const KINDS_STRENGTH: f64 = 6.0;
+const KINDS_SOURCES_MIN: f64 = 5.0;
+const FUNCTIONS_NATS: f64 = 2.0;
 const NETWORK_NATS: f64 = 4.0;
 /// Of the reports that a network's fault brings, the part whose network is known to be that one; and for
 /// how many reports such shares, and usual ones, are known.
@@ -178,7 +184,7 @@ fn ln_count(count: f64, mean: f64) -> f64 {
 /// Both mixes are only roughly known, so both are Dirichlet-multinomial.
 fn kinds(small: Party<'_>) -> Option<(ClueKind, f64)> {
     if !is_provider(small.service) {
-        return None;
+        return functions(small.rise);
     }
     let above: Vec<(ProblemKind, f64)> =
         small.rise.kinds.iter().map(|counted| (counted.what, counted.excess())).collect();
@@ -194,6 +200,30 @@ fn kinds(small: Party<'_>) -> Option<(ClueKind, f64)> {
     let nats = ln_dirichlet(&counts, &[1.2, 1.2, 1.2]) - ln_dirichlet(&counts, &[0.25, 2.5, 1.0]);
     let kind = ClueKind::Kinds { cannot_reach_percent: percent(others, total) };
     Some((kind, nats.clamp(-KINDS_NATS, KINDS_NATS)))
+}
+
+/// Who only hears of a failure, or cannot reach a service for other reasons, says that it does not open,
+/// is slow, or something else; who uses it says what of it fails, as usual.
+fn functions(rise: &Rise) -> Option<(ClueKind, f64)> {
+    let is_vague =
+        |kind: ProblemKind| matches!(kind, ProblemKind::Unreachable | ProblemKind::Slow | ProblemKind::Other);
+    let sum = |wanted: bool, of: &dyn Fn(&Counted<ProblemKind>) -> f64| -> f64 {
+        rise.kinds.iter().filter(|counted| is_vague(counted.what) == wanted).map(of).sum()
+    };
+    let above = [true, false].map(|wanted| sum(wanted, &|counted| counted.excess()));
+    let usual = [true, false].map(|wanted| sum(wanted, &|counted| counted.usual));
+    let (total, usual_total) = (above[0] + above[1], usual[0] + usual[1]);
+    if total < KINDS_SOURCES_MIN || usual_total <= 0.0 {
+        return None;
+    }
+    let own = (usual[0] / usual_total).clamp(0.05, 0.95);
+    let echo = 1.0 - (1.0 - own) * SPECIFIC_IN_ECHO;
+    let beta = |vague: f64| [KINDS_STRENGTH * vague, KINDS_STRENGTH * (1.0 - vague)];
+    let nats = ln_dirichlet(&above, &beta(echo)) - ln_dirichlet(&above, &beta(own));
+    Some((
+        ClueKind::Functions { vague_percent: percent(above[0], total) },
+        nats.clamp(-FUNCTIONS_NATS, FUNCTIONS_NATS),
+    ))
 }
 
 /// Customers of a provider that fails are on its network, or fell back to another; those who report it

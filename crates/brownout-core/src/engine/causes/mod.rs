@@ -23,6 +23,8 @@ use serde::{Deserialize, Serialize};
 const ECHO_NATS: f64 = 1.5;
 /// What is held as an echo stays one down to this evidence, so that a state does not flicker.
 const STILL_ECHO_NATS: f64 = -4.0;
+/// ... and one that is less likely than this speaks for itself after a while: odds of 1 to 12.
+const UNLIKELY_ECHO_NATS: f64 = -2.5;
 /// A service whose rise is in doubt waits for more evidence from here on; see `WAIT_MILLIS`.
 const DOUBT_NATS: f64 = -1.0;
 /// What fails with others, by what they share, is an echo only if much speaks for it.
@@ -63,6 +65,11 @@ impl Explanation {
     /// is at least as likely as not.
     pub(crate) fn holds(&self) -> bool {
         self.is_certain || (self.bond == Bond::Echo && self.nats >= 0.0)
+    }
+
+    /// Whether the clues have turned against what it was held for.
+    pub(crate) fn is_unlikely(&self) -> bool {
+        self.bond == Bond::Echo && self.nats < UNLIKELY_ECHO_NATS
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) const COURSE_MINUTES: u32 = 60;
 /// Shares are counted since the rise began, but over so many minutes at least and at most.
 const WINDOW_MINUTES_MIN: u32 = 5;
 const WINDOW_MINUTES_MAX: u32 = 60;
+/// Up to so many times its usual a service as a whole may be by the noise of an hour, while a part departs.
+const NOISE_OF_USUAL: f64 = 2.5;
 /// Most countries or networks that are told apart; the largest.
 const PARTS_MAX: usize = 40;
 /// The least part of a rise, and of what is usual, that is taken to be of some network.
@@ -54,6 +56,8 @@ pub(crate) struct Rise {
     pub(crate) countries: Vec<Counted<CountryCode>>,
     /// By network since it began, most sources first.
     pub(crate) networks: Vec<Counted<Asn>>,
+    /// Sources above usual of the largest part that departs, where the whole does not.
+    pub(crate) of_part: Option<f64>,
 }
 
 impl Rise {
@@ -83,6 +87,7 @@ impl Rise {
             kinds: Vec::new(),
             countries: Vec::new(),
             networks: Vec::new(),
+            of_part: None,
         };
         // The running minute is not comparable with whole ones.
         let whole = at.minute().minus(1);
@@ -106,6 +111,9 @@ impl Rise {
                 Facet::Network(what) => rise.networks.push(Counted { what: *what, observed, usual }),
                 _ => {}
             }
+        }
+        if rise.whole.observed < NOISE_OF_USUAL * rise.whole.usual {
+            rise.of_part = part_alone(signals);
         }
         rise.kinds.sort_by_key(|counted| counted.what);
         largest(&mut rise.countries);
@@ -146,6 +154,16 @@ impl Rise {
         let all = all.max(KNOWN_OF_USUAL * self.whole.usual);
         if all > 0.0 { on / all } else { 0.0 }
     }
+}
+
+/// What departs of a service that is calm as a whole: its noise is not part of the rise.
+fn part_alone(signals: &[Signal]) -> Option<f64> {
+    let departing = || signals.iter().filter(|signal| signal.departs);
+    if departing().any(|signal| signal.facet == Facet::All) {
+        return None;
+    }
+    let above = |signal: &Signal| f64::from(signal.reading.observed) - signal.reading.expected;
+    departing().map(above).max_by(f64::total_cmp)
 }
 
 /// Sorts by sources, then by name, and keeps the largest.

@@ -61,12 +61,13 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
         let began = |one: &Customer<'_, '_>| one.rising.rise.onset;
         let first = customers.iter().map(|one| began(one).latest).min();
         let Some(first) = first else { continue };
-        customers.retain(|one| is_held(one) || began(one).earliest.since(first) <= TOGETHER_MINUTES);
+        // A fault that is known and goes on brings new complaints at any time.
+        let is_old = customers.iter().any(is_held);
+        customers.retain(|one| is_old || began(one).earliest.since(first) <= TOGETHER_MINUTES);
         let nats: f64 = customers.iter().map(|one| one.nats).sum();
         let telling = customers.iter().filter(|one| one.nats >= NETWORK_MEMBER_NATS);
         let count = telling.clone().count() + usize::from(owner_rises);
         let departing = telling.filter(|one| one.rising.departs).count();
-        let is_old = customers.iter().any(is_held);
         // Two are enough: two services do not fail for the same customers by chance.
         let is_certain = is_old || (count >= 2 && departing >= 1 && nats >= NETWORK_NATS);
         let there = customers.iter().map(|one| one.on).sum::<f64>().round() as u32;
@@ -116,6 +117,8 @@ fn customer<'a, 'b>(rising: &'a Rising<'b>, catalogue: &Catalogue) -> Option<(Ca
     let (on, all) = rising.rise.on_networks(|asn| cause_of(asn) == cause);
     let usual = rising.rise.usual_share(|asn| cause_of(asn) == cause);
     // Of what is held already, too few to tell are no evidence against it.
+    // Where only a part departs, the noise of the others is no evidence against its network.
+    let all = rising.rise.of_part.map_or(all, |part| all.min(part.max(on)));
     let nats = concentration(on, all, usual).or(held.map(|_| 0.0))?;
     (nats >= if held.is_some() { STILL_NETWORK_NATS } else { DOUBT_NETWORK_NATS })
         .then_some((cause, Customer { rising, nats, on, all }))

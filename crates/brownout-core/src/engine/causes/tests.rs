@@ -23,6 +23,7 @@ fn rise(per_minute: f64, began: u32) -> Rise {
         kinds: Vec::new(),
         countries: Vec::new(),
         networks: Vec::new(),
+        of_part: None,
     }
 }
 
@@ -115,4 +116,20 @@ fn strangers_that_rise_together_are_a_pattern_and_one_alone_is_none() {
         explain(&rising, &catalogue).values().filter(|found| found.bond == Bond::Pattern).count()
     };
     assert_eq!((of(1, &together), of(2, &together), of(4, &together)), (0, 0, 4));
+}
+
+#[test]
+fn who_names_a_function_that_fails_speaks_for_a_failure() {
+    let (a, b) = (service(1, "a", Category::Finance), service(2, "b", Category::Finance));
+    let large = rise(1000.0, 20);
+    let with = |vague: u32| {
+        let mut small = rise(2.0, 20);
+        let of = |what, observed| Counted { what, observed: f64::from(observed), usual: 5.0 };
+        small.kinds = vec![of(ProblemKind::Unreachable, 5 + vague), of(ProblemKind::Payments, 45 - vague)];
+        nats((&a, &small), (&b, &large))
+    };
+    for more in 0..40 {
+        assert!(with(more + 1) >= with(more), "that it does not open: {more}");
+    }
+    assert!(with(40) > with(0) + 1.0);
 }
