@@ -254,7 +254,7 @@ impl Holding {
             let expected: f64 = group.members.values().map(|member| f64::from(member.expected)).sum();
             let reading = Reading {
                 observed,
-                observed_longest: observed,
+                risen_longest: observed,
                 expected,
                 ln_per_year: group.ln_per_year,
                 window_minutes: 15,

@@ -50,7 +50,7 @@ pub(crate) struct Signal {
     pub(crate) reading: Reading,
     /// A departure by the budget of "possible problems".
     pub(crate) departs: bool,
-    /// Sources in 15 minutes and in six hours that no doubt touches.
+    /// Sources in 15 minutes, and those above usual in six hours, that no doubt touches.
     pub(crate) sound: (u32, u32),
     /// A departure of these by the budget of "detected problems".
     pub(crate) departs_strongly: bool,
@@ -304,7 +304,7 @@ impl Subject {
             facet,
             reading,
             departs: true,
-            sound: (reading.observed, reading.observed_longest),
+            sound: (reading.observed, reading.risen_longest),
             departs_strongly: reading.exceeds(detected),
             onset: Some(onset(&recent.ring, at, usual)),
         })
@@ -318,7 +318,7 @@ impl Subject {
         let usual = |minutes| self.usual(facet, series, at, minutes);
         if watch == Watch::Course {
             let reading = Reading::of_course(&windows, usual);
-            let sound = (reading.observed, reading.observed_longest);
+            let sound = (reading.observed, reading.risen_longest);
             return Some(Signal {
                 facet,
                 reading,
@@ -340,7 +340,7 @@ impl Subject {
             }
             None => reading,
         };
-        let sound = (rest.observed, rest.observed_longest);
+        let sound = (rest.observed, rest.risen_longest);
         let departs_strongly = departs && rest.exceeds(detected);
         Some(Signal { facet, reading, departs, sound, departs_strongly, onset: None })
     }

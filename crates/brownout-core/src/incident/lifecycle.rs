@@ -14,7 +14,7 @@ pub struct Look {
     pub reading: Reading,
     /// A departure by the budget of "possible problems".
     pub departs: bool,
-    /// Sources in 15 minutes and in six hours that no doubt touches.
+    /// Sources in 15 minutes, and those above usual in six hours, that no doubt touches.
     pub sound: (u32, u32),
     /// A departure of these by the budget of "detected problems".
     pub departs_strongly: bool,
@@ -154,9 +154,9 @@ impl ScopeTrack {
     /// Many sources soon, or fewer after longer: evidence and sufficient duration.
     fn is_confirmed_by(&self, at: UtcTime, look: &Look, policy: &Policy) -> bool {
         let lasted = |minutes: u32| at.millis_since(self.opened_at) >= i64::from(minutes) * 60_000;
-        let (shown, longest) = look.sound;
+        let (shown, risen) = look.sound;
         let many = shown >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
-        let few = longest >= policy.detected_few_sources_min && lasted(policy.detected_few_minutes);
+        let few = risen >= policy.detected_few_sources_min && lasted(policy.detected_few_minutes);
         look.departs_strongly && !look.held && (many || few)
     }
 

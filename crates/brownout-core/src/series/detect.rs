@@ -104,9 +104,9 @@ impl Windows {
         whole(self.hundredths[HOUR])
     }
 
-    /// Whole sources of the longest window.
-    pub fn longest(&self) -> u32 {
-        whole(self.hundredths[LONGEST])
+    /// Whole sources of the longest window beyond what is usual in it.
+    fn risen(&self, usual: Expected) -> u32 {
+        whole(self.hundredths[LONGEST].saturating_sub((100.0 * usual.mean) as u64))
     }
 }
 
@@ -130,8 +130,9 @@ pub(crate) fn whole(hundredths: u64) -> u32 {
 pub struct Reading {
     /// Sources in the 15 minutes up to now.
     pub observed: u32,
-    /// Sources in the longest window, the last six hours.
-    pub observed_longest: u32,
+    /// Sources above usual in the longest window, the last six hours: in so long a time some come on any
+    /// day, and say nothing.
+    pub risen_longest: u32,
     /// Usual mean of the 15 minutes.
     pub expected: f64,
     /// ln of how many times a year chance alone gives a reading at least this rare, over all
@@ -160,7 +161,7 @@ impl Reading {
         let observed = windows.shown();
         Reading {
             observed,
-            observed_longest: windows.longest(),
+            risen_longest: windows.risen(usual(windows.minutes[LONGEST])),
             expected: shown.mean,
             ln_per_year: f64::INFINITY,
             window_minutes: WINDOWS_MINUTES[SHOWN],
