@@ -417,6 +417,7 @@ pub(crate) fn pour(looks: &mut Vec<ServiceLook>, pooled: impl Iterator<Item = (S
                     learning: false,
                     silence: None,
                     doubts: Vec::new(),
+                    settled: Vec::new(),
                 };
                 looks.insert(index, look);
             }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::waves::Waves;
 use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
-use crate::snapshot::{Onset, ScopeView, State, Wave};
+use crate::snapshot::{Onset, ScopeView, SettledSignal, State, Wave};
 
 /// What a look at a part means for its lifecycle.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,7 @@ pub struct ScopeTrack {
     peak_at: crate::model::Minute,
     recurrence_years: f64,
     onset: Onset,
+    settled: Option<SettledSignal>,
     waves: Waves,
 }
 
@@ -84,6 +85,7 @@ impl ScopeTrack {
             peak_at: minute,
             recurrence_years: look.reading.recurrence_years(),
             onset: look.onset.unwrap_or(Onset { earliest: minute, likeliest: minute, latest: minute }),
+            settled: None,
             waves: Waves::default(),
         };
         track.measure(at, look);
@@ -131,6 +133,17 @@ impl ScopeTrack {
         self.state = State::Ended;
         self.ended_at = Some(at);
         peak.into_iter().chain([Step::Ended]).collect()
+    }
+
+    /// Takes what settled counts say of it; true when that is news. A signal that ended before this part
+    /// became possible is of something else.
+    pub fn settle(&mut self, signal: &SettledSignal) -> bool {
+        let is_of_it = signal.ended_at.is_none_or(|ended| ended >= self.since.minute());
+        if !is_of_it || self.settled.as_ref() == Some(signal) {
+            return false;
+        }
+        self.settled = Some(signal.clone());
+        true
     }
 
     fn measure(&mut self, at: UtcTime, look: &Look) -> Option<Wave> {
@@ -219,6 +232,7 @@ impl ScopeTrack {
             peak_at: self.peak_at,
             recurrence_years: self.recurrence_years,
             onset: self.onset,
+            settled: self.settled.clone(),
             waves: self.waves.list().to_vec(),
         }
     }
