@@ -175,3 +175,18 @@ fn a_surge_is_a_settled_signal() {
     assert!((start.plus(8)..start.plus(13)).contains(&signal.onset.likeliest), "{signal:?}");
     assert_eq!(at_once.signals, late.signals);
 }
+
+#[test]
+fn what_was_put_in_order_is_looked_at_from_then_on() {
+    // One person, told the wrong way round; then a surge.
+    let mut all: Vec<Told> =
+        vec![(0, 3, 3, [610_000; 2]), (60_000, 3, 3, [0, 600_000]), (30_000, 3, 3, [400_000; 2])];
+    all.extend(
+        (0..200).map(|number| (1_200_000 + number as i64 * 3_000, 600 + number, 600 + number, [0, 0])),
+    );
+    for order in 0..2 {
+        let mut host = play(&all, order, false);
+        let snapshot = host.engine.snapshot();
+        assert!(!snapshot.incidents.is_empty(), "order {order}");
+    }
+}

@@ -55,6 +55,9 @@ impl Shard {
         for service in std::mem::take(&mut self.disordered) {
             if let Some(subject) = self.subjects.get_mut(&service) {
                 subject.put_in_order(policy, rates);
+                if subject.is_touched() {
+                    self.reported.insert(service);
+                }
             }
         }
     }
