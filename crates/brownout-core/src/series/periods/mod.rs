@@ -19,6 +19,7 @@
 //!
 //! Memory is bounded by the [`Rhythm`]: about 10 kB for days in years.
 
+mod contrast;
 mod factors;
 mod level;
 mod ranks;
@@ -162,6 +163,7 @@ impl Watch {
             if self.season.has_begun() {
                 self.level.forget_season();
                 self.spread.forget_season();
+                self.factors.forget_season();
             }
             if self.season.has_changed() {
                 self.spread.doubt();
@@ -192,6 +194,7 @@ impl Watch {
             self.season.learn(count, factor);
             self.spread.learn(count, expected, variance, calm);
             let phi = self.spread.phi();
+            self.factors.learn_contrast(phase, count, (seasonal * level, phi), (weight, calm));
             self.level.learn(Lesson { count, seasonal: seasonal * factor, usual: weight, calm, phi });
         }
     }
