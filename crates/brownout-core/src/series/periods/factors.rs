@@ -116,8 +116,7 @@ impl Factors {
             ratio.expected *= kept;
         }
         self.average = self.phases.iter().map(|ratio| ratio.value()).sum::<f64>() / self.phases.len() as f64;
-        let average = self.average;
-        self.contrast.close_cycle(self.phases.iter().map(|ratio| ratio.value() / average));
+        self.contrast.close_cycle();
     }
 
     /// Lets a count of no special period say how far phases differ at present; see [`Contrast::learn`].

@@ -46,13 +46,13 @@ fn share(readings: &[Reading]) -> Share {
     Share { of: readings.len() as u64, are: alarms.count() as u64 }
 }
 
-pub(super) fn watch(signal: &Signal) -> Watch {
+fn watch(signal: &Signal) -> Watch {
     let rhythm = Rhythm::new(signal.days_per_week as u16, WEEKS_PER_YEAR as u16);
     Watch::new(rhythm.unwrap_or(Rhythm::DAYS))
 }
 
 /// What the calendar says of a day.
-pub(super) fn period(signal: &Signal, run: &Run, day: usize) -> Period {
+fn period(signal: &Signal, run: &Run, day: usize) -> Period {
     let special = match (run.holidays[day], day > 0 && run.holidays[day - 1]) {
         (true, _) => Special::new(0),
         (false, true) if signal.days_per_week == 5 => Special::new(1),
