@@ -21,7 +21,6 @@ const HANDICAP: f64 = 4.0;
 const RECORD_HALF_LIFE_CYCLES: f64 = 4.0;
 /// Least weight of a count in the record of the season.
 const RECORDED_IN_RISE: f64 = 0.5;
-
 /// Of a usual factor at least so much is left.
 const LEFT_MIN: f64 = 0.25;
 
@@ -89,4 +88,36 @@ impl Contrast {
 /// nothing of small ones.
 fn factor(usual: f64, part: f64) -> f64 {
     (1.0 + part * (usual - 1.0)).max(LEFT_MIN * usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_addition_that_is_alike_on_all_days_is_learned_and_let_go_again() {
+        let mut contrast = Contrast::new(Rhythm::DAYS);
+        let usual = [0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6];
+        let mut weeks = |number: usize, base: f64, addition: f64| {
+            for _ in 0..number {
+                for factor in usual {
+                    let count = base * factor + addition;
+                    contrast.learn(count, factor, (base + addition, 1.0), (1.0, 1.0));
+                }
+                contrast.close_cycle();
+            }
+            usual.map(|factor| contrast.of(factor))
+        };
+        assert_eq!(weeks(8, 40.0, 0.0), usual);
+        let [first, .., last] = weeks(12, 40.0, 40.0);
+        assert!((first - 0.7).abs() < 0.05 && (last - 1.3).abs() < 0.05, "{first} {last}");
+        let [first, .., last] = weeks(40, 40.0, 0.0);
+        assert!((first - 0.4).abs() < 0.05 && (last - 1.6).abs() < 0.05, "{first} {last}");
+    }
+
+    #[test]
+    fn no_factor_is_nothing() {
+        assert_eq!(factor(0.2, 1.5), 0.05);
+        assert_eq!(factor(0.2, 0.0), 1.0);
+    }
 }

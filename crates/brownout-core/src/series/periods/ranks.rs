@@ -35,7 +35,7 @@ const INNER_RANK: usize = 4;
 const INNER_TO_TAIL: f64 = 0.616_666_666_666_666_7;
 /// An e-fold is at least so much.
 const EXCESS_MIN: f64 = 0.05;
-/// The share of the past of which the company is looked at: about where false alarms lie.
+/// The share of the past of which the company is looked at: where rates lie that are promised.
 const COMPANY_SHARE: f64 = 0.01;
 /// The latest cycles are not compared with yet, so that a rise is not compared with itself.
 const WAITING_CYCLES: usize = 4;
@@ -244,5 +244,24 @@ mod tests {
         add(&mut ranks, -3.5, 60);
         let again = ranks.probability(6.0).unwrap();
         assert!(again > 0.02, "{again}");
+    }
+
+    #[test]
+    fn what_is_high_together_counts_as_one() {
+        // One in eighty is high, alone or four of them in a row; nothing else is different.
+        let of = |together: u32| {
+            let mut ranks = Ranks::new(Rhythm::DAYS);
+            for place in 0..1120_u32 {
+                let is_high = place % (80 * together) < together;
+                let low = f64::from(place * 617 % 1000) / 1000.0;
+                ranks.add(if is_high { low - 1.0 } else { low - 4.0 });
+            }
+            ranks
+        };
+        let (alone, rows) = (of(1), of(4));
+        assert!(alone.company < 0.2, "{}", alone.company);
+        // Of four in a row, each has one and a half that are higher on average.
+        assert!((1.0..2.0).contains(&rows.company), "{}", rows.company);
+        assert!(rows.probability(-1.0) > alone.probability(-1.0));
     }
 }
