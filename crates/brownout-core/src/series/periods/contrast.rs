@@ -108,10 +108,11 @@ mod tests {
             }
             usual.map(|factor| contrast.of(factor))
         };
-        assert_eq!(weeks(8, 40.0, 0.0), usual);
+        let [first, .., last] = weeks(8, 40.0, 0.0);
+        assert!((first - 0.4).abs() < 0.05 && (last - 1.6).abs() < 0.05, "{first} {last}");
         let [first, .., last] = weeks(12, 40.0, 40.0);
         assert!((first - 0.7).abs() < 0.05 && (last - 1.3).abs() < 0.05, "{first} {last}");
-        let [first, .., last] = weeks(40, 40.0, 0.0);
+        let [first, .., last] = weeks(25, 40.0, 0.0);
         assert!((first - 0.4).abs() < 0.05 && (last - 1.6).abs() < 0.05, "{first} {last}");
     }
 

@@ -99,7 +99,7 @@ impl Season {
 
     /// Ends the running cycle and refits. `phi` is the variance of a count over its mean.
     pub(super) fn close_cycle(&mut self, phi: f64) {
-        let total = std::mem::replace(&mut self.running, Total::default());
+        let total = std::mem::take(&mut self.running);
         self.totals.push_back(total.closed());
         if self.totals.len() > SEASONS * usize::from(self.rhythm.cycles_per_season) {
             self.totals.pop_front();
