@@ -67,6 +67,8 @@ pub struct Totals {
     pub late: u64,
     /// Of these, beyond what one subnet may contribute.
     pub over_subnet_cap: u64,
+    /// Reports of so busy a service that their order was settled before the lateness bound, for want of room.
+    pub settled_early: u64,
     /// Distinct sources counted in the last 15 minutes, over all services.
     pub sources_15_minutes: u64,
     /// Series that exist.
@@ -241,8 +243,38 @@ pub struct ScopeView {
     pub recurrence_years: f64,
     /// Earliest and latest minute in which it can have begun, and the likeliest.
     pub onset: Onset,
+    /// The same figures when nothing could come to them any more; nothing before that.
+    pub settled: Option<SettledSignal>,
     /// Bursts, oldest first.
     pub waves: Vec<Wave>,
+}
+
+/// A departure of counts to which nothing can come any more: it hangs on what happened, and not on the
+/// order in which it was told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettledSignal {
+    /// `All` for the service as a whole, else a country, region, city or network.
+    pub facet: Facet,
+    /// End of the windows in which it was first seen, on a grid of five minutes.
+    pub as_of: Minute,
+    /// Distinct sources in the 15 minutes up to then.
+    pub observed: u32,
+    /// Usual mean for these 15 minutes.
+    pub expected: f32,
+    /// The window in which it was the rarest, in minutes.
+    pub window_minutes: u32,
+    /// Distinct sources in that window.
+    pub window_sources: u32,
+    /// How rarely chance alone does this, in years.
+    pub recurrence_years: f64,
+    /// Earliest and latest minute in which it can have begun, and the likeliest.
+    pub onset: Onset,
+    /// The most sources in any 15 minutes that end on the grid.
+    pub peak: u32,
+    /// When these 15 minutes ended.
+    pub peak_at: Minute,
+    /// When it was last above usual, once it has been calm for long enough.
+    pub ended_at: Option<Minute>,
 }
 
 /// When something began, as far as counts can tell.

@@ -64,6 +64,7 @@ fn scope(facet: Facet, state: State) -> ScopeView {
         peak_at: minute("10:30"),
         recurrence_years: 10.0,
         onset: Onset { earliest: minute("09:45"), likeliest: minute("09:47"), latest: minute("09:50") },
+        settled: None,
         waves: vec![
             Wave { start: minute("09:47"), peak_at: minute("10:02"), peak: 65, end: Some(minute("10:10")) },
             Wave { start: minute("10:20"), peak_at: minute("10:30"), peak: 109, end: None },

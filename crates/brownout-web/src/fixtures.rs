@@ -11,7 +11,7 @@ use brownout_core::model::{
 };
 use brownout_core::snapshot::{
     Band, Bar, CauseMember, CauseView, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView,
-    ServiceView, Silence, Snapshot, State, TimelineEntry, Totals, Wave,
+    ServiceView, SettledSignal, Silence, Snapshot, State, TimelineEntry, Totals, Wave,
 };
 use brownout_core::verdict::{Bond, Cause, Confidence, Locus, Reason, Source, Verdict};
 use tokio::sync::watch;
@@ -219,6 +219,19 @@ fn scope(facet: Facet, state: State, peak: u32, observed: u32, waves: Vec<Wave>)
         peak_at: since.plus(253),
         recurrence_years: 4_000.0,
         onset: Onset { earliest: since.minus(4), likeliest: since.minus(2), latest: since },
+        settled: (state != State::Possible).then(|| SettledSignal {
+            facet,
+            as_of: since.plus(2),
+            observed: peak / 4,
+            expected: 4.1,
+            window_minutes: 5,
+            window_sources: peak / 6,
+            recurrence_years: 6_000.0,
+            onset: Onset { earliest: since.minus(3), likeliest: since.minus(2), latest: since.minus(1) },
+            peak,
+            peak_at: since.plus(252),
+            ended_at: (state == State::Ended).then(|| since.plus(110)),
+        }),
         waves,
     }
 }
@@ -493,6 +506,7 @@ pub fn snapshot() -> Snapshot {
             repeats: 20_112,
             late: 3,
             over_subnet_cap: 881,
+            settled_early: 0,
             sources_15_minutes: 29_747,
             series: 4_120,
             series_active: 61,

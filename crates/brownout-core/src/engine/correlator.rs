@@ -14,7 +14,7 @@ use super::subject::{Signal, Watch};
 use crate::effect::Derived;
 use crate::incident::{Doubt, Extent, ExtentTrack, Look, ScopeTrack, Step};
 use crate::model::{Catalogue, Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};
-use crate::snapshot::{Bar, Change, Chart, IncidentView, Silence, State, TimelineEntry};
+use crate::snapshot::{Bar, Change, Chart, IncidentView, SettledSignal, Silence, State, TimelineEntry};
 use crate::verdict::{Bond, Cause, Facts, Part, Reason, Verdict, judge};
 
 /// Most parts that one incident follows.
@@ -55,6 +55,8 @@ pub(crate) struct ServiceLook {
     pub(crate) silence: Option<Silence>,
     /// Why the rise may be nobody's, the largest first.
     pub(crate) doubts: Vec<Doubt>,
+    /// What settled counts said in the last hours.
+    pub(crate) settled: Vec<SettledSignal>,
 }
 
 /// A decision that goes back to a shard with the next tick.
@@ -422,6 +424,9 @@ impl Incident {
             // A new peak is told with the next full minute, also when nothing else comes of it.
             changed |= !steps.is_empty() || self.scopes.get(&signal.facet).map(ScopeTrack::peak) != peak;
             self.record(signal.facet, steps, now.at);
+        }
+        for signal in &look.settled {
+            changed |= self.scopes.get_mut(&signal.facet).is_some_and(|scope| scope.settle(signal));
         }
         changed
     }

@@ -295,7 +295,7 @@ impl Holding {
             let expected: f64 = group.members.values().map(|member| f64::from(member.expected)).sum();
             let reading = Reading {
                 observed,
-                observed_longest: observed,
+                risen_longest: observed,
                 expected,
                 ln_per_year: group.ln_per_year,
                 window_minutes: 15,
@@ -458,6 +458,7 @@ pub(crate) fn pour(looks: &mut Vec<ServiceLook>, pooled: impl Iterator<Item = (S
                     learning: false,
                     silence: None,
                     doubts: Vec::new(),
+                    settled: Vec::new(),
                 };
                 looks.insert(index, look);
             }

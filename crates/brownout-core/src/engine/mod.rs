@@ -12,11 +12,16 @@ mod correlator;
 mod doubts;
 mod gaps;
 mod holding;
+mod learning;
 mod locate;
+mod order;
 mod priors;
 mod publish;
 mod recent;
 mod routes;
+mod settled;
+#[cfg(test)]
+mod settled_tests;
 mod shard;
 mod sources;
 mod subject;
@@ -205,6 +210,11 @@ impl Engine {
             state.arrivals.listen(at, &state.policy, &mut state.gaps);
         }
         let mut derived = Derived::default();
+        if full_minute {
+            for shard in &mut state.shards {
+                shard.put_in_order(&state.policy, state.rates);
+            }
+        }
         let is_fifth_minute = at.minute().0 / 5 != last.minute().0 / 5;
         // Before series without recent counts are put to rest.
         if is_fifth_minute {
@@ -401,7 +411,7 @@ impl EngineState {
                 derived.collected.push(start);
             }
             for shard in &mut self.shards {
-                shard.roll_up(start, &mut derived.roll_ups);
+                shard.roll_up(start, &self.policy, &mut derived.roll_ups);
             }
         }
         // Each shard's are in order already.

@@ -93,6 +93,7 @@ impl Publisher {
         let mut totals = state.totals;
         totals.sources_15_minutes = services.iter().map(|view| u64::from(view.observed)).sum();
         for subject in state.shards.iter().flat_map(|shard| shard.subjects.values()) {
+            totals.settled_early += subject.order.settled_early();
             totals.series += subject.series.len() as u64;
             totals.series_active += subject.active().len() as u64;
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::subnets::{Subnet, SubnetSketch};
-use crate::model::{CountryCode, Minute, UtcTime};
+use crate::model::{CountryCode, Minute, Report, UtcTime};
 use crate::series::{Learned, MinuteRing, Profile, Windows};
 
 /// Hours of counts held until they are learned from; more than the longest lag.
@@ -18,6 +18,21 @@ pub(crate) struct Count {
     pub(crate) hundredths: u32,
     pub(crate) subnet: Subnet,
     pub(crate) home: Option<CountryCode>,
+}
+
+impl Count {
+    /// What a report counts; nothing where it has no weight.
+    pub(crate) fn of(report: &Report) -> Option<Count> {
+        let minute = report.occurred_at.minute();
+        let hundredths = u32::from(report.weight.percent());
+        (hundredths > 0).then(|| Count {
+            minute,
+            hour: minute.hour(),
+            hundredths,
+            subnet: Subnet::new(report.source.generation, report.source.subnet),
+            home: report.place.country,
+        })
+    }
 }
 
 /// The part of a series that exists only while it has recent counts. The layout is fixed so that
@@ -86,6 +101,17 @@ impl Recent {
         self.subnets.add(subnet, hour);
     }
 
+    /// Takes away what was added to a minute. That its subnet was seen stays.
+    pub(crate) fn take(&mut self, minute: Minute, hour: u32, hundredths: u32) {
+        self.ring.take(minute, hundredths);
+        let slot = match self.newest_hour.checked_sub(hour) {
+            Some(0) => &mut self.hour_open,
+            Some(back) if back < HOURS_HELD as u32 => &mut self.hours[Self::place(hour)],
+            _ => return,
+        };
+        *slot = slot.saturating_sub(hundredths);
+    }
+
     fn place(hour: u32) -> usize {
         hour as usize % HOURS_HELD
     }
@@ -102,6 +128,22 @@ impl Recent {
     /// The windows that end at `at`.
     pub(crate) fn windows(&self, at: UtcTime) -> Windows {
         Windows::of(&self.ring, at, self.over_hour, |hour| self.hour(hour))
+    }
+
+    /// The windows that ended at `minute`, which is at most half an hour ago. The long ones do not reach
+    /// back to hour `over`.
+    pub(crate) fn windows_until(&self, minute: Minute, over: u32) -> Windows {
+        let last = minute.minus(1).hour();
+        let until = |hour: u32| match hour == last {
+            // Of the hour that ran then, what came since is taken away.
+            true => {
+                let end = Minute(60 * last + 59);
+                let since = self.ring.sum(end, end.since(minute.minus(1)));
+                self.hour(hour).saturating_sub(u32::try_from(since).unwrap_or(u32::MAX))
+            }
+            false => self.hour(hour),
+        };
+        Windows::of(&self.ring, minute.start(), over, until)
     }
 
     /// The same where an incident that ended here does not cut them short: parts are compared over the

@@ -26,6 +26,8 @@ pub(crate) struct Shard {
     watched: BTreeSet<ServiceId>,
     /// Services with reports since the last look.
     reported: BTreeSet<ServiceId>,
+    /// Services with reports that came after others that they may have to stand before.
+    disordered: BTreeSet<ServiceId>,
 }
 
 impl Shard {
@@ -41,7 +43,23 @@ impl Shard {
         if !subject.is_touched() {
             self.reported.insert(report.service);
         }
-        subject.count(report, received_at, policy, rates)
+        let standing = subject.count(report, received_at, policy, rates);
+        if subject.order.is_disordered() {
+            self.disordered.insert(report.service);
+        }
+        standing
+    }
+
+    /// Puts reports into the order in which they happened, where that matters.
+    pub(crate) fn put_in_order(&mut self, policy: &Policy, rates: LearningRates) {
+        for service in std::mem::take(&mut self.disordered) {
+            if let Some(subject) = self.subjects.get_mut(&service) {
+                subject.put_in_order(policy, rates);
+                if subject.is_touched() {
+                    self.reported.insert(service);
+                }
+            }
+        }
     }
 
     /// Charts a report that came too late to be counted.
@@ -117,13 +135,13 @@ impl Shard {
         }
     }
 
-    pub(crate) fn roll_up(&mut self, start: Minute, into: &mut Vec<RollUp>) {
+    pub(crate) fn roll_up(&mut self, start: Minute, policy: &Policy, into: &mut Vec<RollUp>) {
         // By service, as they are stored.
         let unsettled = self.subjects.iter().enumerate().filter(|(_, (_, subject))| subject.is_unsettled());
         let mut order: Vec<(ServiceId, usize)> = unsettled.map(|(index, (id, _))| (*id, index)).collect();
         order.sort_unstable();
         for (_, index) in order {
-            self.subjects[index].roll_up(start, into);
+            self.subjects[index].roll_up(start, policy, into);
         }
     }
 }
@@ -145,5 +163,6 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
         learning: subject.is_learning(),
         silence: arrivals.deafens(subject),
         doubts: subject.doubts.in_force(),
+        settled: subject.settled.signals().cloned().collect(),
     }
 }

@@ -7,20 +7,17 @@ use libm::log;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
-use super::clocks::Clocks;
 use super::doubts::Doubts;
-use super::gaps::Gaps;
+use super::order::Order;
 use super::priors::Prior;
 use super::recent::{Count, Recent, Series};
 use super::routes::Routes;
+use super::settled::Settled;
 use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
-use super::usual::Means;
-use crate::effect::RollUp;
-use crate::model::{CountryCode, Facet, Minute, Policy, Report, SeriesKey, Service, ServiceId, UtcTime};
+use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, Service, ServiceId, UtcTime};
 use crate::series::{
-    Budget, DayRing, Expected, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset,
-    read, whole,
+    Budget, DayRing, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset, read, whole,
 };
 use crate::snapshot::Onset;
 
@@ -28,11 +25,6 @@ use crate::snapshot::Onset;
 const SERIES_MAX: usize = 20_000;
 /// Most places and networks that wait for enough sources to become a series.
 const CANDIDATES_MAX: usize = 20_000;
-/// Sources an hour from which a country has a weekly shape of its own: with fewer, weeks of counts tell less
-/// than the shape of the service does.
-const SHAPED_PER_HOUR_MIN: f64 = 2.0;
-/// A place or network without a report for this many hours loses its series.
-const EVICTED_AFTER_HOURS: u32 = 28 * 24;
 
 /// What is to be known of a part of an open incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +42,7 @@ pub(crate) struct Signal {
     pub(crate) reading: Reading,
     /// A departure by the budget of "possible problems".
     pub(crate) departs: bool,
-    /// Sources in 15 minutes and in six hours that no doubt touches.
+    /// Sources in 15 minutes, and those above usual in six hours, that no doubt touches.
     pub(crate) sound: (u32, u32),
     /// A departure of these by the budget of "detected problems".
     pub(crate) departs_strongly: bool,
@@ -62,29 +54,33 @@ pub(crate) struct Signal {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Subject {
     pub(crate) service: ServiceId,
-    born_hour: u32,
+    pub(super) born_hour: u32,
     /// What was assumed of it before it taught anything.
     pub(crate) prior: Prior,
     /// The country by whose clock the service as a whole is used; `None` is UTC.
     pub(super) clock: Option<CountryCode>,
     pub(crate) sources: SourceWindow,
     /// Sources of reports that came too late to be counted.
-    late_sources: SourceWindow,
+    pub(super) late_sources: SourceWindow,
+    /// Reports whose order may still change.
+    pub(super) order: Order,
+    /// What settled counts say.
+    pub(super) settled: Settled,
     /// Index 0 is the service as a whole.
     pub(crate) series: IndexMap<Facet, Series, FxBuildHasher>,
     #[serde(skip)]
-    routes: Routes,
+    pub(super) routes: Routes,
     pub(super) candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
     /// Indices of series that have recent counts.
-    active: Vec<u32>,
+    pub(super) active: Vec<u32>,
     /// Indices of series that got counts since the last look.
-    touched: Vec<u32>,
+    pub(super) touched: Vec<u32>,
     /// Indices of series with counts that may not have become history yet.
-    unsettled: Vec<u32>,
+    pub(super) unsettled: Vec<u32>,
     /// Parts of an open incident: read at every look.
-    watched: BTreeMap<Facet, Watch>,
+    pub(super) watched: BTreeMap<Facet, Watch>,
     /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
-    frozen: Vec<(u32, u32)>,
+    pub(super) frozen: Vec<(u32, u32)>,
     pub(crate) page_views: MinuteRing,
     /// Views an hour; nothing before the first.
     pub(super) views_learned: Option<Learned>,
@@ -108,6 +104,8 @@ impl Subject {
             clock: None,
             sources: SourceWindow::default(),
             late_sources: SourceWindow::default(),
+            order: Order::default(),
+            settled: Settled::default(),
             series: IndexMap::default(),
             routes: Routes::default(),
             candidates: IndexMap::default(),
@@ -145,21 +143,19 @@ impl Subject {
     ) -> Standing {
         self.last_report_at = Some(received_at);
         self.dirty = true;
-        let at = report.occurred_at.min(received_at);
-        let standing = self.sources.admit(&report.source, at, policy);
-        let hundredths = u32::from(report.weight.percent());
-        if standing != Standing::New || hundredths == 0 {
-            return standing;
+        let report = Report { occurred_at: report.occurred_at.min(received_at), ..*report };
+        let admission = self.sources.admit(&report.source, report.occurred_at, policy);
+        self.order.hold(&report, admission, received_at, policy);
+        if admission.standing == Standing::New {
+            self.add_all(&report, policy, rates);
         }
-        let minute = at.minute();
-        let count = Count {
-            minute,
-            hour: minute.hour(),
-            hundredths,
-            subnet: Subnet::new(report.source.generation, report.source.subnet),
-            home: report.place.country,
-        };
-        self.day.add(minute, hundredths);
+        admission.standing
+    }
+
+    /// Counts a source for every part of the service that it belongs to.
+    pub(super) fn add_all(&mut self, report: &Report, policy: &Policy, rates: LearningRates) {
+        let Some(count) = Count::of(report) else { return };
+        self.day.add(count.minute, count.hundredths);
         self.add_at(0, count, rates);
         if let Some(country) = report.place.country {
             self.add(Facet::Country(country), count, rates);
@@ -175,13 +171,40 @@ impl Subject {
         }
         self.add(Facet::Kind(report.kind), count, rates);
         self.add(Facet::Channel(report.channel), count, rates);
-        standing
+    }
+
+    /// Takes away what [`Subject::add_all`] counted.
+    pub(super) fn take_all(&mut self, report: &Report) {
+        let Some(count) = Count::of(report) else { return };
+        self.day.take(count.minute, count.hundredths);
+        let Place { country, region, city } = report.place;
+        let facets = [
+            Some(Facet::All),
+            country.map(Facet::Country),
+            region.map(Facet::Region),
+            city.map(Facet::City),
+            report.network.map(Facet::Network),
+            Some(Facet::Kind(report.kind)),
+            Some(Facet::Channel(report.channel)),
+        ];
+        for facet in facets.into_iter().flatten() {
+            if let Some(index) = self.index_of(facet) {
+                if let Some(recent) = self.series[index].recent.as_deref_mut() {
+                    recent.take(count.minute, count.hour, count.hundredths);
+                }
+            } else if let Some(waiting) = self.candidates.get_mut(&facet) {
+                let counted = (count.minute, count.hundredths, count.subnet);
+                if let Some(place) = waiting.iter().position(|one| *one == counted) {
+                    waiting.remove(place);
+                }
+            }
+        }
     }
 
     /// Draws a report that came too late into the chart of the last day; it is never detected on, and
     /// takes nothing away from those that are.
     pub(crate) fn chart_late(&mut self, report: &Report, policy: &Policy) -> Standing {
-        let standing = self.late_sources.admit(&report.source, report.occurred_at, policy);
+        let standing = self.late_sources.admit(&report.source, report.occurred_at, policy).standing;
         if standing != Standing::New {
             return standing;
         }
@@ -298,13 +321,13 @@ impl Subject {
         {
             return None;
         }
-        let (possible, detected) = self.budgets(facet, policy);
+        let (possible, detected) = Self::budgets(facet, self.series.len() as u32, policy);
         let reading = read(&recent.windows(at), usual);
         reading.exceeds(possible).then(|| Signal {
             facet,
             reading,
             departs: true,
-            sound: (reading.observed, reading.observed_longest),
+            sound: (reading.observed, reading.risen_longest),
             departs_strongly: reading.exceeds(detected),
             onset: Some(onset(&recent.ring, at, usual)),
         })
@@ -318,7 +341,7 @@ impl Subject {
         let usual = |minutes| self.usual(facet, series, at, minutes);
         if watch == Watch::Course {
             let reading = Reading::of_course(&windows, usual);
-            let sound = (reading.observed, reading.observed_longest);
+            let sound = (reading.observed, reading.risen_longest);
             return Some(Signal {
                 facet,
                 reading,
@@ -330,7 +353,7 @@ impl Subject {
         }
         let reading = read(&windows, usual);
         let subnets = recent.map_or(0, |recent| recent.subnets.estimate(at.minute().hour()));
-        let (possible, detected) = self.budgets(facet, policy);
+        let (possible, detected) = Self::budgets(facet, self.series.len() as u32, policy);
         let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
         // What is doubted does not confirm: the rest has to be enough by itself.
         let rest = match recent.filter(|_| departs && self.doubts.is_any()) {
@@ -340,14 +363,14 @@ impl Subject {
             }
             None => reading,
         };
-        let sound = (rest.observed, rest.observed_longest);
+        let sound = (rest.observed, rest.risen_longest);
         let departs_strongly = departs && rest.exceeds(detected);
         Some(Signal { facet, reading, departs, sound, departs_strongly, onset: None })
     }
 
     /// Half of the service's budget goes to the service as a whole, half is shared by its parts.
-    fn budgets(&self, facet: Facet, policy: &Policy) -> (Budget, Budget) {
-        let share = if facet == Facet::All { 0.5 } else { 0.5 / self.series.len().max(1) as f64 };
+    pub(super) fn budgets(facet: Facet, parts: u32, policy: &Policy) -> (Budget, Budget) {
+        let share = if facet == Facet::All { 0.5 } else { 0.5 / f64::from(parts.max(1)) };
         let budget = |per_year: f64| Budget {
             ln_per_year: log(per_year * share),
             sources_min: policy.possible_sources_min,
@@ -401,194 +424,15 @@ impl Subject {
         }
     }
 
-    fn is_frozen(&self, hour: u32, policy: &Policy) -> bool {
+    pub(super) fn is_frozen(&self, hour: u32, policy: &Policy) -> bool {
         self.frozen.iter().any(|(from, to)| {
             hour >= *from && hour < (*to).min(from.saturating_add(policy.freeze_hours_max + 1))
         })
     }
 
-    /// Once an hour: learns from hours that are old enough and puts idle series to rest.
-    pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
-        let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
-        self.set_clocks(hour, policy);
-        let mut clocks = Clocks::default();
-        for index in std::mem::take(&mut self.active) {
-            self.shape_country(index as usize);
-            self.fold(index as usize, hour, policy, (rates, keep_per_week), (gaps, &mut clocks));
-            let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
-            let rests = series.recent.as_ref().is_some_and(|recent| {
-                hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2
-                    && !self.watched.contains_key(facet)
-            });
-            if rests {
-                series.recent = None;
-            } else {
-                self.active.push(index);
-            }
-        }
-        self.learn_views(hour, policy, rates, gaps);
-        if self.active.is_empty() {
-            self.sources.forget();
-            self.late_sources.forget();
-            self.routes.clear();
-            self.series.shrink_to_fit();
-        }
-        let horizon = Minute(hour.saturating_sub(24) * 60);
-        self.candidates.retain(|_, waiting| waiting.last().is_some_and(|(minute, ..)| *minute >= horizon));
-        self.frozen.retain(|(_, to)| *to > hour.saturating_sub(48));
-        if hour.is_multiple_of(24) {
-            self.evict(hour);
-        }
-    }
-
-    /// A country that is known and busy enough to show a day of its own begins with that of the service.
-    fn shape_country(&mut self, index: usize) {
-        let Some((facet, series)) = self.series.get_index(index) else { return };
-        if series.profile.is_some() || !matches!(facet, Facet::Country(_)) || series.learned.is_learning() {
-            return;
-        }
-        if series.learned.level(self.prior(*facet).mean) < SHAPED_PER_HOUR_MIN {
-            return;
-        }
-        let whole = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
-        let day = whole.and_then(Profile::day).or(self.prior.day);
-        let profile = day.as_ref().map(Profile::borrowed).unwrap_or_default();
-        if let Some((_, series)) = self.series.get_index_mut(index) {
-            series.profile = Some(Box::new(profile));
-        }
-    }
-
-    /// Learns from the hour before `hour` how often the service's page is opened.
-    fn learn_views(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
-        if self.views_learned.is_none() && self.page_views.total() == 0 {
-            return;
-        }
-        let last = hour.saturating_sub(1);
-        let mut learned = self.views_learned.unwrap_or_else(|| Learned::new(last));
-        if self.is_frozen(last, policy)
-            || learned.folded_hour != last
-            || gaps.touch(Minute(last.saturating_mul(60)), 60)
-        {
-            learned.leave_out(hour);
-        } else {
-            let views = self.page_views.sum(Minute(hour.saturating_mul(60)).minus(1), 60) as f64;
-            let profile = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
-            let middle = Minute(last.saturating_mul(60)).start().plus_seconds(1800);
-            let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
-            let prior = Expected { mean: views.max(1.0), size: Learned::noise_size_default() };
-            learned.learn(views, factor, prior, rates);
-        }
-        self.views_learned = Some(learned);
-    }
-
-    /// Series that have rested for four weeks go; what they knew has faded by half anyway.
-    fn evict(&mut self, hour: u32) {
-        let kept = |facet: &Facet, series: &Series| {
-            !matches!(facet, Facet::City(_) | Facet::Network(_) | Facet::Region(_))
-                || series.recent.is_some()
-                || hour.saturating_sub(series.learned.folded_hour) < EVICTED_AFTER_HOURS
-        };
-        if self.series.iter().any(|(facet, series)| !kept(facet, series)) {
-            let active: Vec<Facet> = self.active().map(|(facet, _)| *facet).collect();
-            self.series.retain(|facet, series| kept(facet, series));
-            // Indices moved; whatever was touched is looked at again.
-            let moved = active.iter().filter_map(|facet| self.series.get_index_of(facet));
-            self.active = moved.map(|index| index as u32).collect();
-            self.routes.clear();
-            self.touched.clear();
-            self.unsettled.clear();
-            for (index, series) in self.series.values().enumerate() {
-                let Some(recent) = &series.recent else { continue };
-                if recent.touched {
-                    self.touched.push(index as u32);
-                }
-                if recent.unsettled {
-                    self.unsettled.push(index as u32);
-                }
-            }
-        }
-    }
-
-    fn fold(
-        &mut self,
-        index: usize,
-        hour: u32,
-        policy: &Policy,
-        (rates, keep_per_week): (LearningRates, f32),
-        (gaps, clocks): (&Gaps, &mut Clocks),
-    ) {
-        let Some((facet, series)) = self.series.get_index_mut(index) else { return };
-        let (facet, mut learned) = (*facet, series.learned);
-        let mut own = series.profile.take();
-        let prior = self.prior(facet);
-        // While nothing is known a fresh hour is worth more than the caution of the lag.
-        let lag = |learned: &Learned| if learned.is_learning() { 1 } else { rates.lag_hours };
-        while learned.folded_hour.saturating_add(lag(&learned)) <= hour {
-            let folding = learned.folded_hour;
-            let Some((_, series)) = self.series.get_index(index) else { break };
-            let Some(recent) = &series.recent else { break };
-            if self.is_frozen(folding, policy) || gaps.touch(Minute(folding.saturating_mul(60)), 60) {
-                learned.leave_out(folding + 1);
-                continue;
-            }
-            // By the clock that held then: an hour is learned a day later.
-            let middle = Minute(folding.saturating_mul(60)).start().plus_seconds(1800);
-            let ahead = clocks.ahead(self.clock_of(facet, series), middle, &policy.holidays);
-            let local = middle.plus_seconds(i64::from(ahead) * 60);
-            let profile = own.as_deref().or_else(|| self.profile(series));
-            let factor = profile.map_or(1.0, |profile| profile.at_local(local));
-            let counted = f64::from(recent.hour(folding)) / 100.0;
-            let weight = learned.learn(counted, f64::from(factor), prior, rates);
-            if let Some(profile) = &mut own {
-                let level = learned.level(prior.mean).max(1e-6);
-                let size = learned.noise_size(prior.size, level);
-                let told = weight * level * size / (level + size);
-                profile.learn(local.minute(), (counted / level) as f32, told as f32, keep_per_week);
-            }
-        }
-        if let Some((_, series)) = self.series.get_index_mut(index) {
-            series.learned = learned;
-            series.profile = own;
-        }
-    }
-
-    /// Counts of the five minutes that begin with `start`, for the history, by facet; nothing can
-    /// come to them any more.
-    pub(crate) fn roll_up(&mut self, start: Minute, into: &mut Vec<RollUp>) {
-        let next = start.plus(5);
-        let from = into.len();
-        let mut unsettled = std::mem::take(&mut self.unsettled);
-        let mut means = Means::new(self, next.start(), 5.0);
-        let mut settled = Vec::new();
-        unsettled.retain(|index| {
-            let Some((facet, series)) = self.series.get_index(*index as usize) else { return false };
-            let Some(recent) = &series.recent else { return false };
-            let sum = recent.ring.sum(start.plus(4), 5);
-            if sum > 0 {
-                into.push(RollUp {
-                    key: SeriesKey { service: self.service, facet: *facet },
-                    start,
-                    hundredths: u32::try_from(sum).unwrap_or(u32::MAX),
-                    expected: means.mean(*facet, series) as f32,
-                });
-            }
-            if recent.last < next {
-                settled.push(*index);
-            }
-            recent.last >= next
-        });
-        self.unsettled = unsettled;
-        for index in settled {
-            if let Some(recent) = self.series[index as usize].recent.as_mut() {
-                recent.unsettled = false;
-            }
-        }
-        into[from..].sort_unstable_by_key(|row| row.key.facet.packed());
-    }
-
-    /// Whether a series has counts that may not have become history yet.
+    /// Whether a series has counts that may not have become history yet, or a signal of such goes on.
     pub(crate) fn is_unsettled(&self) -> bool {
-        !self.unsettled.is_empty()
+        !self.unsettled.is_empty() || !self.settled.is_idle()
     }
 
     /// Series with recent counts, in no order that means anything.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::waves::Waves;
 use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
-use crate::snapshot::{Onset, ScopeView, State, Wave};
+use crate::snapshot::{Onset, ScopeView, SettledSignal, State, Wave};
 
 /// What a look at a part means for its lifecycle.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Look {
     pub reading: Reading,
     /// A departure by the budget of "possible problems".
     pub departs: bool,
-    /// Sources in 15 minutes and in six hours that no doubt touches.
+    /// Sources in 15 minutes, and those above usual in six hours, that no doubt touches.
     pub sound: (u32, u32),
     /// A departure of these by the budget of "detected problems".
     pub departs_strongly: bool,
@@ -61,6 +61,7 @@ pub struct ScopeTrack {
     peak_at: crate::model::Minute,
     recurrence_years: f64,
     onset: Onset,
+    settled: Option<SettledSignal>,
     waves: Waves,
 }
 
@@ -84,6 +85,7 @@ impl ScopeTrack {
             peak_at: minute,
             recurrence_years: look.reading.recurrence_years(),
             onset: look.onset.unwrap_or(Onset { earliest: minute, likeliest: minute, latest: minute }),
+            settled: None,
             waves: Waves::default(),
         };
         track.measure(at, look);
@@ -133,6 +135,17 @@ impl ScopeTrack {
         peak.into_iter().chain([Step::Ended]).collect()
     }
 
+    /// Takes what settled counts say of it; true when that is news. A signal that ended before this part
+    /// became possible is of something else.
+    pub fn settle(&mut self, signal: &SettledSignal) -> bool {
+        let is_of_it = signal.ended_at.is_none_or(|ended| ended >= self.since.minute());
+        if !is_of_it || self.settled.as_ref() == Some(signal) {
+            return false;
+        }
+        self.settled = Some(signal.clone());
+        true
+    }
+
     fn measure(&mut self, at: UtcTime, look: &Look) -> Option<Wave> {
         self.observed = look.reading.observed;
         self.expected = look.reading.expected;
@@ -154,9 +167,9 @@ impl ScopeTrack {
     /// Many sources soon, or fewer after longer: evidence and sufficient duration.
     fn is_confirmed_by(&self, at: UtcTime, look: &Look, policy: &Policy) -> bool {
         let lasted = |minutes: u32| at.millis_since(self.opened_at) >= i64::from(minutes) * 60_000;
-        let (shown, longest) = look.sound;
+        let (shown, risen) = look.sound;
         let many = shown >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
-        let few = longest >= policy.detected_few_sources_min && lasted(policy.detected_few_minutes);
+        let few = risen >= policy.detected_few_sources_min && lasted(policy.detected_few_minutes);
         look.departs_strongly && !look.held && (many || few)
     }
 
@@ -219,6 +232,7 @@ impl ScopeTrack {
             peak_at: self.peak_at,
             recurrence_years: self.recurrence_years,
             onset: self.onset,
+            settled: self.settled.clone(),
             waves: self.waves.list().to_vec(),
         }
     }

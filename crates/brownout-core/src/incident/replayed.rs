@@ -25,6 +25,10 @@ const DIFFERENCES_MIN: f64 = 30.0;
 /// 1.9 times as much; and the parts of a minute add up to one.
 const WORTH: f64 = 0.4;
 
+/// What is played again is seldom in step with the minute, which leaves 0.2 to 1 of the correlation: from
+/// half on, all of it may be a copy.
+const COPIED: f64 = 2.0;
+
 /// Sources per minute of one kind, city or network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Part {
@@ -55,7 +59,7 @@ pub(crate) fn replayed(now: &Course, earlier: &[Course], sources: f64, rarity: R
     let (at, correlation) = compared.max_by(|a, b| a.1.total_cmp(&b.1))?;
     Some(Doubt {
         cause: Cause::Replayed { at },
-        doubtful: libm::round(sources * correlation) as u32,
+        doubtful: libm::round(sources * (COPIED * correlation).min(1.0)) as u32,
         sources: libm::round(sources) as u32,
     })
 }

@@ -28,7 +28,7 @@ pub struct Policy {
     pub detected_many_sources_min: u32,
     /// ... for this many minutes since "possible".
     pub detected_many_minutes: u32,
-    /// "Detected" in time for few: this many sources in six hours ...
+    /// "Detected" in time for few: this many sources above usual in six hours ...
     pub detected_few_sources_min: u32,
     /// ... for this many minutes since "possible".
     pub detected_few_minutes: u32,

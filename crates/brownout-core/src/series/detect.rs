@@ -36,9 +36,12 @@ const LN_WINDOWS: f64 = 2.079_441_5; // ln 8
 /// An interval's count departs from usual while chance alone would reach it less often than this.
 const ELEVATED_LN_P: f64 = -4.605_170_185_988_091; // ln 0.01
 
-/// With at most this many sources in the last hour, the hour tells whether an incident goes on;
-/// with more, its last 15 minutes do, and so its end is seen sooner.
-const FEW_IN_AN_HOUR: u32 = 40;
+/// With at most this many sources in the 45 minutes before the last 15, the hour tells whether an incident
+/// goes on; with more, its last 15 minutes do, and so its end is seen sooner.
+const FEW_BEFORE: u32 = 40;
+
+/// Where more than this many sources an hour are usual the last hour says all.
+const MANY_PER_HOUR: f64 = 40.0;
 
 /// Fewest sources in an interval that can keep an incident going.
 const ELEVATED_SOURCES_MIN: u32 = 3;
@@ -104,9 +107,9 @@ impl Windows {
         whole(self.hundredths[HOUR])
     }
 
-    /// Whole sources of the longest window.
-    pub fn longest(&self) -> u32 {
-        whole(self.hundredths[LONGEST])
+    /// Whole sources of the longest window beyond what is usual in it.
+    fn risen(&self, usual: Expected) -> u32 {
+        whole(self.hundredths[LONGEST].saturating_sub((100.0 * usual.mean) as u64))
     }
 }
 
@@ -130,8 +133,9 @@ pub(crate) fn whole(hundredths: u64) -> u32 {
 pub struct Reading {
     /// Sources in the 15 minutes up to now.
     pub observed: u32,
-    /// Sources in the longest window, the last six hours.
-    pub observed_longest: u32,
+    /// Sources above usual in the longest window, the last six hours: in so long a time some come on any
+    /// day, and say nothing.
+    pub risen_longest: u32,
     /// Usual mean of the 15 minutes.
     pub expected: f64,
     /// ln of how many times a year chance alone gives a reading at least this rare, over all
@@ -160,7 +164,7 @@ impl Reading {
         let observed = windows.shown();
         Reading {
             observed,
-            observed_longest: windows.longest(),
+            risen_longest: windows.risen(usual(windows.minutes[LONGEST])),
             expected: shown.mean,
             ln_per_year: f64::INFINITY,
             window_minutes: WINDOWS_MINUTES[SHOWN],
@@ -186,11 +190,12 @@ pub(crate) fn ln_per_year(count: u32, minutes: u32, expected: Expected) -> f64 {
 /// Looks at all windows. `usual` gives what is expected of the `minutes` up to `at`.
 pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
     let mut reading = Reading::of_course(windows, &usual);
+    // By what is usual and not by what is seen: more of it must not make it say less.
+    let is_busy = usual(60.0).mean > MANY_PER_HOUR;
     for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
-        // A minute that has hardly begun says nothing about a minute; and where reports are many the
-        // last hour says all.
+        // A minute that has hardly begun says nothing about a minute.
         let begun = windows.minutes[index] >= 0.5 * f64::from(minutes);
-        if !begun || (index > HOUR && windows.hour() > FEW_IN_AN_HOUR) {
+        if !begun || (index > HOUR && is_busy) {
             continue;
         }
         let counted = whole(windows.hundredths[index]);
@@ -218,7 +223,8 @@ pub fn is_elevated(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expect
 }
 
 fn goes_on(shown: u32, hour: u32, usual: impl Fn(usize) -> Expected) -> bool {
-    departs(shown, || usual(SHOWN)) || (hour <= FEW_IN_AN_HOUR && departs(hour, || usual(HOUR)))
+    let is_few = hour.saturating_sub(shown) <= FEW_BEFORE;
+    departs(shown, || usual(SHOWN)) || (is_few && departs(hour, || usual(HOUR)))
 }
 
 fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {
@@ -254,6 +260,8 @@ pub fn onset(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) ->
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn usual(per_hour: f64) -> impl Fn(f64) -> Expected {
@@ -294,6 +302,44 @@ mod tests {
         let onset = onset(&ring, at(1005, 0), usual(60.0));
         assert_eq!(onset.likeliest, Minute(1000));
         assert!(onset.earliest <= onset.likeliest && onset.likeliest <= onset.latest);
+    }
+
+    proptest! {
+        /// More sources, whenever, are no less of a departure; more at present keep up what goes on.
+        #[test]
+        fn more_corroboration_never_lowers_a_signal(
+            counts in prop::collection::vec(0u32..400, 60),
+            hours in prop::collection::vec(0u32..8000, 6),
+            per_hour in 0.05f64..90.0,
+            more in prop::collection::vec((0usize..60, 1u32..2000), 1..8),
+        ) {
+            let signal = |counts: &[u32], hours: &[u32]| {
+                let mut ring = MinuteRing::new(Minute(30_000));
+                for (back, count) in counts.iter().enumerate() {
+                    ring.add(Minute(30_059 - back as u32), *count);
+                }
+                let held = |hour: u32| match 500u32.checked_sub(hour) {
+                    Some(0) => counts.iter().sum(),
+                    Some(back) => hours.get(back as usize).copied().unwrap_or(0),
+                    None => 0,
+                };
+                read(&Windows::of(&ring, at(30_060, 0), 0, held), usual(per_hour))
+            };
+            let before = signal(&counts, &hours);
+            let (mut added, mut recent) = (counts.clone(), counts.clone());
+            for (back, count) in more {
+                added[back] += count;
+                recent[back % 15] += count;
+            }
+            let after = signal(&added, &hours);
+            prop_assert!(after.ln_per_year <= before.ln_per_year, "{before:?} {after:?}");
+            prop_assert!(after.observed >= before.observed && after.risen_longest >= before.risen_longest);
+            let after = signal(&recent, &hours);
+            prop_assert!(after.ln_per_year <= before.ln_per_year, "{before:?} {after:?}");
+            prop_assert!(after.elevated || !before.elevated, "{before:?} {after:?}");
+            let earlier: Vec<u32> = hours.iter().map(|count| count + 700).collect();
+            prop_assert!(signal(&counts, &earlier).ln_per_year <= before.ln_per_year);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Minute;
 
-/// Counts of the last 64 minutes, in hundredths of a source. The newest, where nearly all are added,
+/// Counts of the last 96 minutes, in hundredths of a source: an hour, and what may still change before it. The newest, where nearly all are added,
 /// lies in front, so that adding touches little memory.
 #[derive(Clone, Debug, PartialEq)]
 #[repr(C)]
@@ -19,8 +19,9 @@ pub struct MinuteRing {
 }
 
 impl MinuteRing {
-    /// How many minutes are held.
-    pub const MINUTES: u32 = 64;
+    /// How many minutes are held: the longest window of whole minutes up to the lateness bound (half an hour
+    /// at most) and five minutes ago.
+    pub const MINUTES: u32 = 96;
 
     /// An empty ring whose newest minute is `newest`.
     pub fn new(newest: Minute) -> Self {
@@ -51,7 +52,18 @@ impl MinuteRing {
         self.total += u64::from(self.open - before);
     }
 
-    /// Forgets what is older than the 64 minutes up to `minute`.
+    /// Takes away what was added to a minute; one that is no longer held is left alone.
+    pub fn take(&mut self, minute: Minute, hundredths: u32) {
+        let slot = match self.newest.since(minute) {
+            0 if minute == self.newest => &mut self.open,
+            1..Self::MINUTES => &mut self.counts[Self::place(minute)],
+            _ => return,
+        };
+        let before = std::mem::replace(slot, slot.saturating_sub(hundredths));
+        self.total -= u64::from(before - *slot);
+    }
+
+    /// Forgets what is older than the minutes that are held up to `minute`.
     fn advance(&mut self, minute: Minute) {
         let steps = minute.since(self.newest);
         if steps == 0 {
@@ -150,6 +162,15 @@ impl DayRing {
         }
     }
 
+    /// Takes away what was added to the step of a minute.
+    pub fn take(&mut self, minute: Minute, hundredths: u32) {
+        let step = minute.0 / 5;
+        if step <= self.newest && self.newest - step < Self::STEPS {
+            let slot = &mut self.counts[(step % Self::STEPS) as usize];
+            *slot = slot.saturating_sub(hundredths);
+        }
+    }
+
     /// The count of the step that begins with minute `5 * step`; 0 when it is not held.
     pub fn get(&self, step: u32) -> u32 {
         if step > self.newest || self.newest - step >= Self::STEPS {
@@ -208,36 +229,44 @@ mod tests {
     fn the_ring_forgets_after_its_length() {
         let mut ring = MinuteRing::new(Minute(1000));
         assert!(ring.add(Minute(1000), 7));
-        assert!(ring.add(Minute(1063), 1));
-        assert_eq!(ring.sum(Minute(1063), 64), 8);
-        assert!(ring.add(Minute(1064), 0));
-        assert_eq!(ring.sum(Minute(1064), 64), 1);
+        assert!(ring.add(Minute(1095), 1));
+        assert_eq!(ring.sum(Minute(1095), 96), 8);
+        assert!(ring.add(Minute(1096), 0));
+        assert_eq!(ring.sum(Minute(1096), 96), 1);
         assert!(!ring.add(Minute(1000), 5));
         assert_eq!(ring.get(Minute(1000)), 0);
     }
 
     proptest! {
         #[test]
-        fn sums_agree_with_a_plain_list(adds in prop::collection::vec((0u32..200, 1u32..50), 0..200)) {
+        fn sums_agree_with_a_plain_list(
+            adds in prop::collection::vec((0u32..200, 1u32..50, any::<bool>()), 0..200),
+        ) {
+            const HELD: u32 = MinuteRing::MINUTES;
             let mut ring = MinuteRing::new(Minute(0));
             let mut day = DayRing::new(Minute(0));
             let mut newest = 0;
             let mut list = [0u64; 400];
-            for (minute, count) in adds {
+            for (minute, count, taken) in adds {
                 newest = newest.max(minute);
                 day.add(Minute(minute), count);
                 if ring.add(Minute(minute), count) {
                     list[minute as usize] += u64::from(count);
                 } else {
-                    prop_assert!(newest - minute >= 64);
+                    prop_assert!(newest - minute >= HELD);
+                }
+                if taken {
+                    day.take(Minute(minute), count);
+                    ring.take(Minute(minute), count);
+                    list[minute as usize] -= if newest - minute < HELD { u64::from(count) } else { 0 };
                 }
             }
-            let held: u64 = list[(newest + 1).saturating_sub(64) as usize..=newest as usize].iter().sum();
+            let held: u64 = list[(newest + 1).saturating_sub(HELD) as usize..=newest as usize].iter().sum();
             prop_assert_eq!(ring.total(), held);
-            for minutes in [0, 1, 5, 15, 30, 60, 64] {
-                for last in newest.saturating_sub(70)..newest + 70 {
+            for minutes in [0, 1, 5, 15, 30, 60, HELD] {
+                for last in newest.saturating_sub(HELD + 6)..newest + HELD + 6 {
                     let from = (last + 1).saturating_sub(minutes);
-                    let held = |minute: &u32| newest < minute + 64;
+                    let held = |minute: &u32| newest < minute + HELD;
                     let plain: u64 = (from..=last).filter(held).map(|minute| list[minute as usize]).sum();
                     prop_assert_eq!(ring.sum(Minute(last), minutes), plain);
                 }

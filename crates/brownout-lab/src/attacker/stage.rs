@@ -91,7 +91,13 @@ impl Stage {
         play.send(&sent[..first]);
         play.pass(begin);
         play.outcome = Outcome::default();
-        play.send(&sent[first..]);
+        for one in &sent[first..] {
+            // Nothing more can be called.
+            if play.outcome.detected {
+                return play.outcome;
+            }
+            play.send(std::slice::from_ref(one));
+        }
         play.pass(until);
         play.outcome
     }
@@ -121,9 +127,6 @@ impl Play {
 
     fn send(&mut self, sent: &[Sent]) {
         for one in sent {
-            if self.outcome.detected {
-                return;
-            }
             self.pass(one.at);
             self.views.1 += one.views;
             if let Some(report) = self.intake.take(one, &self.policy) {

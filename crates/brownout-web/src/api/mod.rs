@@ -3,6 +3,7 @@
 
 mod causes;
 mod located;
+mod part;
 mod status;
 mod wire;
 

@@ -71,6 +71,8 @@ pub(crate) struct Totals {
     /// Of these, beyond the sources that one subnet may add within the same time, `subnet_sources_max`
     /// of the policy (16 by default).
     over_subnet_cap: u64,
+    /// Of these, of so busy a service that their order was settled before the lateness bound.
+    settled_early: u64,
 }
 
 impl Status {
@@ -88,6 +90,7 @@ impl Status {
                 repeats: totals.repeats,
                 late: totals.late,
                 over_subnet_cap: totals.over_subnet_cap,
+                settled_early: totals.settled_early,
             },
             ongoing: snapshot
                 .incidents

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use brownout_core::model::{Facet, Minute, Service, UtcTime};
 use brownout_core::snapshot::{
-    Change, Chart as CoreChart, IncidentView, PlaceView, ScopeView, ServiceView, State as Condition,
-    Wave as CoreWave,
+    Change, Chart as CoreChart, IncidentView, PlaceView, ServiceView, State as Condition,
 };
 use brownout_core::verdict::{
     Verdict as CoreVerdict, confidence_words, doubt_name, doubt_words, explained, sentence, source_words,
@@ -15,6 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::located::Located;
+use super::part::Part;
 use crate::chart::bar_start;
 use crate::view::{View, is_learning};
 
@@ -84,7 +84,7 @@ pub(super) fn figure(value: f32) -> f64 {
 }
 
 /// The same, or null where it is only a guess: while what is usual is still being learned.
-fn known(value: f32, is_guess: bool) -> Option<f64> {
+pub(super) fn known(value: f32, is_guess: bool) -> Option<f64> {
     (!is_guess).then(|| figure(value))
 }
 
@@ -378,74 +378,6 @@ impl Incidents {
         Incidents {
             incidents: incidents.iter().filter_map(|one| Incident::new(view, one)).collect(),
             next_before: next.map(|next| next.to_string()),
-        }
-    }
-}
-
-/// How one part fared within an incident.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Part {
-    scope: Scope,
-    state: State,
-    since: String,
-    confirmed_at: Option<String>,
-    ended_at: Option<String>,
-    observed: u32,
-    /// Usual mean; null while it is still being learned.
-    expected: Option<f64>,
-    peak: u32,
-    peak_at: String,
-    /// How rarely chance alone does what was first seen, in years.
-    recurrence_years: f64,
-    /// It began not before this minute.
-    onset_earliest: String,
-    onset_likeliest: String,
-    /// It began not after this minute.
-    onset_latest: String,
-    waves: Vec<Wave>,
-}
-
-/// A burst within an incident.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Wave {
-    start: String,
-    peak: u32,
-    peak_at: String,
-    end: Option<String>,
-}
-
-impl Wave {
-    fn new(wave: &CoreWave) -> Self {
-        Wave {
-            start: time(wave.start.start()),
-            peak: wave.peak,
-            peak_at: time(wave.peak_at.start()),
-            end: wave.end.map(|end| time(end.end())),
-        }
-    }
-}
-
-impl Part {
-    fn new(view: &View, scope: &ScopeView, is_guess: bool) -> Self {
-        Part {
-            scope: Scope::new(view, scope.facet),
-            state: scope.state.into(),
-            since: time(scope.since),
-            confirmed_at: scope.confirmed_at.map(time),
-            ended_at: scope.ended_at.map(time),
-            observed: scope.observed,
-            expected: known(scope.expected, is_guess),
-            peak: scope.peak,
-            peak_at: time(scope.peak_at.start()),
-            recurrence_years: if scope.recurrence_years.is_finite() {
-                scope.recurrence_years
-            } else {
-                f64::MAX
-            },
-            onset_earliest: time(scope.onset.earliest.start()),
-            onset_likeliest: time(scope.onset.likeliest.start()),
-            onset_latest: time(scope.onset.latest.start()),
-            waves: scope.waves.iter().map(Wave::new).collect(),
         }
     }
 }

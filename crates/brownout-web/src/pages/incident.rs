@@ -169,7 +169,7 @@ pub(crate) fn page(
         lasted: duration(
             incident.ended_at.unwrap_or(view.snapshot.at).millis_since(incident.opened_at) / 1000,
         ),
-        onset: whole.map_or_else(String::new, |scope| onset(view, &scope.onset)),
+        onset: whole.map_or_else(String::new, |scope| began(view, scope)),
         peak: whole.map_or_else(String::new, |scope| thousands(scope.peak.into())),
         peak_at: whole.map_or_else(String::new, |scope| view.time(scope.peak_at.start())),
         chart: chart::draw(&incident.chart, &drawing, &view.zone, &chart_title),
@@ -204,6 +204,14 @@ fn revision(view: &View, name: &str, verdict: &Verdict) -> Revision {
         ruleset: verdict.ruleset,
         policy: verdict.policy.chars().take(12).collect(),
         hash: verdict.hash.chars().take(64).collect(),
+    }
+}
+
+/// When it began: by settled counts where there are any.
+fn began(view: &View, scope: &ScopeView) -> String {
+    match &scope.settled {
+        Some(settled) => onset(view, &settled.onset),
+        None => format!("{}; late reports may still move this", onset(view, &scope.onset)),
     }
 }
 

@@ -184,6 +184,12 @@ fn families(watched: &[Watched]) -> Vec<Family> {
                 snapshot.totals.over_subnet_cap,
             ),
             (
+                "reports_settled_early",
+                "Order settled before the lateness bound.",
+                "counter",
+                snapshot.totals.settled_early,
+            ),
+            (
                 "sources_15_minutes",
                 "Distinct sources of 15 minutes.",
                 "gauge",

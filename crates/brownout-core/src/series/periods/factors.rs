@@ -2,6 +2,7 @@
 
 use libm::exp2;
 
+use super::contrast::Contrast;
 use super::{Rhythm, SPECIALS, Special};
 
 /// A factor of 1 counts as much as so many counts that were seen.
@@ -40,6 +41,7 @@ pub(super) struct Factors {
     kept_per_cycle: f64,
     /// Average of the phases' ratios, by which they are divided.
     average: f64,
+    contrast: Contrast,
 }
 
 impl Factors {
@@ -49,19 +51,24 @@ impl Factors {
             specials: [Ratio::default(); SPECIALS],
             kept_per_cycle: exp2(-0.5 / f64::from(rhythm.cycles_per_season)),
             average: 1.0,
+            contrast: Contrast::new(rhythm),
         }
     }
 
     pub(super) fn of(&self, phase: usize, special: Option<Special>) -> Factor {
-        let ratio = self.phases[phase];
-        let mut factor =
-            Factor { mean: ratio.value() / self.average, relative_variance: 1.0 / (ratio.counted + 2.0) };
+        let mean = self.contrast.of(self.usual(phase));
+        let mut factor = Factor { mean, relative_variance: 1.0 / (self.phases[phase].counted + 2.0) };
         if let Some(special) = special {
             let ratio = self.specials[usize::from(special.0)];
             factor.mean *= ratio.value();
             factor.relative_variance += 1.0 / (ratio.counted + 2.0);
         }
         factor
+    }
+
+    /// The factor of a phase in the whole of the past.
+    fn usual(&self, phase: usize) -> f64 {
+        self.phases[phase].value() / self.average
     }
 
     /// Whether nothing is ever counted in such a period.
@@ -109,5 +116,17 @@ impl Factors {
             ratio.expected *= kept;
         }
         self.average = self.phases.iter().map(|ratio| ratio.value()).sum::<f64>() / self.phases.len() as f64;
+        self.contrast.close_cycle();
+    }
+
+    /// Lets a count of no special period say how far phases differ at present; see [`Contrast::learn`].
+    pub(super) fn learn_contrast(&mut self, phase: usize, count: f64, mean: (f64, f64), weights: (f64, f64)) {
+        let usual = self.usual(phase);
+        self.contrast.learn(count, usual, mean, weights);
+    }
+
+    /// Forgets what was learned of it while nothing was known of the season.
+    pub(super) fn forget_season(&mut self) {
+        self.contrast.forget_season();
     }
 }

@@ -105,9 +105,7 @@ impl Level {
         let protected = usual * calm.max(super::TAUGHT_IN_RISE);
         let mut deviances = [0.0; COUNT];
         for index in 0..COUNT {
-            let mean = (seasonal * self.ratio(index)).max(super::MEAN_MIN);
-            deviances[index] =
-                (2.0 * (x_ln_ratio(count, mean) - (count - mean)) / phi.max(PHI_MIN)).min(DEVIANCE_MAX);
+            deviances[index] = deviance(count, seasonal * self.ratio(index), phi);
             let state = &mut self.states[index];
             state.deviance = self.record_kept * state.deviance + protected * deviances[index];
             let half_life = FOLLOWERS[index].half_life_cycles;
@@ -184,6 +182,13 @@ fn handicap(follower: Follower) -> f64 {
 
 fn plain_ratio(state: &State) -> f64 {
     ((state.counted + PRIOR_COUNTS) / (state.expected + PRIOR_COUNTS)).clamp(1.0 / RATIO_MAX, RATIO_MAX)
+}
+
+/// How badly a mean forecast a count, of which the variance over the mean is `phi`: twice the logarithm of
+/// the likelihood ratio, by Poisson's distribution.
+pub(super) fn deviance(count: f64, mean: f64, phi: f64) -> f64 {
+    let mean = mean.max(super::MEAN_MIN);
+    (2.0 * (x_ln_ratio(count, mean) - (count - mean)) / phi.max(PHI_MIN)).min(DEVIANCE_MAX)
 }
 
 fn x_ln_ratio(x: f64, mean: f64) -> f64 {

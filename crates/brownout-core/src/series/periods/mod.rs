@@ -9,7 +9,8 @@
 //! nothing happens. The stages:
 //! 1. [`season`]: a log-linear regression of the totals of whole cycles on trend and harmonics of the
 //!    season, refitted after every cycle, outliers down-weighted.
-//! 2. [`factors`]: how the periods of a cycle, and special ones, differ from the average.
+//! 2. [`factors`]: how the periods of a cycle, and special ones, differ from the average, and
+//!    [`contrast`]: how far they do at present.
 //! 3. [`level`]: how far the latest counts run over or under all that; how quickly this is believed is
 //!    what would have forecast the series best.
 //! 4. [`spread`]: the variance of a count, over-dispersed or under-dispersed.
@@ -17,8 +18,9 @@
 //! 6. [`ranks`]: where these odds stand among those of the series' own past. The promise of a rate of
 //!    false alarms rests on this alone, not on the model being right.
 //!
-//! Memory is bounded by the [`Rhythm`]: about 10 kB for days in years.
+//! Memory is bounded by the [`Rhythm`]: about 30 kB for days in years.
 
+mod contrast;
 mod factors;
 mod level;
 mod ranks;
@@ -162,6 +164,7 @@ impl Watch {
             if self.season.has_begun() {
                 self.level.forget_season();
                 self.spread.forget_season();
+                self.factors.forget_season();
             }
             if self.season.has_changed() {
                 self.spread.doubt();
@@ -192,6 +195,7 @@ impl Watch {
             self.season.learn(count, factor);
             self.spread.learn(count, expected, variance, calm);
             let phi = self.spread.phi();
+            self.factors.learn_contrast(phase, count, (seasonal * level, phi), (weight, calm));
             self.level.learn(Lesson { count, seasonal: seasonal * factor, usual: weight, calm, phi });
         }
     }

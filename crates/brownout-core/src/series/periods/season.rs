@@ -23,13 +23,37 @@ const SETTLED_CYCLES: usize = 6;
 const NEWTON_STEPS: u32 = 4;
 /// A step is the last that moves no coefficient by more: a tenth of a percent of the mean.
 const MOVED_MIN: f64 = 1e-3;
+/// After a step that moved every coefficient by less, the next one is taken with the same matrix, which has
+/// hardly changed.
+const MATRIX_KEPT_MAX: f64 = 0.1;
+
+type Matrix = [[f64; TERMS]; TERMS];
 
 /// The total of one cycle.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Total {
     count: f64,
     /// Factors of the periods that were counted, added up: the length of the cycle in average periods.
     exposure: f64,
+    /// What of both each fit needs: count^(2/3), and exposure^(1/6).
+    count_root: f64,
+    exposure_root: f64,
+}
+
+impl Total {
+    fn closed(self) -> Self {
+        Total { count_root: pow(self.count, 2.0 / 3.0), exposure_root: pow(self.exposure, 1.0 / 6.0), ..self }
+    }
+
+    /// Mean by the logarithm of that of an average period, and the residual from it.
+    ///
+    /// The Anscombe residual, 1.5 (y^(2/3) m^(-1/6) - m^(1/2)), is nearly normal for counts, with the
+    /// variance of counts over their mean (Farrington et al. 1996).
+    fn mean_and_residual(&self, ln_average: f64) -> (f64, f64) {
+        let root = self.exposure_root * exp(ln_average.clamp(-30.0, 30.0) / 6.0);
+        let half = root * root * root;
+        (half * half, 1.5 * (self.count_root / root - half))
+    }
 }
 
 /// log-linear regression of totals on trend and season.
@@ -52,7 +76,7 @@ impl Season {
         Season {
             rhythm,
             totals: VecDeque::new(),
-            running: Total { count: 0.0, exposure: 0.0 },
+            running: Total::default(),
             first: 0,
             beta: [0.0; TERMS],
             origin: 0.0,
@@ -75,8 +99,8 @@ impl Season {
 
     /// Ends the running cycle and refits. `phi` is the variance of a count over its mean.
     pub(super) fn close_cycle(&mut self, phi: f64) {
-        let total = std::mem::replace(&mut self.running, Total { count: 0.0, exposure: 0.0 });
-        self.totals.push_back(total);
+        let total = std::mem::take(&mut self.running);
+        self.totals.push_back(total.closed());
         if self.totals.len() > SEASONS * usize::from(self.rhythm.cycles_per_season) {
             self.totals.pop_front();
             self.first += 1;
@@ -126,10 +150,21 @@ impl Season {
             self.beta[0] = mean;
         }
         let mut beta = self.beta;
+        // One matrix serves for steps that are small.
+        let (mut factored, mut moved) = (None, f64::INFINITY);
         for _ in 0..NEWTON_STEPS {
-            let next = self.newton(beta, &ridge, used, phi);
-            let moved = next.iter().zip(&beta).map(|(next, last)| (next - last).abs()).fold(0.0, f64::max);
-            beta = next;
+            let known = factored.take_if(|_| moved < MATRIX_KEPT_MAX);
+            let (gradient, information) = self.slopes(&beta, &ridge, (used, phi), known.is_none());
+            let root = known.unwrap_or_else(|| root(information));
+            let step = solve(&root, gradient);
+            moved = 0.0;
+            for (value, step) in beta.iter_mut().zip(step) {
+                // A long step from a poor start would overshoot the exponential.
+                let step = step.clamp(-2.0, 2.0);
+                *value += step;
+                moved = step.abs().max(moved);
+            }
+            factored = Some(root);
             if moved < MOVED_MIN {
                 break;
             }
@@ -145,7 +180,8 @@ impl Season {
         let mut sizes: Vec<f64> = Vec::with_capacity(used);
         for (index, total) in self.totals.iter().take(used).enumerate() {
             if total.exposure > 0.0 {
-                sizes.push(residual(total.count, self.mean_of_cycle(index, total, &self.beta)).abs());
+                let row = self.row_of_cycle(self.first + index as u64);
+                sizes.push(total.mean_and_residual(dot(&row, &self.beta)).1.abs());
             }
         }
         let middle = sizes.len() / 2;
@@ -154,11 +190,6 @@ impl Season {
         }
         let (_, median, _) = sizes.select_nth_unstable_by(middle, f64::total_cmp);
         (*median / MEDIAN_OF_NORMAL) * (*median / MEDIAN_OF_NORMAL)
-    }
-
-    fn mean_of_cycle(&self, index: usize, total: &Total, beta: &[f64; TERMS]) -> f64 {
-        let row = self.row_of_cycle(self.first + index as u64);
-        total.exposure * exp(dot(&row, beta).clamp(-30.0, 30.0))
     }
 
     /// What holds each term at nothing, as an inverse variance. Higher harmonics are held more tightly,
@@ -181,21 +212,36 @@ impl Season {
         self.origin = origin;
     }
 
-    /// One step towards the largest penalised quasi-likelihood, outlying totals down-weighted.
-    fn newton(&self, beta: [f64; TERMS], ridge: &[f64; TERMS], used: usize, phi: f64) -> [f64; TERMS] {
+    /// Gradient and, where it is wanted, information of the penalised quasi-likelihood, outlying totals
+    /// down-weighted.
+    fn slopes(
+        &self,
+        beta: &[f64; TERMS],
+        ridge: &[f64; TERMS],
+        (used, phi): (usize, f64),
+        is_matrix_wanted: bool,
+    ) -> ([f64; TERMS], Matrix) {
         let mut gradient = [0.0; TERMS];
         let mut information = [[0.0; TERMS]; TERMS];
+        let outlying = OUTLYING * sqrt(phi);
         for (index, total) in self.totals.iter().take(used).enumerate() {
             if total.exposure <= 0.0 {
                 continue;
             }
             let row = self.row_of_cycle(self.first + index as u64);
-            let mean = total.exposure * exp(dot(&row, &beta).clamp(-30.0, 30.0));
-            let weight = weight(total.count, mean, phi);
-            for term in 0..TERMS {
-                gradient[term] += weight * (total.count - mean) * row[term];
-                for other in 0..=term {
-                    information[term][other] += weight * mean * row[term] * row[other];
+            let (mean, residual) = total.mean_and_residual(dot(&row, beta));
+            let size = residual.abs();
+            let weight = if size <= outlying { 1.0 } else { (outlying / size) * (outlying / size) };
+            let slope = weight * (total.count - mean);
+            for (sum, value) in gradient.iter_mut().zip(row) {
+                *sum += slope * value;
+            }
+            if is_matrix_wanted {
+                for (term, sums) in information.iter_mut().enumerate() {
+                    let by_term = weight * mean * row[term];
+                    for (sum, value) in sums.iter_mut().zip(row) {
+                        *sum += by_term * value;
+                    }
                 }
             }
         }
@@ -203,13 +249,7 @@ impl Season {
             gradient[term] -= ridge[term] * beta[term];
             information[term][term] += ridge[term] + 1e-9;
         }
-        let step = solve(information, gradient);
-        let mut next = beta;
-        for term in 0..TERMS {
-            // A long step from a poor start would overshoot the exponential.
-            next[term] += step[term].clamp(-2.0, 2.0);
-        }
-        next
+        (gradient, information)
     }
 
     /// The terms at the middle of a cycle.
@@ -252,24 +292,12 @@ const NEVER: f64 = 1e12;
 /// Half of the sizes of standard normals are under this.
 const MEDIAN_OF_NORMAL: f64 = 0.6745;
 
-/// The Anscombe residual, which is nearly normal for counts, with the variance of counts over their mean
-/// (Farrington et al. 1996).
-fn residual(count: f64, mean: f64) -> f64 {
-    1.5 * (pow(count, 2.0 / 3.0) * pow(mean, -1.0 / 6.0) - sqrt(mean))
-}
-
-/// Weight by the standardised residual.
-fn weight(count: f64, mean: f64, phi: f64) -> f64 {
-    let size = residual(count, mean).abs() / sqrt(phi);
-    if size <= OUTLYING { 1.0 } else { (OUTLYING / size) * (OUTLYING / size) }
-}
-
 fn dot(a: &[f64; TERMS], b: &[f64; TERMS]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Solves for a symmetric positive matrix, of which the lower half is given, by Cholesky's method.
-fn solve(mut matrix: [[f64; TERMS]; TERMS], mut right: [f64; TERMS]) -> [f64; TERMS] {
+/// Cholesky's root of a symmetric positive matrix, in its lower half.
+fn root(mut matrix: Matrix) -> Matrix {
     for column in 0..TERMS {
         for before in 0..column {
             let factor = matrix[column][before];
@@ -282,17 +310,22 @@ fn solve(mut matrix: [[f64; TERMS]; TERMS], mut right: [f64; TERMS]) -> [f64; TE
             row[column] /= root;
         }
     }
+    matrix
+}
+
+/// Solves for the matrix of a root.
+fn solve(root: &Matrix, mut right: [f64; TERMS]) -> [f64; TERMS] {
     for row in 0..TERMS {
         for before in 0..row {
-            right[row] -= matrix[row][before] * right[before];
+            right[row] -= root[row][before] * right[before];
         }
-        right[row] /= matrix[row][row];
+        right[row] /= root[row][row];
     }
     for row in (0..TERMS).rev() {
         for after in row + 1..TERMS {
-            right[row] -= matrix[after][row] * right[after];
+            right[row] -= root[after][row] * right[after];
         }
-        right[row] /= matrix[row][row];
+        right[row] /= root[row][row];
     }
     right
 }

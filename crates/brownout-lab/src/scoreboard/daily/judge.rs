@@ -61,6 +61,15 @@ impl Share {
     }
 }
 
+/// Standard error of the mean of shares of independent runs; `None` for fewer than two. False alarms come
+/// in clusters, so it is not that of independent days.
+pub(super) fn standard_error(shares: &[Share]) -> Option<f64> {
+    let number = shares.len() as f64;
+    let mean = shares.iter().map(|share| share.value()).sum::<f64>() / number;
+    let squares: f64 = shares.iter().map(|share| (share.value() - mean) * (share.value() - mean)).sum();
+    (shares.len() >= 2).then(|| libm::sqrt(squares / (number - 1.0) / number))
+}
+
 /// What came of outbreaks of one size in one signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Outcome {
@@ -163,5 +172,13 @@ mod tests {
         assert!((outcome.specificity - 2.0 / 3.0).abs() < 1e-12);
         // One of four calm days may lie over the threshold, which is the second highest.
         assert_eq!(threshold(said.calm, 0.25), 3.0);
+    }
+
+    #[test]
+    fn the_error_of_a_rate_is_that_of_its_runs() {
+        let share = |are| Share { of: 100, are };
+        assert_eq!(standard_error(&[share(1)]), None);
+        let error = standard_error(&[share(0), share(2)]).unwrap();
+        assert!((error - 0.01).abs() < 1e-12, "{error}");
     }
 }

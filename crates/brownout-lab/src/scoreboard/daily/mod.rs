@@ -37,6 +37,8 @@ struct Reached {
     by_calm: Vec<Outcome>,
     /// Alarms on calm days at its own nominal rate.
     nominal: Option<Share>,
+    /// Standard error of that rate, where it was measured on runs of its own.
+    nominal_error: Option<f64>,
 }
 
 /// One line of a comparison: a detector, and what it reached in each signal, or why it did not.
@@ -80,6 +82,7 @@ fn results(settings: &Settings, progress: &mut impl FnMut(&str)) -> Results {
         let calm = in_parallel(settings.threads, settings.daily_calm_runs, |run| {
             ours::nominal(signal, &Run::new(signal, settings.seed, run))
         });
+        all[OURS].nominal_error = judge::standard_error(&calm);
         all[OURS].nominal = calm.into_iter().reduce(Share::plus);
         whole.push(all);
         part.push(of_first(settings.daily_peer_runs));
@@ -119,6 +122,7 @@ fn reached<'a>(runs: impl Iterator<Item = (&'a Truth, &'a Said)>) -> Reached {
     let shares = runs.iter().filter_map(|(_, said)| said.nominal);
     Reached {
         nominal: shares.reduce(Share::plus),
+        nominal_error: None,
         outcomes: outcomes(&runs, Specificity::BesideOutbreaks, SHARE_OVER),
         by_calm: outcomes(&runs, Specificity::InCalm, SHARE_OVER),
     }

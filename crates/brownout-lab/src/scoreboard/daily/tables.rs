@@ -36,7 +36,7 @@ pub(super) fn add_to(board: &mut Board, results: &Results, settings: &Settings) 
         title: "Daily counts, signal by signal".to_owned(),
         text: vec![format!(
             "Ours on all runs. False alarms are days of {} runs without an outbreak on which the probability \
-             that is stated is at most {NOMINAL}; yearly epidemics (6, 7 and 16) are part of the usual. A rate \
+             that is stated is at most {NOMINAL}, with the standard error of their share; yearly epidemics (6, 7 and 16) are part of the usual. A rate \
              is kept on average over years, not in a year of its own kind: the epidemics of signal 16 differ \
              up to sevenfold between years, and in every run by the same years, so the judged year is not \
              like those that it is compared with.",
@@ -163,7 +163,9 @@ fn by_signal(results: &Results) -> Vec<Vec<String>> {
     let mut rows = vec![head];
     let Ok(ours) = &results.whole[OURS].reached else { return rows };
     for (signal, reached) in SIGNALS.iter().zip(ours) {
-        let rate = reached.nominal.map_or("-".to_owned(), |share| format!("{:.2}%", share.value() * 100.0));
+        let error = reached.nominal_error.map_or(String::new(), |error| format!(" ± {:.2}", error * 100.0));
+        let rate =
+            reached.nominal.map_or("-".to_owned(), |share| format!("{:.2}{error}%", share.value() * 100.0));
         let mut row = vec![signal.number.to_string(), signal.days_per_week.to_string(), rate];
         row.extend(
             reached
