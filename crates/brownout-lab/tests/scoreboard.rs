@@ -19,6 +19,17 @@ fn the_daily_watch_does_not_step_back() {
 }
 
 #[test]
+fn outages_among_real_reports_are_found_where_they_are() {
+    let board = run(&Settings::quick(2), &[Section::Spectrum], |_| {});
+    if board.bars.is_empty() {
+        println!("skipped: the real reports are not there");
+        return;
+    }
+    let missed: Vec<_> = board.bars.iter().filter(|bar| !bar.met).collect();
+    assert!(board.bars.len() == 3 && missed.is_empty(), "{missed:#?}\n{board}");
+}
+
+#[test]
 fn threads_change_no_figure() {
     let settings = |threads| Settings { months_per_class: 2, ..Settings::quick(threads) };
     let board = |threads| run(&settings(threads), &[Section::FiveMinutes], |_| {}).to_string();

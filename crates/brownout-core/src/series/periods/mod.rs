@@ -7,15 +7,15 @@
 //! One [`Watch`] follows one series. It is fed one period after the other and answers each time with
 //! what was expected, how strongly the series departs upwards, and how rarely it departs so far while
 //! nothing happens. The stages:
-//! 1. [`season`]: a log-linear regression of the totals of whole cycles on trend and harmonics of the
+//! 1. `season`: a log-linear regression of the totals of whole cycles on trend and harmonics of the
 //!    season, refitted after every cycle, outliers down-weighted.
-//! 2. [`factors`]: how the periods of a cycle, and special ones, differ from the average, and
-//!    [`contrast`]: how far they do at present.
-//! 3. [`level`]: how far the latest counts run over or under all that; how quickly this is believed is
+//! 2. `factors`: how the periods of a cycle, and special ones, differ from the average, and
+//!    `contrast`: how far they do at present.
+//! 3. `level`: how far the latest counts run over or under all that; how quickly this is believed is
 //!    what would have forecast the series best.
-//! 4. [`spread`]: the variance of a count, over-dispersed or under-dispersed.
-//! 5. [`rise`]: the odds that a rise is going on, over all beginnings, lengths and sizes of it.
-//! 6. [`ranks`]: where these odds stand among those of the series' own past. The promise of a rate of
+//! 4. `spread`: the variance of a count, over-dispersed or under-dispersed.
+//! 5. `rise`: the odds that a rise is going on, over all beginnings, lengths and sizes of it.
+//! 6. `ranks`: where these odds stand among those of the series' own past. The promise of a rate of
 //!    false alarms rests on this alone, not on the model being right.
 //!
 //! Memory is bounded by the [`Rhythm`]: about 30 kB for days in years.
