@@ -51,6 +51,10 @@ pub(crate) struct Recent {
     pub(crate) over_hour: u32,
     /// Hundredths of the newest hour.
     hour_open: u32,
+    /// Hundredths that may still come before it can be above usual, up to an instant (in seconds since 1970);
+    /// 0 and the instant of its last look where it is not at rest.
+    room: u32,
+    calm_until: u32,
     pub(crate) ring: MinuteRing,
     /// Hundredths of the other hours; the slot of hour h is h modulo the length.
     hours: [u32; HOURS_HELD],
@@ -68,11 +72,14 @@ impl Recent {
             unsettled: false,
             over_hour: 0,
             hour_open: 0,
+            room: 0,
+            calm_until: 0,
         }
     }
 
     #[inline]
     pub(crate) fn add(&mut self, count: Count) {
+        self.room = self.room.saturating_sub(count.hundredths);
         if count.minute != self.last {
             return self.add_elsewhen(count);
         }
@@ -80,6 +87,24 @@ impl Recent {
         self.ring.add_to_newest(count.hundredths);
         self.hour_open = self.hour_open.saturating_add(count.hundredths);
         self.subnets.add_to_newest(count.subnet);
+    }
+
+    /// Whether it cannot be above usual: too little came since the last look that found it calm.
+    pub(crate) fn is_calm(&self, at: UtcTime) -> bool {
+        self.room > 0 && at.seconds() < i64::from(self.calm_until)
+    }
+
+    /// Whether it was looked at within so many seconds before; notes that it is now.
+    pub(crate) fn is_looked_at_again(&mut self, at: UtcTime, seconds: i64) -> bool {
+        let last = i64::from(self.calm_until);
+        self.rest(0, at);
+        at.seconds() - last <= seconds
+    }
+
+    /// Needs no look before `room` hundredths have come, or that instant.
+    pub(crate) fn rest(&mut self, room: u32, until: UtcTime) {
+        self.room = room;
+        self.calm_until = u32::try_from(until.seconds()).unwrap_or(0);
     }
 
     /// Counts in another minute than the newest.

@@ -108,7 +108,9 @@ impl Subject {
         }
         let mut signals = std::mem::take(&mut self.settled.signals);
         for (facet, episode) in &mut signals {
-            let Some((recent, usual)) = self.told(*facet, until.start()) else { continue };
+            let index = self.series.get_index_of(facet);
+            let told = index.and_then(|index| self.told(index, until.start()));
+            let Some((recent, usual)) = told else { continue };
             let shown = whole(recent.ring.sum(until.minus(1), 15));
             episode.follow(until, shown, is_elevated(&recent.ring, until.start(), usual), policy);
         }
@@ -124,29 +126,33 @@ impl Subject {
                 Some(Some(ended)) => ended.hour(),
                 None => 0,
             };
-            if let Some(signal) = self.settled_departure(*facet, until, over, policy) {
+            if let Some(signal) = self.settled_departure(*facet, *index as usize, (until, over), policy) {
                 signals.insert(*facet, Episode { signal, last_elevated: until });
             }
         }
         self.settled.signals = signals;
     }
 
-    /// Counts of a part, and what is usual for the minutes up to an instant.
-    fn told(&self, facet: Facet, at: UtcTime) -> Option<(&Recent, impl Fn(f64) -> Expected + Copy)> {
-        let series = self.series.get(&facet)?;
-        Some((series.recent.as_deref()?, move |minutes| self.usual(facet, series, at, minutes)))
+    /// Counts of the part at an index, and what is usual for the minutes up to an instant.
+    pub(super) fn told(
+        &self,
+        index: usize,
+        at: UtcTime,
+    ) -> Option<(&Recent, impl Fn(f64) -> Expected + Copy)> {
+        let (facet, series) = self.series.get_index(index)?;
+        Some((series.recent.as_deref()?, move |minutes| self.usual(*facet, series, at, minutes)))
     }
 
     fn settled_departure(
         &self,
         facet: Facet,
-        until: Minute,
-        over: u32,
+        index: usize,
+        (until, over): (Minute, u32),
         policy: &Policy,
     ) -> Option<SettledSignal> {
         let is_followed = !matches!(facet, Facet::Kind(_) | Facet::Channel(_));
         let is_known = facet == Facet::All || !self.is_learning();
-        let (recent, usual) = self.told(facet, until.start()).filter(|_| is_followed && is_known)?;
+        let (recent, usual) = self.told(index, until.start()).filter(|_| is_followed && is_known)?;
         if !is_elevated(&recent.ring, until.start(), usual) {
             return None;
         }

@@ -17,7 +17,8 @@ use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
 use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, Service, ServiceId, UtcTime};
 use crate::series::{
-    Budget, DayRing, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset, read, whole,
+    Budget, DayRing, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset, read, room,
+    whole,
 };
 use crate::snapshot::Onset;
 
@@ -25,6 +26,12 @@ use crate::snapshot::Onset;
 const SERIES_MAX: usize = 20_000;
 /// Most places and networks that wait for enough sources to become a series.
 const CANDIDATES_MAX: usize = 20_000;
+
+/// A series that was looked at so many seconds ago will be looked at again and again.
+const OFTEN_SECONDS: i64 = 60;
+/// How long a calm series needs no look at most, in seconds and, beyond that, ticks.
+const RESTS_SECONDS: i64 = 240;
+const RESTS_SPREAD: i64 = 12;
 
 /// What is to be known of a part of an open incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,13 +298,18 @@ impl Subject {
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let Some(recent) = &mut series.recent else { continue };
             recent.touched = false;
-            // Most series never reach the floor, so nothing more is worked out for them.
-            if whole(recent.ring.total()) >= policy.possible_sources_min
+            // Most series never reach the floor, so nothing more is worked out for them; and of those that
+            // do, most cannot have left their band since the last look.
+            if !recent.is_calm(at)
+                && whole(recent.ring.total()) >= policy.possible_sources_min
                 && !matches!(facet, Facet::Kind(_) | Facet::Channel(_))
                 && !self.watched.contains_key(facet)
                 && (index == 0 || !whole_only)
             {
-                signals.extend(self.look_at(index as usize, at, policy));
+                match self.is_elevated(index as usize, at) {
+                    true => signals.extend(self.look_at(index as usize, at, policy)),
+                    false => self.rest(index as usize, at),
+                }
             }
         }
         self.touched = touched;
@@ -310,15 +322,39 @@ impl Subject {
         signals
     }
 
+    /// Whether more than usual goes on. What departs must be going on; a long window still departs hours
+    /// after it is over.
+    fn is_elevated(&self, index: usize, at: UtcTime) -> bool {
+        self.told(index, at).is_some_and(|(recent, usual)| is_elevated(&recent.ring, at, usual))
+    }
+
+    /// Lets a calm series rest until enough has come to it, or some minutes; not all for the same time, so
+    /// that they are not all looked at in the same tick.
+    fn rest(&mut self, index: usize, at: UtcTime) {
+        let recent = self.series.get_index_mut(index).and_then(|(_, series)| series.recent.as_deref_mut());
+        // To know how much may come takes longer than a look; it is worth it where many would follow.
+        if !recent.is_some_and(|recent| recent.is_looked_at_again(at, OFTEN_SECONDS)) {
+            return;
+        }
+        let until = at.plus_seconds(RESTS_SECONDS + 10 * (index as i64 % RESTS_SPREAD));
+        let room = match (self.told(index, at), self.told(index, until)) {
+            (Some((recent, now)), Some((_, then))) => room(&recent.ring, at, |minutes| {
+                let (now, then) = (now(minutes), then(minutes));
+                if now.mean < then.mean { now } else { then }
+            }),
+            _ => return,
+        };
+        if let Some(recent) = self.series[index].recent.as_deref_mut() {
+            recent.rest(room, until);
+        }
+    }
+
     /// A departure that is not part of an incident yet.
     fn look_at(&self, index: usize, at: UtcTime, policy: &Policy) -> Option<Signal> {
         let (facet, series) = self.series.get_index(index)?;
         let (facet, recent) = (*facet, series.recent.as_deref()?);
         let usual = |minutes| self.usual(facet, series, at, minutes);
-        // What departs must also be going on; a long window still departs hours after it is over.
-        if !is_elevated(&recent.ring, at, usual)
-            || recent.subnets.estimate(at.minute().hour()) < policy.possible_subnets_min
-        {
+        if recent.subnets.estimate(at.minute().hour()) < policy.possible_subnets_min {
             return None;
         }
         let (possible, detected) = Self::budgets(facet, self.series.len() as u32, policy);

@@ -3,7 +3,7 @@
 use libm::exp;
 
 use super::crossings::{Sliding, ln_crossings_per_hour};
-use super::negative_binomial::{Expected, glr, is_rarer};
+use super::negative_binomial::{Expected, glr, is_rarer, ln_tail_at_least};
 use super::ring::MinuteRing;
 use crate::model::{Minute, UtcTime};
 use crate::snapshot::Onset;
@@ -42,6 +42,9 @@ const FEW_BEFORE: u32 = 40;
 
 /// Where more than this many sources an hour are usual the last hour says all.
 const MANY_PER_HOUR: f64 = 40.0;
+
+/// The room that a quiet series is asked for first, in sources.
+const ROOM_MIN: u32 = 4;
 
 /// Fewest sources in an interval that can keep an incident going.
 const ELEVATED_SOURCES_MIN: u32 = 3;
@@ -222,6 +225,22 @@ pub fn is_elevated(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expect
     goes_on(whole(shown.0), whole(hour.0), |index| usual(if index == SHOWN { shown.1 } else { hour.1 }))
 }
 
+/// How many hundredths of sources may come to a series that is not elevated before it can be: fewer than
+/// that need no look. `usual` gives the least that is usual of the `minutes` up to any instant for which
+/// this is to hold.
+pub(crate) fn room(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) -> u32 {
+    let (shown, hour) = (span(ring, at, WINDOWS_MINUTES[SHOWN]), span(ring, at, WINDOWS_MINUTES[HOUR]));
+    let (shown, hour) = (whole(shown.0), whole(hour.0));
+    // The running minute may have hardly begun.
+    let [of_shown, of_hour] = [SHOWN, HOUR].map(|index| usual(f64::from(WINDOWS_MINUTES[index] - 1)));
+    let is_calm = |more: u32| {
+        !departs(shown.saturating_add(more), || of_shown) && !departs(hour.saturating_add(more), || of_hour)
+    };
+    let most = (hour / 8).max(ROOM_MIN);
+    let rooms = std::iter::successors(Some(most), |more| (*more > 1).then_some(more / 2));
+    rooms.into_iter().find(|more| is_calm(*more)).map_or(0, |more| more.saturating_mul(100))
+}
+
 fn goes_on(shown: u32, hour: u32, usual: impl Fn(usize) -> Expected) -> bool {
     let is_few = hour.saturating_sub(shown) <= FEW_BEFORE;
     departs(shown, || usual(SHOWN)) || (is_few && departs(hour, || usual(HOUR)))
@@ -232,9 +251,12 @@ fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {
         return false;
     }
     let usual = usual();
-    // Chernoff's bound, ln P <= -G, tells the clear cases with much less work.
-    let bound = -glr(f64::from(observed), usual);
-    bound < 0.0 && (bound < ELEVATED_LN_P || is_rarer(observed, usual, ELEVATED_LN_P))
+    // Bounds from above (Chernoff's, ln P <= -G) and below tell the clear cases with much less work.
+    let ratio = glr(f64::from(observed), usual);
+    if ratio <= 0.0 || ln_tail_at_least(observed, ratio, usual) >= ELEVATED_LN_P {
+        return false;
+    }
+    -ratio < ELEVATED_LN_P || is_rarer(observed, usual, ELEVATED_LN_P)
 }
 
 /// When a rise that is seen now began: the start that makes what followed the most telling, and
@@ -337,6 +359,15 @@ mod tests {
             let after = signal(&recent, &hours);
             prop_assert!(after.ln_per_year <= before.ln_per_year, "{before:?} {after:?}");
             prop_assert!(after.elevated || !before.elevated, "{before:?} {after:?}");
+            // What has room is not elevated before the room is used up, wherever it comes to.
+            let mut ring = MinuteRing::new(Minute(30_000));
+            for (back, count) in counts.iter().enumerate() {
+                ring.add(Minute(30_059 - back as u32), *count);
+            }
+            let left = room(&ring, at(30_060, 0), usual(per_hour));
+            ring.add(Minute(30_059), left);
+            let is_calm = !is_elevated(&ring, at(30_060, 0), usual(per_hour));
+            prop_assert!(left == 0 || is_calm, "{left}");
             let earlier: Vec<u32> = hours.iter().map(|count| count + 700).collect();
             prop_assert!(signal(&counts, &earlier).ln_per_year <= before.ln_per_year);
         }

@@ -13,7 +13,7 @@ mod ring;
 pub mod scan;
 
 pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, is_elevated, onset, read};
-pub(crate) use detect::{ln_per_year, whole};
+pub(crate) use detect::{ln_per_year, room, whole};
 pub(crate) use incomplete_gamma::{ln_lower, ln_upper};
 pub use learned::{Learned, LearningRates};
 pub use negative_binomial::Expected;

@@ -67,6 +67,14 @@ pub fn is_rarer(x: u32, expected: Expected, ln_probability: f64) -> bool {
     ln_tail(x, expected) < ln_probability
 }
 
+/// A lower bound of ln P(X >= x) for `x` of at least 1, of which `glr` is the likelihood ratio: that of P(X = x),
+/// which is exp(-glr) times what it would be with a mean of x, by Stirling's bounds of the factorials.
+pub fn ln_tail_at_least(x: u32, glr: f64, expected: Expected) -> f64 {
+    let (x, size) = (f64::from(x), expected.size);
+    let spread = std::f64::consts::TAU * x * (1.0 + x / size);
+    -glr - 0.5 * log(spread) - 1.0 / (12.0 * x) - 1.0 / (12.0 * size)
+}
+
 /// ln of z^a (1-z)^b / (a B(a, b)), which is ln P(X = a) for size b.
 fn ln_beta_front(a: f64, b: f64, z: f64) -> f64 {
     lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(z) + b * log1p(-z) - log(a)
