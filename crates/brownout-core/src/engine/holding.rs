@@ -293,9 +293,10 @@ impl Holding {
             }
             let observed: u32 = group.members.values().map(|member| member.observed).sum();
             let expected: f64 = group.members.values().map(|member| f64::from(member.expected)).sum();
+            let risen = observed.saturating_sub(libm::ceil(expected) as u32);
             let reading = Reading {
                 observed,
-                risen_longest: observed,
+                risen_longest: risen,
                 expected,
                 ln_per_year: group.ln_per_year,
                 window_minutes: 15,
@@ -308,7 +309,7 @@ impl Holding {
                 reading,
                 departs: reading.elevated,
                 departs_strongly: reading.elevated,
-                sound: (observed, observed),
+                sound: (observed, risen),
                 onset: None,
             };
             Some((owner, signal))
