@@ -214,6 +214,11 @@ mod tests {
     }
 
     #[test]
+    fn this_workspace_keeps_to_the_rule() {
+        run(&crate::root()).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+
+    #[test]
     fn a_forbidden_edge_is_found() {
         assert_eq!(
             edges(&package("brownout-core", "brownout-store", Value::Null)),
