@@ -120,10 +120,8 @@ impl Windows {
 /// Within a minute the running minute is the last one, counted for as long as it has lasted; at a
 /// full minute the last one is the minute before.
 fn span(ring: &MinuteRing, at: UtcTime, minutes: u32) -> (u64, f64) {
-    let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
-    let last = if into > 0.0 { at.minute() } else { at.minute().minus(1) };
-    let short = if into > 0.0 { 1.0 - into } else { 0.0 };
-    (ring.sum(last, minutes), f64::from(minutes) - short)
+    let last = at.plus_millis(-1).minute();
+    (ring.sum(last, minutes), f64::from(minutes) - short_by(at))
 }
 
 /// Hundredths as a whole number of sources, rounded.
@@ -221,8 +219,29 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
 /// Whether a rise goes on at `at`, as [`Reading::elevated`] has it. Nothing departs that does not, and
 /// it is far less work than a whole reading.
 pub fn is_elevated(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) -> bool {
-    let (shown, hour) = (span(ring, at, WINDOWS_MINUTES[SHOWN]), span(ring, at, WINDOWS_MINUTES[HOUR]));
-    goes_on(whole(shown.0), whole(hour.0), |index| usual(if index == SHOWN { shown.1 } else { hour.1 }))
+    let (shown, hour) = (span(ring, at, WINDOWS_MINUTES[SHOWN]), hour_span(at));
+    if departs(whole(shown.0), || usual(shown.1)) {
+        return true;
+    }
+    // No window holds more than all that is held, which is at hand.
+    let of_hour = usual(hour);
+    if !departs(whole(ring.total()), || of_hour) {
+        return false;
+    }
+    let counted = span(ring, at, WINDOWS_MINUTES[HOUR]);
+    goes_on(whole(shown.0), whole(counted.0), |index| if index == SHOWN { usual(shown.1) } else { of_hour })
+}
+
+/// How long the 60-minute window that ends at `at` really is, in minutes.
+fn hour_span(at: UtcTime) -> f64 {
+    f64::from(WINDOWS_MINUTES[HOUR]) - short_by(at)
+}
+
+/// By how much of a minute a window of whole minutes that ends at `at` falls short, for the running one has
+/// not lasted so long.
+fn short_by(at: UtcTime) -> f64 {
+    let into = (at.millis() - at.minute().start().millis()) as f64 / 60_000.0;
+    if into > 0.0 { 1.0 - into } else { 0.0 }
 }
 
 /// How many hundredths of sources may come to a series that is not elevated before it can be: fewer than
