@@ -261,11 +261,11 @@ impl Arrivals {
         let (mut left, mut end, mut mean) = (length, to, 0.0);
         while left > 0 {
             let piece = left.min(HOUR_MILLIS);
-            mean += self.streams.usual(facet, series, end, piece as f64 / 60_000.0).mean;
+            mean += self.streams.usual(facet, series, end).of(piece as f64 / 60_000.0).mean;
             end = end.plus_millis(-piece);
             left -= piece;
         }
-        let size = self.streams.usual(facet, series, to, length.max(60_000) as f64 / 60_000.0).size;
+        let size = self.streams.usual(facet, series, to).of(length.max(60_000) as f64 / 60_000.0).size;
         Expected { mean, size }
     }
 }

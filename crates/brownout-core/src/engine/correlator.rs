@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::causes::{Explanation, Rise};
 use super::holding::{Fate, Holding, pour};
-use super::subject::{Signal, Watch};
+use super::looking::Signal;
+use super::subject::Watch;
 use crate::effect::Derived;
 use crate::incident::{Doubt, Extent, ExtentTrack, Look, ScopeTrack, Step};
 use crate::model::{Catalogue, Facet, IncidentId, OperatorAction, Policy, ServiceId, UtcTime};

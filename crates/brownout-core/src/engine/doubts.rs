@@ -142,7 +142,8 @@ impl Subject {
         let whole = self.series.get(&Facet::All);
         let known = whole.and_then(|series| Some((series, series.recent.as_deref()?)));
         known.map_or(at.minute(), |(series, recent)| {
-            onset(&recent.ring, at, |minutes| self.usual(Facet::All, series, at, minutes)).likeliest
+            let usual = self.usual(Facet::All, series, at);
+            onset(&recent.ring, at, |minutes| usual.of(minutes)).likeliest
         })
     }
 
@@ -189,7 +190,7 @@ impl Subject {
     fn hour(&self, facet: Facet, at: UtcTime) -> Share {
         let Some(series) = self.series.get(&facet) else { return Share { sources: 0.0, usual: 0.0 } };
         let windows = series.recent.as_deref().map(|recent| recent.windows(at)).unwrap_or_default();
-        let usual = self.usual(facet, series, at, 60.0).mean;
+        let usual = self.usual(facet, series, at).of(60.0).mean;
         Share { sources: f64::from(windows.hour()), usual }
     }
 
@@ -284,7 +285,7 @@ impl Subject {
         let views = Share { sources: seen, usual: learned.level(1.0) * factor * 0.25 };
         let web = self.series.get(&Facet::Channel(ChannelId::WEB))?;
         let ring = &web.recent.as_deref()?.ring;
-        let usual = self.usual(Facet::Channel(ChannelId::WEB), web, at, 15.0).mean;
+        let usual = self.usual(Facet::Channel(ChannelId::WEB), web, at).of(15.0).mean;
         let reports = Share { sources: ring.sum(until, 15) as f64 / 100.0, usual };
         no_page_views(views, reports, rarity)
     }

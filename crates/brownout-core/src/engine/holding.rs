@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::causes::{Explanation, Rise, Rising, explain};
 use super::correlator::{Circumstances, Incident, ServiceLook};
-use super::subject::Signal;
+use super::looking::Signal;
 use crate::model::{Catalogue, Facet, Minute, ServiceId, UtcTime};
 use crate::series::Reading;
 use crate::snapshot::{CauseMember, CauseView, Onset, State};

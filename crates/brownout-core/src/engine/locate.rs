@@ -37,7 +37,7 @@ impl Subject {
             let minutes = WINDOWS_MINUTES[index];
             let cell = |facet: Facet, series: &Series, windows: &Windows| Cell {
                 counted: windows.hundredths[index] as f64 / 100.0,
-                usual: self.usual(facet, series, at, windows.minutes[index].max(1.0)),
+                usual: self.usual(facet, series, at).of(windows.minutes[index].max(1.0)),
             };
             let parts: Vec<Counted> = seen
                 .iter()

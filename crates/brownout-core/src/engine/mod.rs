@@ -14,6 +14,7 @@ mod gaps;
 mod holding;
 mod learning;
 mod locate;
+mod looking;
 mod order;
 mod priors;
 mod publish;

@@ -125,7 +125,7 @@ impl Publisher {
         let whole_series = subject.and_then(|subject| Some((subject, subject.series.get(&Facet::All)?)));
         let windows = whole_series.and_then(|(_, series)| Some(series.recent.as_deref()?.windows(at)));
         let windows = windows.unwrap_or_default();
-        let expected = whole_series.map(|(subject, series)| subject.usual(Facet::All, series, at, 15.0));
+        let expected = whole_series.map(|(subject, series)| subject.usual(Facet::All, series, at).of(15.0));
         let usual = expected.map(band).unwrap_or_default();
         let places = subject.map(|subject| Places::of(subject, state, at)).unwrap_or_default();
         self.countries.insert(service, places.counts);
@@ -241,7 +241,7 @@ fn count_of(subject: &Subject, step: u32, gaps: &Gaps) -> Option<u32> {
 /// What is usual for five minutes in the middle of an hour, and from which count they depart.
 fn usual_of_hour(subject: &Subject, series: &Series, hour: u32, policy: &Policy) -> (Band, f32) {
     let middle = Minute(hour.saturating_mul(60)).start().plus_seconds(1800 + 150);
-    let expected = subject.usual(Facet::All, series, middle, 5.0);
+    let expected = subject.usual(Facet::All, series, middle).of(5.0);
     (band(expected), threshold(expected, policy))
 }
 
@@ -329,7 +329,7 @@ impl Places {
                 state: scope.map_or(State::Calm, |scope| scope.state()),
                 since: scope.map(|scope| scope.since()),
                 observed: windows.shown(),
-                expected: subject.usual(*facet, series, at, 15.0).mean as f32,
+                expected: subject.usual(*facet, series, at).of(15.0).mean as f32,
             });
         }
         places.kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(*count), *kind));

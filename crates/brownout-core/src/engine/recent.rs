@@ -101,6 +101,11 @@ impl Recent {
         at.seconds() - last <= seconds
     }
 
+    /// Reads what a look will ask first, as [`MinuteRing::fetch`] does.
+    pub(crate) fn fetch(&self, at: UtcTime) -> u64 {
+        self.ring.fetch(at.minute(), 15) ^ u64::from(self.room)
+    }
+
     /// Needs no look before `room` hundredths have come, or that instant.
     pub(crate) fn rest(&mut self, room: u32, until: UtcTime) {
         self.room = room;

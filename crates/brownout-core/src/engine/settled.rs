@@ -140,7 +140,9 @@ impl Subject {
         at: UtcTime,
     ) -> Option<(&Recent, impl Fn(f64) -> Expected + Copy)> {
         let (facet, series) = self.series.get_index(index)?;
-        Some((series.recent.as_deref()?, move |minutes| self.usual(*facet, series, at, minutes)))
+        let recent = series.recent.as_deref()?;
+        let usual = self.usual(*facet, series, at);
+        Some((recent, move |minutes| usual.of(minutes)))
     }
 
     fn settled_departure(

@@ -10,9 +10,10 @@ use super::arrivals::Arrivals;
 use super::causes::Rise;
 use super::correlator::{Decision, ServiceLook};
 use super::gaps::Gaps;
+use super::looking::Signal;
 use super::recent::Series;
 use super::sources::Standing;
-use super::subject::{Signal, Subject};
+use super::subject::Subject;
 use crate::effect::RollUp;
 use crate::model::{Catalogue, Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::LearningRates;
@@ -151,7 +152,7 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
     let all = subject.series.get(&Facet::All);
     let whole = all.and_then(windows).unwrap_or_default();
     let usual =
-        all.map_or(0.0, |series| subject.usual(Facet::All, series, at, whole.minutes[2].max(14.0)).mean);
+        all.map_or(0.0, |series| subject.usual(Facet::All, series, at).of(whole.minutes[2].max(14.0)).mean);
     ServiceLook {
         service: subject.service,
         signals,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use libm::log;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
@@ -15,23 +14,13 @@ use super::routes::Routes;
 use super::settled::Settled;
 use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
-use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, Service, ServiceId, UtcTime};
-use crate::series::{
-    Budget, DayRing, Learned, LearningRates, MinuteRing, Profile, Reading, is_elevated, onset, read, room,
-    whole,
-};
-use crate::snapshot::Onset;
+use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, ServiceId, UtcTime};
+use crate::series::{DayRing, Learned, LearningRates, MinuteRing, Profile};
 
 /// Most series of one service; what is beyond is counted in its parents only.
 const SERIES_MAX: usize = 20_000;
 /// Most places and networks that wait for enough sources to become a series.
 const CANDIDATES_MAX: usize = 20_000;
-
-/// A series that was looked at so many seconds ago will be looked at again and again.
-const OFTEN_SECONDS: i64 = 60;
-/// How long a calm series needs no look at most, in seconds and, beyond that, ticks.
-const RESTS_SECONDS: i64 = 240;
-const RESTS_SPREAD: i64 = 12;
 
 /// What is to be known of a part of an open incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,21 +29,6 @@ pub(crate) enum Watch {
     Course,
     /// Also whether it departs, and how strongly.
     Departures,
-}
-
-/// What one look at a part of the service gave.
-#[derive(Clone, Debug)]
-pub(crate) struct Signal {
-    pub(crate) facet: Facet,
-    pub(crate) reading: Reading,
-    /// A departure by the budget of "possible problems".
-    pub(crate) departs: bool,
-    /// Sources in 15 minutes, and those above usual in six hours, that no doubt touches.
-    pub(crate) sound: (u32, u32),
-    /// A departure of these by the budget of "detected problems".
-    pub(crate) departs_strongly: bool,
-    /// When it began; only for departures of parts that are not watched yet.
-    pub(crate) onset: Option<Onset>,
 }
 
 /// Everything counted about one service.
@@ -281,137 +255,6 @@ impl Subject {
                 self.add(facet, Count { minute, hour, hundredths, subnet, ..count }, rates);
             }
         }
-    }
-
-    /// Looks at what got counts since the last look and at what is watched; signals by facet.
-    pub(crate) fn look(&mut self, at: UtcTime, policy: &Policy, service: Option<&Service>) -> Vec<Signal> {
-        let is_minute = at == at.minute().start();
-        if is_minute && !self.watched.is_empty() {
-            self.doubt(at, policy, service);
-        }
-        let mut signals = Vec::new();
-        // Which share of a service comes from a part is a guess as long as the service is one, and a newcomer
-        // whose reports all come from one country is no outage there.
-        let whole_only = self.is_learning() && self.watched.is_empty();
-        let mut touched = std::mem::take(&mut self.touched);
-        for index in touched.drain(..) {
-            let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
-            let Some(recent) = &mut series.recent else { continue };
-            recent.touched = false;
-            // Most series never reach the floor, so nothing more is worked out for them; and of those that
-            // do, most cannot have left their band since the last look.
-            if !recent.is_calm(at)
-                && whole(recent.ring.total()) >= policy.possible_sources_min
-                && !matches!(facet, Facet::Kind(_) | Facet::Channel(_))
-                && !self.watched.contains_key(facet)
-                && (index == 0 || !whole_only)
-            {
-                match self.is_elevated(index as usize, at) {
-                    true => signals.extend(self.look_at(index as usize, at, policy)),
-                    false => self.rest(index as usize, at),
-                }
-            }
-        }
-        self.touched = touched;
-        let watched = self.watched.iter();
-        signals.extend(watched.filter_map(|(facet, watch)| self.look_at_watched(*facet, *watch, at, policy)));
-        signals.sort_unstable_by_key(|signal| signal.facet);
-        if self.watched.is_empty() && !signals.is_empty() {
-            self.doubt(at, policy, service);
-        }
-        signals
-    }
-
-    /// Whether more than usual goes on. What departs must be going on; a long window still departs hours
-    /// after it is over.
-    fn is_elevated(&self, index: usize, at: UtcTime) -> bool {
-        self.told(index, at).is_some_and(|(recent, usual)| is_elevated(&recent.ring, at, usual))
-    }
-
-    /// Lets a calm series rest until enough has come to it, or some minutes; not all for the same time, so
-    /// that they are not all looked at in the same tick.
-    fn rest(&mut self, index: usize, at: UtcTime) {
-        let recent = self.series.get_index_mut(index).and_then(|(_, series)| series.recent.as_deref_mut());
-        // To know how much may come takes longer than a look; it is worth it where many would follow.
-        if !recent.is_some_and(|recent| recent.is_looked_at_again(at, OFTEN_SECONDS)) {
-            return;
-        }
-        let until = at.plus_seconds(RESTS_SECONDS + 10 * (index as i64 % RESTS_SPREAD));
-        let room = match (self.told(index, at), self.told(index, until)) {
-            (Some((recent, now)), Some((_, then))) => room(&recent.ring, at, |minutes| {
-                let (now, then) = (now(minutes), then(minutes));
-                if now.mean < then.mean { now } else { then }
-            }),
-            _ => return,
-        };
-        if let Some(recent) = self.series[index].recent.as_deref_mut() {
-            recent.rest(room, until);
-        }
-    }
-
-    /// A departure that is not part of an incident yet.
-    fn look_at(&self, index: usize, at: UtcTime, policy: &Policy) -> Option<Signal> {
-        let (facet, series) = self.series.get_index(index)?;
-        let (facet, recent) = (*facet, series.recent.as_deref()?);
-        let usual = |minutes| self.usual(facet, series, at, minutes);
-        if recent.subnets.estimate(at.minute().hour()) < policy.possible_subnets_min {
-            return None;
-        }
-        let (possible, detected) = Self::budgets(facet, self.series.len() as u32, policy);
-        let reading = read(&recent.windows(at), usual);
-        reading.exceeds(possible).then(|| Signal {
-            facet,
-            reading,
-            departs: true,
-            sound: (reading.observed, reading.risen_longest),
-            departs_strongly: reading.exceeds(detected),
-            onset: Some(onset(&recent.ring, at, usual)),
-        })
-    }
-
-    /// How a part of an incident stands.
-    fn look_at_watched(&self, facet: Facet, watch: Watch, at: UtcTime, policy: &Policy) -> Option<Signal> {
-        let series = self.series.get(&facet)?;
-        let recent = series.recent.as_deref();
-        let windows = recent.map(|recent| recent.windows(at)).unwrap_or_default();
-        let usual = |minutes| self.usual(facet, series, at, minutes);
-        if watch == Watch::Course {
-            let reading = Reading::of_course(&windows, usual);
-            let sound = (reading.observed, reading.risen_longest);
-            return Some(Signal {
-                facet,
-                reading,
-                departs: false,
-                sound,
-                departs_strongly: false,
-                onset: None,
-            });
-        }
-        let reading = read(&windows, usual);
-        let subnets = recent.map_or(0, |recent| recent.subnets.estimate(at.minute().hour()));
-        let (possible, detected) = Self::budgets(facet, self.series.len() as u32, policy);
-        let departs = reading.elevated && reading.exceeds(possible) && subnets >= policy.possible_subnets_min;
-        // What is doubted does not confirm: the rest has to be enough by itself.
-        let rest = match recent.filter(|_| departs && self.doubts.is_any()) {
-            Some(recent) => {
-                let sound = self.doubts.sound(facet, at, |hour| recent.hour(hour));
-                read(&windows.of_rise(sound, usual), usual)
-            }
-            None => reading,
-        };
-        let sound = (rest.observed, rest.risen_longest);
-        let departs_strongly = departs && rest.exceeds(detected);
-        Some(Signal { facet, reading, departs, sound, departs_strongly, onset: None })
-    }
-
-    /// Half of the service's budget goes to the service as a whole, half is shared by its parts.
-    pub(super) fn budgets(facet: Facet, parts: u32, policy: &Policy) -> (Budget, Budget) {
-        let share = if facet == Facet::All { 0.5 } else { 0.5 / f64::from(parts.max(1)) };
-        let budget = |per_year: f64| Budget {
-            ln_per_year: log(per_year * share),
-            sources_min: policy.possible_sources_min,
-        };
-        (budget(policy.possible_per_service_year), budget(policy.detected_per_service_decade / 10.0))
     }
 
     /// Whether the service as a whole still goes by the prior.

@@ -9,19 +9,39 @@ use crate::series::{DayShape, Expected, Learned, Profile};
 /// Share of its service that a place or network is given before anything is known of it.
 const PRIOR_SHARE: f64 = 0.1;
 
-impl Subject {
-    /// What is usual for the `minutes` up to `at`.
-    pub(crate) fn usual(&self, facet: Facet, series: &Series, at: UtcTime, minutes: f64) -> Expected {
-        let prior = self.prior(facet);
+/// What is usual for one series up to one instant; what does not hang on the length of an interval is
+/// worked out once.
+#[derive(Clone, Copy)]
+pub(crate) struct Usual<'a> {
+    learned: &'a Learned,
+    profile: Option<&'a Profile>,
+    level: f64,
+    size: f64,
+    at: UtcTime,
+}
+
+impl<'a> Usual<'a> {
+    fn new(series: &'a Series, profile: Option<&'a Profile>, prior: Expected, at: UtcTime) -> Self {
         let level = series.learned.level(prior.mean);
         let size = series.learned.noise_size(prior.size, level);
-        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
-        let profile = self.profile(series);
-        let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
-        let doubt = profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
+        Usual { learned: &series.learned, profile, level, size, at }
+    }
+
+    /// What is usual for the `minutes` up to the instant.
+    pub(crate) fn of(&self, minutes: f64) -> Expected {
+        let middle = self.at.plus_millis(-(minutes * 30_000.0) as i64);
+        let factor = self.profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
+        let doubt = self.profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
         let hours = minutes / 60.0;
-        let size_of_window = size_of_window(size * SIZE_WITHIN_HOUR, hours);
-        series.learned.expected(level * factor * hours, size, size_of_window, doubt)
+        let size_of_window = size_of_window(self.size * SIZE_WITHIN_HOUR, hours);
+        self.learned.expected(self.level * factor * hours, self.size, size_of_window, doubt)
+    }
+}
+
+impl Subject {
+    /// What is usual for a series up to `at`.
+    pub(crate) fn usual<'a>(&'a self, facet: Facet, series: &'a Series, at: UtcTime) -> Usual<'a> {
+        Usual::new(series, self.profile(series), self.prior(facet), at)
     }
 
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the

@@ -270,12 +270,24 @@ fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {
         return false;
     }
     let usual = usual();
-    // Bounds from above (Chernoff's, ln P <= -G) and below tell the clear cases with much less work.
+    // Most are within the noise that anybody would see, and bounds from above (Chernoff's, ln P <= -G) and
+    // below tell the clear cases of the others with much less work.
+    if is_near(observed, usual) {
+        return false;
+    }
     let ratio = glr(f64::from(observed), usual);
     if ratio <= 0.0 || ln_tail_at_least(observed, ratio, usual) >= ELEVATED_LN_P {
         return false;
     }
     -ratio < ELEVATED_LN_P || is_rarer(observed, usual, ELEVATED_LN_P)
+}
+
+/// Within two standard deviations of the mean, where more than one in a hundred lie for every mean and size
+/// of at least 0.05 and three sources or more (a test goes through them; a normal variable has 2.3% beyond).
+fn is_near(observed: u32, usual: Expected) -> bool {
+    let above = f64::from(observed) - usual.mean;
+    above <= 0.0
+        || (usual.size >= 0.05 && above * above <= 4.0 * (usual.mean + usual.mean * usual.mean / usual.size))
 }
 
 /// When a rise that is seen now began: the start that makes what followed the most telling, and
@@ -390,6 +402,30 @@ mod tests {
             let earlier: Vec<u32> = hours.iter().map(|count| count + 700).collect();
             prop_assert!(signal(&counts, &earlier).ln_per_year <= before.ln_per_year);
         }
+    }
+
+    #[test]
+    fn what_is_near_the_mean_is_never_rare() {
+        let grid = |from: f64, to: f64, step: f64| {
+            std::iter::successors(Some(from), move |value| Some(value * step))
+                .take_while(move |value| *value < to)
+        };
+        let mut seen = 0;
+        for mean in grid(0.05, 2e5, 1.07) {
+            for size in grid(0.05, 1e5, 1.25) {
+                let usual = Expected { mean, size };
+                let most = mean + 2.0 * libm::sqrt(mean + mean * mean / size);
+                let most = most as u32;
+                if most >= ELEVATED_SOURCES_MIN && is_near(most, usual) {
+                    assert!(
+                        super::super::negative_binomial::ln_tail(most, usual) > ELEVATED_LN_P,
+                        "{most} {usual:?}"
+                    );
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 5_000, "{seen}");
     }
 
     #[test]

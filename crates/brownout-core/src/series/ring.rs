@@ -118,6 +118,13 @@ impl MinuteRing {
         }
     }
 
+    /// Reads what [`MinuteRing::sum`] will read of a few minutes up to `last`, so that it is at hand then. What
+    /// comes back means nothing; it only has to be used.
+    pub(crate) fn fetch(&self, last: Minute, minutes: u32) -> u64 {
+        let ends = self.counts[Self::place(last)] ^ self.counts[Self::place(last.minus(minutes))];
+        self.total ^ u64::from(ends)
+    }
+
     /// The sum of all minutes that are held: no window up to any minute holds more.
     pub fn total(&self) -> u64 {
         self.total

@@ -1,7 +1,8 @@
 //! What rises at one service, as far as it tells who is to blame: how much, since when, in which
 //! course, and of which kinds, countries and networks.
 
-use super::super::subject::{Signal, Subject};
+use super::super::looking::Signal;
+use super::super::subject::Subject;
 use super::super::usual::Means;
 use crate::model::{Asn, CountryCode, Facet, ProblemKind, UtcTime};
 use crate::series::{is_elevated, onset};
@@ -66,7 +67,8 @@ impl Rise {
     pub(crate) fn of(subject: &Subject, at: UtcTime, signals: &[Signal]) -> Option<Rise> {
         let (_, series) = subject.series.get_index(0)?;
         let recent = series.recent.as_deref()?;
-        let usual = |minutes| subject.usual(Facet::All, series, at, minutes);
+        let usual = subject.usual(Facet::All, series, at);
+        let usual = |minutes| usual.of(minutes);
         let is_wide = is_elevated(&recent.ring, at, usual);
         if !is_wide && signals.is_empty() {
             return None;
