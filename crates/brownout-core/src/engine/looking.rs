@@ -3,12 +3,13 @@
 use libm::log;
 
 use super::subject::{Subject, Watch};
-use crate::model::{Facet, Policy, Service, UtcTime};
+use super::usual::Usuals;
+use crate::model::{Facet, Minute, Policy, Service, UtcTime};
 use crate::series::{Budget, Reading, is_elevated, onset, read, room, whole};
 use crate::snapshot::Onset;
 
 /// How many series are read from memory together.
-const FETCHED_AHEAD: usize = 16;
+pub(super) const FETCHED_AHEAD: usize = 16;
 /// A series that was looked at so many seconds ago will be looked at again and again.
 const OFTEN_SECONDS: i64 = 60;
 /// How long a calm series needs no look at most, in seconds and, beyond that, ticks.
@@ -41,12 +42,13 @@ impl Subject {
         // Which share of a service comes from a part is a guess as long as the service is one, and a newcomer
         // whose reports all come from one country is no outage there.
         let whole_only = self.is_learning() && self.watched.is_empty();
+        let mut usuals = Usuals::new(self, at);
         let mut touched = std::mem::take(&mut self.touched);
         for some in touched.chunks(FETCHED_AHEAD) {
-            self.fetch(some, at);
+            self.fetch(some, at.minute());
             for index in some {
                 let is_known = *index == 0 || !whole_only;
-                signals.extend(self.look_at_touched(*index as usize, is_known, at, policy));
+                signals.extend(self.look_at_touched(*index as usize, is_known, &mut usuals, at, policy));
             }
         }
         touched.clear();
@@ -60,10 +62,11 @@ impl Subject {
         signals
     }
 
-    /// Reads what the looks at some series will ask first: one after the other each would wait for memory. It
+    /// Reads what looks at the minutes up to one of some series will ask first: one after the other each would wait for memory. It
     /// changes nothing.
-    fn fetch(&self, indices: &[u32], at: UtcTime) {
-        let of = |index: &u32| Some(self.series.get_index(*index as usize)?.1.recent.as_deref()?.fetch(at));
+    pub(super) fn fetch(&self, indices: &[u32], minute: Minute) {
+        let of =
+            |index: &u32| Some(self.series.get_index(*index as usize)?.1.recent.as_deref()?.fetch(minute));
         let read = indices.iter().filter_map(of).fold(0, |sum, read| sum ^ read);
         std::hint::black_box(read);
     }
@@ -73,6 +76,7 @@ impl Subject {
         &mut self,
         index: usize,
         is_known: bool,
+        usuals: &mut Usuals,
         at: UtcTime,
         policy: &Policy,
     ) -> Option<Signal> {
@@ -86,7 +90,7 @@ impl Subject {
             && !matches!(facet, Facet::Kind(_) | Facet::Channel(_))
             && !self.watched.contains_key(facet)
             && is_known;
-        if is_asked && self.is_elevated(index, at) {
+        if is_asked && self.is_elevated(index, usuals, at) {
             return self.look_at(index, at, policy);
         }
         if is_asked {
@@ -97,8 +101,10 @@ impl Subject {
 
     /// Whether more than usual goes on. What departs must be going on; a long window still departs hours
     /// after it is over.
-    fn is_elevated(&self, index: usize, at: UtcTime) -> bool {
-        self.told(index, at).is_some_and(|(recent, usual)| is_elevated(&recent.ring, at, usual))
+    pub(super) fn is_elevated(&self, index: usize, usuals: &mut Usuals, at: UtcTime) -> bool {
+        let Some((series, usual)) = usuals.of(self, index) else { return false };
+        let recent = series.recent.as_deref();
+        recent.is_some_and(|recent| is_elevated(&recent.ring, at, |minutes| usual.of(minutes)))
     }
 
     /// Lets a calm series rest until enough has come to it, or some minutes; not all for the same time, so

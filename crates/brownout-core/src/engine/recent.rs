@@ -102,8 +102,8 @@ impl Recent {
     }
 
     /// Reads what a look will ask first, as [`MinuteRing::fetch`] does.
-    pub(crate) fn fetch(&self, at: UtcTime) -> u64 {
-        self.ring.fetch(at.minute(), 15) ^ u64::from(self.room)
+    pub(crate) fn fetch(&self, minute: Minute) -> u64 {
+        self.ring.fetch(minute, 15) ^ u64::from(self.room)
     }
 
     /// Needs no look before `room` hundredths have come, or that instant.

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::looking::FETCHED_AHEAD;
 use super::recent::Recent;
 use super::subject::Subject;
-use super::usual::Means;
+use super::usual::{Means, Usuals};
 use crate::effect::RollUp;
 use crate::model::{Facet, Minute, Policy, SeriesKey, UtcTime};
 use crate::series::{Expected, Reading, is_elevated, onset, read, whole};
@@ -67,31 +68,31 @@ impl Subject {
     pub(crate) fn roll_up(&mut self, start: Minute, policy: &Policy, into: &mut Vec<RollUp>) {
         let next = start.plus(5);
         let from = into.len();
-        let mut unsettled = std::mem::take(&mut self.unsettled);
+        let unsettled = std::mem::take(&mut self.unsettled);
         let mut means = Means::new(self, next.start(), 5.0);
-        let (mut done, mut counted) = (Vec::new(), Vec::new());
-        unsettled.retain(|index| {
-            let Some((facet, series)) = self.series.get_index(*index as usize) else { return false };
-            let Some(recent) = &series.recent else { return false };
-            let sum = recent.ring.sum(start.plus(4), 5);
-            if sum > 0 {
-                into.push(RollUp {
-                    key: SeriesKey { service: self.service, facet: *facet },
-                    start,
-                    hundredths: u32::try_from(sum).unwrap_or(u32::MAX),
-                    expected: means.mean(*facet, series) as f32,
-                });
-                // Most series never reach the floor, so nothing more is worked out for them.
-                if whole(recent.ring.total()) >= policy.possible_sources_min {
-                    counted.push(*index);
+        let (mut kept, mut done, mut counted) = (Vec::with_capacity(unsettled.len()), Vec::new(), Vec::new());
+        for some in unsettled.chunks(FETCHED_AHEAD) {
+            self.fetch(some, start.plus(4));
+            for index in some {
+                let Some((facet, series)) = self.series.get_index(*index as usize) else { continue };
+                let Some(recent) = &series.recent else { continue };
+                let sum = recent.ring.sum(start.plus(4), 5);
+                if sum > 0 {
+                    into.push(RollUp {
+                        key: SeriesKey { service: self.service, facet: *facet },
+                        start,
+                        hundredths: u32::try_from(sum).unwrap_or(u32::MAX),
+                        expected: means.mean(*facet, series) as f32,
+                    });
+                    // Most series never reach the floor, so nothing more is worked out for them.
+                    if whole(recent.ring.total()) >= policy.possible_sources_min {
+                        counted.push(*index);
+                    }
                 }
+                if recent.last < next { done.push(*index) } else { kept.push(*index) }
             }
-            if recent.last < next {
-                done.push(*index);
-            }
-            recent.last >= next
-        });
-        self.unsettled = unsettled;
+        }
+        self.unsettled = kept;
         for index in done {
             if let Some(recent) = self.series[index as usize].recent.as_mut() {
                 recent.unsettled = false;
@@ -117,6 +118,7 @@ impl Subject {
         signals.retain(|_, episode| {
             episode.signal.ended_at.is_none_or(|ended| until.since(ended) < KNOWN_MINUTES)
         });
+        let mut usuals = Usuals::new(self, until.start());
         for index in counted {
             let Some((facet, _)) = self.series.get_index(*index as usize) else { continue };
             let before = signals.get(facet).map(|episode| episode.signal.ended_at);
@@ -126,7 +128,9 @@ impl Subject {
                 Some(Some(ended)) => ended.hour(),
                 None => 0,
             };
-            if let Some(signal) = self.settled_departure(*facet, *index as usize, (until, over), policy) {
+            let is_elevated = self.is_elevated(*index as usize, &mut usuals, until.start());
+            let found = || self.settled_departure(*facet, *index as usize, (until, over), policy);
+            if let Some(signal) = is_elevated.then(found).flatten() {
                 signals.insert(*facet, Episode { signal, last_elevated: until });
             }
         }
@@ -145,6 +149,7 @@ impl Subject {
         Some((recent, move |minutes| usual.of(minutes)))
     }
 
+    /// A part above usual whose settled counts depart.
     fn settled_departure(
         &self,
         facet: Facet,
@@ -155,9 +160,6 @@ impl Subject {
         let is_followed = !matches!(facet, Facet::Kind(_) | Facet::Channel(_));
         let is_known = facet == Facet::All || !self.is_learning();
         let (recent, usual) = self.told(index, until.start()).filter(|_| is_followed && is_known)?;
-        if !is_elevated(&recent.ring, until.start(), usual) {
-            return None;
-        }
         let reading: Reading = read(&recent.windows_until(until, over), usual);
         let (possible, _) = Self::budgets(facet, self.settled.parts, policy);
         reading.exceeds(possible).then(|| SettledSignal {

@@ -195,6 +195,11 @@ impl Subject {
     }
 
     /// Where the series of a facet is.
+    pub(super) fn place_of(&self, facet: Facet) -> Option<usize> {
+        self.routes.find(facet).or_else(|| self.series.get_index_of(&facet))
+    }
+
+    /// The same for one that will be asked for again.
     fn index_of(&mut self, facet: Facet) -> Option<usize> {
         self.routes.find(facet).or_else(|| {
             let index = self.series.get_index_of(&facet)?;

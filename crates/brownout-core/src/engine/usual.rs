@@ -4,7 +4,7 @@ use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, UtcTime};
 use crate::series::crossings::{SIZE_WITHIN_HOUR, size_of_window};
-use crate::series::{DayShape, Expected, Learned, Profile};
+use crate::series::{DayShape, Expected, Learned, Profile, elevation_minutes};
 
 /// Share of its service that a place or network is given before anything is known of it.
 const PRIOR_SHARE: f64 = 0.1;
@@ -15,26 +15,93 @@ const PRIOR_SHARE: f64 = 0.1;
 pub(crate) struct Usual<'a> {
     learned: &'a Learned,
     profile: Option<&'a Profile>,
+    /// Of intervals of some minutes, where they are at hand.
+    shapes: Option<[(f64, Shape); 2]>,
     level: f64,
     size: f64,
     at: UtcTime,
+}
+
+/// A weekly shape at one interval: its factor and how far that may be off, as a squared relative deviation.
+#[derive(Clone, Copy)]
+struct Shape {
+    factor: f64,
+    doubt: f64,
+}
+
+impl Shape {
+    fn of(profile: Option<&Profile>, at: UtcTime, minutes: f64) -> Shape {
+        let Some(profile) = profile else { return Shape { factor: 1.0, doubt: 0.0 } };
+        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
+        Shape { factor: f64::from(profile.at(middle)), doubt: f64::from(profile.doubt(middle)) }
+    }
 }
 
 impl<'a> Usual<'a> {
     fn new(series: &'a Series, profile: Option<&'a Profile>, prior: Expected, at: UtcTime) -> Self {
         let level = series.learned.level(prior.mean);
         let size = series.learned.noise_size(prior.size, level);
-        Usual { learned: &series.learned, profile, level, size, at }
+        Usual { learned: &series.learned, profile, shapes: None, level, size, at }
     }
 
     /// What is usual for the `minutes` up to the instant.
     pub(crate) fn of(&self, minutes: f64) -> Expected {
-        let middle = self.at.plus_millis(-(minutes * 30_000.0) as i64);
-        let factor = self.profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
-        let doubt = self.profile.map_or(0.0, |profile| f64::from(profile.doubt(middle)));
+        let known = self.shapes.iter().flatten().find(|(length, _)| *length == minutes);
+        let Shape { factor, doubt } =
+            known.map_or_else(|| Shape::of(self.profile, self.at, minutes), |(_, shape)| *shape);
         let hours = minutes / 60.0;
         let size_of_window = size_of_window(self.size * SIZE_WITHIN_HOUR, hours);
         self.learned.expected(self.level * factor * hours, self.size, size_of_window, doubt)
+    }
+}
+
+/// What is usual up to one instant for one series of a service after the other: what they share is looked
+/// up once, for the two intervals that every look asks for.
+pub(crate) struct Usuals {
+    at: UtcTime,
+    of_whole: Expected,
+    of_parts: Expected,
+    borrowed: Vec<Borrowed>,
+}
+
+/// The weekly shape of the series without one of their own in a country, or of those in none.
+#[derive(Clone, Copy)]
+struct Borrowed {
+    home: Option<CountryCode>,
+    /// Index of the series that it is borrowed from.
+    from: usize,
+    shapes: [(f64, Shape); 2],
+}
+
+impl Usuals {
+    pub(crate) fn new(subject: &Subject, at: UtcTime) -> Self {
+        let (of_whole, of_parts) = (subject.prior_of_whole(), subject.prior_of_parts());
+        Usuals { at, of_whole, of_parts, borrowed: Vec::new() }
+    }
+
+    /// What is usual for the series at an index; it must be of the subject that this was made of.
+    pub(crate) fn of<'a>(&mut self, subject: &'a Subject, index: usize) -> Option<(&'a Series, Usual<'a>)> {
+        let (_, series) = subject.series.get_index(index)?;
+        let prior = if index == 0 { self.of_whole } else { self.of_parts };
+        let own = series.profile.as_deref();
+        if own.is_some() {
+            return Some((series, Usual::new(series, own, prior, self.at)));
+        }
+        let profile_of = |index: usize| subject.series.get_index(index)?.1.profile.as_deref();
+        let known = match self.borrowed.iter().find(|known| known.home == series.home) {
+            Some(known) => *known,
+            None => {
+                let of_home = series.home.and_then(|home| subject.place_of(Facet::Country(home)));
+                let from = of_home.filter(|index| profile_of(*index).is_some()).unwrap_or(0);
+                let shape = |minutes| (minutes, Shape::of(profile_of(from), self.at, minutes));
+                let shapes = elevation_minutes(self.at).map(shape);
+                let known = Borrowed { home: series.home, from, shapes };
+                self.borrowed.push(known);
+                known
+            }
+        };
+        let usual = Usual::new(series, profile_of(known.from), prior, self.at);
+        Some((series, Usual { shapes: Some(known.shapes), ..usual }))
     }
 }
 
@@ -47,16 +114,21 @@ impl Subject {
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the
     /// service the category's, for its parts a share of the service's.
     pub(super) fn prior(&self, facet: Facet) -> Expected {
-        let unknown = Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() };
-        match self.series.get_index(0) {
-            Some((_, whole)) if facet != Facet::All => {
-                let level = whole.learned.level(unknown.mean);
-                // The noise of parts averages out in the whole, so the whole's may only make it larger.
-                let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
-                Expected { mean: level * PRIOR_SHARE, size }
-            }
-            _ => unknown,
-        }
+        if facet == Facet::All { self.prior_of_whole() } else { self.prior_of_parts() }
+    }
+
+    fn prior_of_whole(&self) -> Expected {
+        Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() }
+    }
+
+    /// [`Subject::prior`] of any part, which is the same for all.
+    fn prior_of_parts(&self) -> Expected {
+        let unknown = self.prior_of_whole();
+        let Some((_, whole)) = self.series.get_index(0) else { return unknown };
+        let level = whole.learned.level(unknown.mean);
+        // The noise of parts averages out in the whole, so the whole's may only make it larger.
+        let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
+        Expected { mean: level * PRIOR_SHARE, size }
     }
 
     /// Which share of the service's usual comes from a part, 0 to 1.
@@ -76,10 +148,9 @@ impl Subject {
 
     /// A series' own weekly shape, its country's, or that of the service as a whole.
     pub(super) fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
-        let of_home = || series.home.and_then(|home| self.series.get(&Facet::Country(home)));
-        let of_whole = || self.series.get_index(0).map(|(_, whole)| whole);
-        let own = series.profile.as_deref();
-        own.or_else(|| of_home()?.profile.as_deref()).or_else(|| of_whole()?.profile.as_deref())
+        let at = |index: usize| self.series.get_index(index)?.1.profile.as_deref();
+        let of_home = || at(self.place_of(Facet::Country(series.home?))?);
+        series.profile.as_deref().or_else(of_home).or_else(|| at(0))
     }
 }
 

@@ -237,6 +237,11 @@ fn hour_span(at: UtcTime) -> f64 {
     f64::from(WINDOWS_MINUTES[HOUR]) - short_by(at)
 }
 
+/// The intervals, in minutes, whose usual [`is_elevated`] asks for at an instant, and no others.
+pub fn elevation_minutes(at: UtcTime) -> [f64; 2] {
+    [SHOWN, HOUR].map(|index| f64::from(WINDOWS_MINUTES[index]) - short_by(at))
+}
+
 /// By how much of a minute a window of whole minutes that ends at `at` falls short, for the running one has
 /// not lasted so long.
 fn short_by(at: UtcTime) -> f64 {

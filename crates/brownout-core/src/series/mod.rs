@@ -12,7 +12,7 @@ mod profile;
 mod ring;
 pub mod scan;
 
-pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, is_elevated, onset, read};
+pub use detect::{Budget, Reading, WINDOWS_MINUTES, Windows, elevation_minutes, is_elevated, onset, read};
 pub(crate) use detect::{ln_per_year, room, whole};
 pub(crate) use incomplete_gamma::{ln_lower, ln_upper};
 pub use learned::{Learned, LearningRates};
