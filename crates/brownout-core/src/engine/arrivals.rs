@@ -14,6 +14,7 @@ use super::priors::Prior;
 use super::recent::{Count, Series};
 use super::subject::Subject;
 use super::subnets::Subnet;
+use super::usual::Usual;
 use crate::model::{ChannelId, CountryCode, Facet, Policy, Report, ServiceId, UtcTime};
 use crate::series::negative_binomial::ln_mass;
 use crate::series::{Expected, LearningRates, WINDOWS_MINUTES, whole};
@@ -159,7 +160,8 @@ impl Arrivals {
             match self.silent.get(facet) {
                 Some(_) if self.is_back(*facet, series, at) => found.push((*facet, None)),
                 Some(known) => {
-                    let expected = self.usual_between(*facet, series, known.since, at).mean as f32;
+                    let usual = self.streams.usual(*facet, series, at);
+                    let expected = usual_since(known.since, usual).mean as f32;
                     found.push((*facet, Some(Silence { expected, ..*known })));
                 }
                 None => {
@@ -219,18 +221,29 @@ impl Arrivals {
         let longest = self.pauses.get(&facet).map_or(0.0, Pauses::longest_minutes) * TIMES_LONGEST_PAUSE;
         let since = recent.last.plus(1).start();
         let minutes = at.millis_since(since) as f64 / 60_000.0;
-        let usual = self.usual_between(facet, series, since, at);
-        let ln_per_year = ln_pauses_per_year(usual, minutes / 60.0);
-        if minutes > longest && ln_per_year < ln_budget {
-            return Some(told(facet, since, 0, usual, ln_per_year));
+        // Most pauses are shorter than any that says something, and most windows too.
+        let is_asked = |length: f64| length >= 2.0 * longest;
+        if minutes <= longest && !WINDOWS_MINUTES.iter().any(|length| is_asked(f64::from(*length))) {
+            return None;
+        }
+        let usual = self.streams.usual(facet, series, at);
+        if minutes > longest {
+            let usual = usual_since(since, usual);
+            let ln_per_year = ln_pauses_per_year(usual, minutes / 60.0);
+            if ln_per_year < ln_budget {
+                return Some(told(facet, since, 0, usual, ln_per_year));
+            }
         }
         // Next to nothing: somebody still gets through.
         let windows = recent.windows(at);
         (WINDOWS_FROM..WINDOWS_MINUTES.len()).find_map(|index| {
             let since = at.plus_millis(-(windows.minutes[index] * 60_000.0) as i64);
+            if !is_asked(windows.minutes[index]) {
+                return None;
+            }
             let observed = whole(windows.hundredths[index]);
-            let usual = self.usual_between(facet, series, since, at);
-            if windows.minutes[index] < 2.0 * longest || f64::from(observed) > NEXT_TO_NOTHING * usual.mean {
+            let usual = usual_since(since, usual);
+            if f64::from(observed) > NEXT_TO_NOTHING * usual.mean {
                 return None;
             }
             // A window begins to hold so few at most as often as a report drops out of it.
@@ -242,32 +255,32 @@ impl Arrivals {
 
     fn is_back(&self, facet: Facet, series: &Series, at: UtcTime) -> bool {
         let Some(recent) = series.recent.as_deref() else { return false };
-        let windows = recent.windows(at);
+        let (windows, usual) = (recent.windows(at), self.streams.usual(facet, series, at));
         for index in 2..WINDOWS_MINUTES.len() {
             let since = at.plus_millis(-(windows.minutes[index] * 60_000.0) as i64);
-            let usual = self.usual_between(facet, series, since, at).mean;
+            let usual = usual_since(since, usual).mean;
             if usual >= BACK_MEAN_MIN {
                 return f64::from(whole(windows.hundredths[index])) >= BACK_SHARE * usual;
             }
         }
         whole(windows.hundredths[WINDOWS_MINUTES.len() - 1]) > 0
     }
+}
 
-    /// What is usual from one instant to another, hour by hour: a night is no silence.
-    fn usual_between(&self, facet: Facet, series: &Series, from: UtcTime, to: UtcTime) -> Expected {
-        const HOUR_MILLIS: i64 = 3_600_000;
-        const HOURS_MAX: i64 = 24 * 7;
-        let length = to.millis_since(from).clamp(0, HOURS_MAX * HOUR_MILLIS);
-        let (mut left, mut end, mut mean) = (length, to, 0.0);
-        while left > 0 {
-            let piece = left.min(HOUR_MILLIS);
-            mean += self.streams.usual(facet, series, end).of(piece as f64 / 60_000.0).mean;
-            end = end.plus_millis(-piece);
-            left -= piece;
-        }
-        let size = self.streams.usual(facet, series, to).of(length.max(60_000) as f64 / 60_000.0).size;
-        Expected { mean, size }
+/// What is usual from an instant to that of `usual`, hour by hour: a night is no silence.
+fn usual_since(from: UtcTime, usual: Usual<'_>) -> Expected {
+    const HOUR_MILLIS: i64 = 3_600_000;
+    const HOURS_MAX: i64 = 24 * 7;
+    let to = usual.at();
+    let length = to.millis_since(from).clamp(0, HOURS_MAX * HOUR_MILLIS);
+    let (mut left, mut end, mut mean) = (length, to, 0.0);
+    while left > 0 {
+        let piece = left.min(HOUR_MILLIS);
+        mean += usual.until(end).of(piece as f64 / 60_000.0).mean;
+        end = end.plus_millis(-piece);
+        left -= piece;
     }
+    Expected { mean, size: usual.of(length.max(60_000) as f64 / 60_000.0).size }
 }
 
 /// ln of how many times a year chance alone begins a pause of `hours` in which `usual` would come.
