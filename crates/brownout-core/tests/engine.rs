@@ -174,6 +174,32 @@ fn a_surge_is_possible_then_detected_then_ended() {
     assert!(usual < 80.0, "{usual}");
 }
 
+#[test]
+fn a_service_that_leaves_the_catalogue_ends_its_incident_and_loses_nothing() {
+    let mut world = World::new(7, 1, "2025-03-03T00:00:00Z");
+    world.play("2025-03-03T00:00:00Z", 3 * 1440 + 600, &CALM);
+    world.play("2025-03-06T10:00:00Z", 20, &[("US", 90.0), ("GB", 3.0), ("PK", 0.3)]);
+    assert_eq!(world.engine.snapshot().incidents[0].state, State::Confirmed);
+    let left = Catalogue::new(vec![service(1, "s1")]).expect("a catalogue");
+    world.append("2025-03-06T10:20:01Z".parse().expect("a time"), Evidence::Catalogue(Box::new(left)));
+    world.play("2025-03-06T10:21:00Z", 240, &CALM);
+    let snapshot = world.engine.snapshot();
+    assert!(snapshot.incidents.iter().all(|incident| incident.state == State::Ended));
+    assert_eq!(world.changes.iter().filter(|change| change.2 == Change::Ended).count(), {
+        world.changes.iter().filter(|change| change.2 == Change::Possible).count()
+    });
+    // Whoever reported it, before and after it left, became history; of the last half hour more may come.
+    let settled: UtcTime = "2025-03-06T13:45:00Z".parse().expect("a time");
+    let reports = world.records.iter().filter_map(|record| match &record.evidence {
+        Evidence::Report(report) if report.occurred_at < settled => Some(report),
+        _ => None,
+    });
+    let history = world.history.iter().filter(|(start, _)| *start < settled.minute().0);
+    assert_eq!(history.map(|(_, hundredths)| u64::from(*hundredths)).sum::<u64>(), {
+        100 * (reports.count() as u64 - snapshot.totals.repeats - snapshot.totals.over_subnet_cap)
+    });
+}
+
 fn surge(shards: usize) -> World {
     let mut world = World::new(7, shards, "2025-03-03T00:00:00Z");
     world.play("2025-03-03T00:00:00Z", 3 * 1440 + 600, &CALM);

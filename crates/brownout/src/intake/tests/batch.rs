@@ -23,13 +23,17 @@ async fn a_batch_is_one_submission_and_names_the_lines_it_refused() {
         format!("{LINE}{}", " ".repeat(4096)),
         "{".to_owned(),
         LINE.replace("}", r#","extra":1}"#),
+        LINE.replace("}", r#","weight":-1}"#),
+        LINE.replace("}", r#","country":"ZZ"}"#),
+        LINE.replace("}", r#","city":4294967295}"#),
+        LINE.replace("2025", "9999"),
     ];
     let answer = stand.ask(batch(lines.join("\r\n"))).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let json = answer.json();
     assert_eq!(
         (&json["accepted"], &json["refused_total"], &json["first_seq"]),
-        (&4.into(), &9.into(), &1.into())
+        (&4.into(), &13.into(), &1.into())
     );
     let refused: Vec<(u64, &str)> = json["refused"]
         .as_array()
@@ -47,6 +51,10 @@ async fn a_batch_is_one_submission_and_names_the_lines_it_refused() {
         (12, "line_too_long"),
         (13, "malformed_json"),
         (14, "invalid_field"),
+        (15, "invalid_field"),
+        (16, "bad_place"),
+        (17, "bad_place"),
+        (18, "in_the_future"),
     ];
     assert_eq!(refused, expected);
     assert_eq!(stand.sink.kept.lock().unwrap().len(), 1, "one submission");
