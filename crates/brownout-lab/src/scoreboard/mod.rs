@@ -103,7 +103,7 @@ pub struct Settings {
     pub service_years: u32,
     /// Lives of each attacked service: each strategy is played in every one.
     pub attacked_lives: u32,
-    /// Engines that live through episodes of failures and echoes.
+    /// Engines that live through simulated episodes of failures and echoes; none leaves the published pairs.
     pub echo_engines: u32,
     /// Active series of the measurement of speed; ten times as many are shown at rest.
     pub series: u32,

@@ -36,6 +36,13 @@ struct Cases {
 
 pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {
     progress("echoes and common causes");
+    if settings.echo_engines > 0 {
+        add_simulated(board, settings);
+    }
+    documented::add_to(board, settings);
+}
+
+fn add_simulated(board: &mut Board, settings: &Settings) {
     let engines = settings.echo_engines;
     let done = in_parallel(settings.threads, engines, |engine| {
         let mut rng = Rng::new(settings.seed, 0x0ec0_0000 + u64::from(engine));
@@ -57,7 +64,6 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
     }
     bars(board, &all, settings.slack > 0.0);
     board.tables.push(table(&all, engines));
-    documented::add_to(board, settings);
 }
 
 fn collect(episodes: Vec<Episode>, played: Vec<Played>) -> Cases {
