@@ -112,6 +112,10 @@ impl Arrivals {
 
     /// Comes to a tick: what came in since the last one is counted in the minute that ends with it.
     pub(crate) fn turn(&mut self, at: UtcTime, rates: LearningRates) {
+        // Every report came through some channel.
+        if self.channels.iter().all(|count| *count == 0) {
+            return;
+        }
         let minute = at.plus_millis(-1).minute();
         let (mut all, mut counts) = (0u32, Vec::new());
         for (number, count) in (0..=u16::MAX).zip(self.channels.iter_mut()) {
