@@ -121,6 +121,10 @@ impl Subject {
         let mut usuals = Usuals::new(self, until.start());
         for index in counted {
             let Some((facet, _)) = self.series.get_index(*index as usize) else { continue };
+            let is_followed = !matches!(facet, Facet::Kind(_) | Facet::Channel(_));
+            if !is_followed || (*facet != Facet::All && self.is_learning()) {
+                continue;
+            }
             let before = signals.get(facet).map(|episode| episode.signal.ended_at);
             // One that goes on is followed already.
             let over = match before {
@@ -157,9 +161,7 @@ impl Subject {
         (until, over): (Minute, u32),
         policy: &Policy,
     ) -> Option<SettledSignal> {
-        let is_followed = !matches!(facet, Facet::Kind(_) | Facet::Channel(_));
-        let is_known = facet == Facet::All || !self.is_learning();
-        let (recent, usual) = self.told(index, until.start()).filter(|_| is_followed && is_known)?;
+        let (recent, usual) = self.told(index, until.start())?;
         let reading: Reading = read(&recent.windows_until(until, over), usual);
         let (possible, _) = Self::budgets(facet, self.settled.parts, policy);
         reading.exceeds(possible).then(|| SettledSignal {

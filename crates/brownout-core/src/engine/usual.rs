@@ -97,20 +97,18 @@ impl Usuals {
         if own.is_some() {
             return Some((series, Usual::new(series, own, prior, self.at)));
         }
-        let profile_of = |index: usize| subject.series.get_index(index)?.1.profile.as_deref();
         let known = match self.borrowed.iter().find(|known| known.home == series.home) {
             Some(known) => *known,
             None => {
-                let of_home = series.home.and_then(|home| subject.place_of(Facet::Country(home)));
-                let from = of_home.filter(|index| profile_of(*index).is_some()).unwrap_or(0);
-                let shape = |minutes| (minutes, Shape::of(profile_of(from), self.at, minutes));
+                let from = subject.lender(series.home);
+                let shape = |minutes| (minutes, Shape::of(subject.own_profile(from), self.at, minutes));
                 let shapes = elevation_minutes(self.at).map(shape);
                 let known = Borrowed { home: series.home, from, shapes };
                 self.borrowed.push(known);
                 known
             }
         };
-        let usual = Usual::new(series, profile_of(known.from), prior, self.at);
+        let usual = Usual::new(series, subject.own_profile(known.from), prior, self.at);
         Some((series, Usual { shapes: Some(known.shapes), ..usual }))
     }
 }
@@ -158,9 +156,17 @@ impl Subject {
 
     /// A series' own weekly shape, its country's, or that of the service as a whole.
     pub(super) fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
-        let at = |index: usize| self.series.get_index(index)?.1.profile.as_deref();
-        let of_home = || at(self.place_of(Facet::Country(series.home?))?);
-        series.profile.as_deref().or_else(of_home).or_else(|| at(0))
+        series.profile.as_deref().or_else(|| self.own_profile(self.lender(series.home)))
+    }
+
+    /// Index of the series that those in a country borrow their weekly shape from.
+    fn lender(&self, home: Option<CountryCode>) -> usize {
+        let of_home = home.and_then(|home| self.place_of(Facet::Country(home)));
+        of_home.filter(|index| self.own_profile(*index).is_some()).unwrap_or(0)
+    }
+
+    fn own_profile(&self, index: usize) -> Option<&Profile> {
+        self.series.get_index(index)?.1.profile.as_deref()
     }
 }
 

@@ -219,22 +219,18 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
 /// Whether a rise goes on at `at`, as [`Reading::elevated`] has it. Nothing departs that does not, and
 /// it is far less work than a whole reading.
 pub fn is_elevated(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) -> bool {
-    let (shown, hour) = (span(ring, at, WINDOWS_MINUTES[SHOWN]), hour_span(at));
-    if departs(whole(shown.0), || usual(shown.1)) {
+    let [shown_minutes, hour_minutes] = elevation_minutes(at);
+    let shown = whole(span(ring, at, WINDOWS_MINUTES[SHOWN]).0);
+    if departs(shown, || usual(shown_minutes)) {
         return true;
     }
     // No window holds more than all that is held, which is at hand.
-    let of_hour = usual(hour);
+    let of_hour = usual(hour_minutes);
     if !departs(whole(ring.total()), || of_hour) {
         return false;
     }
-    let counted = span(ring, at, WINDOWS_MINUTES[HOUR]);
-    goes_on(whole(shown.0), whole(counted.0), |index| if index == SHOWN { usual(shown.1) } else { of_hour })
-}
-
-/// How long the 60-minute window that ends at `at` really is, in minutes.
-fn hour_span(at: UtcTime) -> f64 {
-    f64::from(WINDOWS_MINUTES[HOUR]) - short_by(at)
+    let hour = whole(span(ring, at, WINDOWS_MINUTES[HOUR]).0);
+    goes_on(shown, hour, |index| if index == SHOWN { usual(shown_minutes) } else { of_hour })
 }
 
 /// The intervals, in minutes, whose usual [`is_elevated`] asks for at an instant, and no others.
@@ -320,6 +316,7 @@ pub fn onset(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expected) ->
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::negative_binomial::ln_tail;
     use super::*;
 
     fn usual(per_hour: f64) -> impl Fn(f64) -> Expected {
@@ -422,10 +419,7 @@ mod tests {
                 let most = mean + 2.0 * libm::sqrt(mean + mean * mean / size);
                 let most = most as u32;
                 if most >= ELEVATED_SOURCES_MIN && is_near(most, usual) {
-                    assert!(
-                        super::super::negative_binomial::ln_tail(most, usual) > ELEVATED_LN_P,
-                        "{most} {usual:?}"
-                    );
+                    assert!(ln_tail(most, usual) > ELEVATED_LN_P, "{most} {usual:?}");
                     seen += 1;
                 }
             }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Minute;
 
-/// Counts of the last 96 minutes, in hundredths of a source: an hour, and what may still change before it. The newest, where nearly all are added,
-/// lies in front, so that adding touches little memory.
+/// Counts of the last 96 minutes, in hundredths of a source: an hour, and what may still change before it.
+/// The newest, where nearly all are added, lies in front, so that adding touches little memory.
 #[derive(Clone, Debug, PartialEq)]
 #[repr(C)]
 pub struct MinuteRing {

@@ -8,7 +8,7 @@ use crate::model::{Asn, CountryCode, Facet, ProblemKind, UtcTime};
 use crate::series::{is_elevated, onset};
 use crate::snapshot::Onset;
 
-/// Whole minutes up to now that the course is known of; the ring holds 64.
+/// Whole minutes up to now that the course is known of; the ring holds more.
 pub(crate) const COURSE_MINUTES: u32 = 60;
 /// Shares are counted since the rise began, but over so many minutes at least and at most.
 const WINDOW_MINUTES_MIN: u32 = 5;
