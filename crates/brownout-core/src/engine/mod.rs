@@ -15,6 +15,7 @@ mod holding;
 mod learning;
 mod locate;
 mod looking;
+mod ongoing;
 mod order;
 mod priors;
 mod publish;
@@ -52,7 +53,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "12";
+pub const ENGINE_VERSION: &str = "13";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;

@@ -165,10 +165,10 @@ impl Publisher {
         ServiceView {
             service,
             version: self.serial,
-            state: incident.map_or(calm, super::correlator::Incident::state),
+            state: incident.map_or(calm, super::ongoing::Incident::state),
             learning,
-            incident: incident.map(super::correlator::Incident::id),
-            since: incident.map(super::correlator::Incident::opened_at),
+            incident: incident.map(super::ongoing::Incident::id),
+            since: incident.map(super::ongoing::Incident::opened_at),
             observed,
             usual,
             verdict,
@@ -182,7 +182,7 @@ impl Publisher {
             regions: places.regions,
             cities: places.cities,
             networks: places.networks,
-            incidents: incident.map(super::correlator::Incident::id).into_iter().chain(ended).collect(),
+            incidents: incident.map(super::ongoing::Incident::id).into_iter().chain(ended).collect(),
             last_report_at: subject.and_then(|subject| subject.last_report_at),
         }
     }

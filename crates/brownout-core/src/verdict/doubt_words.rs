@@ -1,6 +1,7 @@
 //! Plain sentences for what is doubted.
 
-use super::words::{Names, counted, place_name, reports, with_article};
+use super::phrases::{counted, reports};
+use super::words::{Names, place_name, with_article};
 use crate::incident::{Cause, Doubt};
 use crate::model::{ChannelId, Facet};
 

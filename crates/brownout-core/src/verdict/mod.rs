@@ -7,20 +7,23 @@ use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
 use crate::snapshot::State;
 
 mod cause;
+mod cause_words;
 mod doubt_words;
 mod judge;
+mod phrases;
+mod reason_words;
 mod words;
-mod words_cause;
 
 pub use cause::{Bond, Cause, Clue, ClueKind, odds};
 pub use doubt_words::{doubt_name, doubt_words};
 pub use judge::{Facts, Part, RULESET, judge};
 
-pub use words_cause::cause_name;
-
+pub use cause_words::cause_name;
+pub use phrases::grouped;
+pub use reason_words::{explain, explained, limits, silence_sentence, would_change};
 pub use words::{
-    Names, confidence_meaning, confidence_words, explain, explained, extent_words, grouped, headline, limits,
-    place_name, sentence, silence_sentence, source_words, state_words, would_change,
+    Names, confidence_meaning, confidence_words, extent_words, headline, place_name, sentence, source_words,
+    state_words,
 };
 
 /// Where the fault lies, as far as can be told from outside.

@@ -1,12 +1,13 @@
 //! Plain sentences from typed judgements: templates with arguments, ready for translation.
 
 use crate::incident::{Extent, ExtentKind};
-use crate::model::{Asn, Catalogue, Category, Facet, Geography, Service, UtcTime};
-use crate::snapshot::{Silence, State};
+use crate::model::{Asn, Catalogue, Category, Facet, Geography, Service};
+use crate::snapshot::State;
 
 use super::doubt_words::doubt_words;
 use super::judge::{MANY_COUNTRIES_MIN, MODERATE_SOURCES_HOUR_MIN, MODERATE_SOURCES_MIN};
-use super::{Confidence, Reason, Source, Verdict, words_cause};
+use super::phrases::{about, clock, grouped, listed, reports};
+use super::{Confidence, Reason, Source, Verdict, cause_words};
 
 /// Where names come from.
 #[derive(Clone, Copy)]
@@ -107,11 +108,11 @@ pub fn headline(verdict: &Verdict, names: Names<'_>) -> String {
         State::Calm if verdict.is_explained() => format!(
             "No problems detected at {} itself: more reports than usual{}.",
             service_name(verdict, names),
-            words_cause::ending(verdict, names)
+            cause_words::ending(verdict, names)
         ),
         State::Calm => format!("No problems detected at {}.", service_name(verdict, names)),
         State::Possible | State::Confirmed => {
-            format!("{}{}.", opening(verdict, names), words_cause::ending(verdict, names))
+            format!("{}{}.", opening(verdict, names), cause_words::ending(verdict, names))
         }
         State::Insufficient | State::Ended => sentence(verdict, names),
     }
@@ -129,7 +130,7 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
                 }
                 _ => 0,
             };
-            let ending = words_cause::ending(verdict, names);
+            let ending = cause_words::ending(verdict, names);
             format!("No problems detected at {service} itself: {} in 15 minutes{ending}.", reports(counted))
         }
         State::Calm => match verdict.reasons.first() {
@@ -141,11 +142,11 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             _ => format!("No problems detected at {service}."),
         },
         State::Possible | State::Confirmed => {
-            let ending = words_cause::ending(verdict, names);
+            let ending = cause_words::ending(verdict, names);
             format!("{}{}{ending}{}.", opening(verdict, names), figures(verdict), held(verdict, names))
         }
         State::Ended if verdict.is_explained() => {
-            let ending = words_cause::ending(verdict, names);
+            let ending = cause_words::ending(verdict, names);
             format!("The reports on {service}{} came{}.", since(verdict), ending.trim_start_matches(','))
         }
         State::Ended => {
@@ -243,7 +244,7 @@ fn affected(verdict: &Verdict, names: Names<'_>) -> String {
 }
 
 /// Three of some places, and how many more.
-fn some(places: &[Facet], (one, many): (&str, &str), names: Names<'_>) -> String {
+pub(super) fn some(places: &[Facet], (one, many): (&str, &str), names: Names<'_>) -> String {
     let mut named: Vec<String> = places.iter().take(3).map(|place| with_article(*place, names)).collect();
     match places.len() - named.len() {
         0 => {}
@@ -254,7 +255,7 @@ fn some(places: &[Facet], (one, many): (&str, &str), names: Names<'_>) -> String
 }
 
 /// An incident is open, and no part of it is above usual just now.
-fn is_easing(verdict: &Verdict) -> bool {
+pub(super) fn is_easing(verdict: &Verdict) -> bool {
     matches!(verdict.reasons.first(), Some(Reason::Easing { .. }))
 }
 
@@ -288,229 +289,6 @@ fn held(verdict: &Verdict, names: Names<'_>) -> String {
         .map_or_else(String::new, |doubt| format!("; held at “possible”, for {}", doubt_words(doubt, names)))
 }
 
-/// All reasons of a verdict, in words. While what is usual is still being learned no figure is given
-/// for it, for a guess is no yardstick to hand to readers.
-pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
-    let explain_guess = |reason: &Reason| match reason {
-        Reason::ReportsAboveUsual { facet, observed, .. } => format!(
-            "{}: {} in 15 minutes, more than even the wide first guess at what is usual allows.",
-            capital(&place_name(*facet, names)),
-            reports(*observed)
-        ),
-        Reason::Easing { observed, .. } => {
-            format!("No part stands out just now; in all {} in 15 minutes.", reports(*observed))
-        }
-        other => explain(other, names),
-    };
-    let is_guess = verdict.is_learning();
-    let words = |reason| if is_guess { explain_guess(reason) } else { explain(reason, names) };
-    verdict.reasons.iter().map(words).collect()
-}
-
-/// One reason, in words.
-pub fn explain(reason: &Reason, names: Names<'_>) -> String {
-    if let Some(words) = words_cause::explain(reason, names) {
-        return words;
-    }
-    match reason {
-        Reason::ReportsAboveUsual { facet, observed, expected, recurrence_years } => {
-            let place = match facet {
-                Facet::All => "Worldwide".to_owned(),
-                other => place_name(*other, names),
-            };
-            format!(
-                "{place}: {} in 15 minutes, where {} usual (by chance alone {}).",
-                reports(*observed),
-                about(*expected),
-                rarity(*recurrence_years)
-            )
-        }
-        Reason::ReportsAsUsual { observed, expected } => {
-            format!("{} in 15 minutes, where {} usual.", capital(&reports(*observed)), about(*expected))
-        }
-        Reason::ReportsCounted { observed } => format!("{} in 15 minutes.", capital(&reports(*observed))),
-        Reason::Easing { observed, expected } => format!(
-            "No part is above usual just now; in all {} in 15 minutes, where {} usual.",
-            reports(*observed),
-            about(*expected)
-        ),
-        Reason::ManyCountries { countries } => format!(
-            "Reports are above usual in {countries} countries at once, which interference in one country would not do."
-        ),
-        Reason::OneCountry { facet } => format!(
-            "Only {} reports more than usual; reports alone cannot tell a local fault from interference there.",
-            with_article(*facet, names)
-        ),
-        Reason::Located { facets, percent } => match facets.first() {
-            Some(Facet::Network(_)) => format!(
-                "{percent} % of what is above usual comes from customers of {}, and little from other networks: \
-                 the fault may lie there.",
-                some(facets, ("network", "networks"), names)
-            ),
-            _ => format!(
-                "{percent} % of what is above usual comes from {}, and little from elsewhere.",
-                some(facets, ("place", "places"), names)
-            ),
-        },
-        Reason::MostAffected { facets } => {
-            let named: Vec<String> = facets.iter().map(|facet| with_article(*facet, names)).collect();
-            format!("Most above usual: {}.", listed(&named))
-        }
-        Reason::FewSubnets { subnets, sources } => format!(
-            "Only {} stand behind {} of the last hour, which is fewer than independent people would have.",
-            counted(*subnets, "subnet", "subnets"),
-            reports(*sources)
-        ),
-        Reason::StillLearning => {
-            "What is usual here is not known yet: less than a day has been observed.".to_owned()
-        }
-        Reason::NothingComesIn { facet, since, expected } => silent(*facet, *since, *expected, names),
-        Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
-        Reason::Doubted { doubt } => format!("Held at “possible”: {}.", doubt_words(doubt, names)),
-        Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
-        // The four that speak of causes have their words in `words_cause`.
-        Reason::LikelyCausedBy { .. }
-        | Reason::Clue { .. }
-        | Reason::BeingWeighed { .. }
-        | Reason::Explains { .. } => String::new(),
-    }
-}
-
-/// Reports that do not come, in a sentence for readers.
-pub fn silence_sentence(silence: &Silence, names: Names<'_>) -> String {
-    silent(silence.facet, silence.since, silence.expected, names)
-}
-
-fn silent(facet: Facet, since: UtcTime, expected: f32, names: Names<'_>) -> String {
-    let from = match facet {
-        Facet::All => "No reports of any service have".to_owned(),
-        Facet::Country(_) => {
-            format!("Hardly any reports from {}, of any service, have", with_article(facet, names))
-        }
-        other => format!("Hardly any reports through {}, of any service, have", place_name(other, names)),
-    };
-    let cause = match facet {
-        Facet::Country(_) => "people there may be cut off",
-        _ => "what collects them may be broken",
-    };
-    format!(
-        "{from} come in since {}, where {} usual: {cause}, and silence is no sign of health.",
-        clock_of(since),
-        about(expected)
-    )
-}
-
-/// What was not looked at, in one sentence; empty when everything was.
-pub fn limits(verdict: &Verdict) -> String {
-    let missing: Vec<String> =
-        verdict.not_looked_at.iter().map(|source| source_words(*source).to_owned()).collect();
-    let looked: Vec<String> =
-        verdict.looked_at.iter().map(|source| source_words(*source).to_owned()).collect();
-    if missing.is_empty() {
-        return String::new();
-    }
-    format!(
-        "This rests on {} alone. Not looked at: {}; they count neither for nor against.",
-        listed(&looked),
-        listed(&missing)
-    )
-}
-
-/// What would change the judgement, in one sentence.
-pub fn would_change(verdict: &Verdict) -> &'static str {
-    match verdict.state {
-        State::Insufficient if verdict.reasons.is_empty() => "A first report.",
-        State::Insufficient if verdict.is_learning() => "A day of watching.",
-        State::Insufficient => "Reports that come in again.",
-        State::Calm if verdict.is_explained() => {
-            "Reporters on its own network, places where the other is calm, or a rise that outlasts the other's would make it a problem of its own."
-        }
-        State::Calm => "More distinct people than usual reporting from several networks.",
-        State::Possible | State::Confirmed if is_easing(verdict) => {
-            "Half an hour within the usual band ends it; another rise goes on with it."
-        }
-        State::Possible if verdict.doubts().next().is_some() => {
-            "As many reporters without those in doubt would confirm it; half an hour within the usual band would end it."
-        }
-        State::Possible => {
-            "More distinct reporters for longer would confirm it; half an hour within the usual band would end it."
-        }
-        State::Confirmed => {
-            "Measurements from several countries would tell where the fault lies; half an hour within the usual band would end it."
-        }
-        State::Ended => "Another rise soon after goes on with it; a later one is a new incident.",
-    }
-}
-
-/// "09:45 UTC", with the date when it is not the day of `today`.
-fn clock(at: UtcTime, today: UtcTime) -> String {
-    let (text, day) = (at.to_string(), today.to_string());
-    let time = text.get(11..16).unwrap_or("?");
-    if text.get(..10) == day.get(..10) {
-        format!("{time} UTC")
-    } else {
-        format!("{time} UTC on {}", text.get(..10).unwrap_or("?"))
-    }
-}
-
-/// "09:45 UTC on 2025-03-10"
-fn clock_of(at: UtcTime) -> String {
-    clock(at, UtcTime::default())
-}
-
-pub(super) fn reports(count: u32) -> String {
-    counted(count, "report", "reports")
-}
-
-pub(super) fn counted(count: u32, one: &str, many: &str) -> String {
-    match count {
-        0 => format!("no {many}"),
-        1 => format!("1 {one}"),
-        _ => format!("{} {many}", grouped(count)),
-    }
-}
-
-fn about(expected: f32) -> String {
-    if expected < 0.95 {
-        "fewer than one is".to_owned()
-    } else if expected < 1.5 {
-        "about 1 is".to_owned()
-    } else {
-        format!("about {} are", grouped(expected.round() as u32))
-    }
-}
-
-fn rarity(years: f64) -> String {
-    if years >= 1000.0 {
-        "less than once in a thousand years".to_owned()
-    } else if years >= 2.0 {
-        format!("about once in {years:.0} years")
-    } else {
-        format!("about {:.0} times a year", (1.0 / years.max(1e-3)).max(1.0))
-    }
-}
-
-/// A number with commas between thousands.
-pub fn grouped(number: u32) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-pub(super) fn listed(words: &[String]) -> String {
-    match words {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
 /// English wants "the" before a few countries.
 pub(super) fn with_article(facet: Facet, names: Names<'_>) -> String {
     let name = place_name(facet, names);
@@ -526,17 +304,13 @@ pub(super) fn with_article(facet: Facet, names: Names<'_>) -> String {
     }
 }
 
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::incident::Doubt;
     use crate::model::{Category, Country, Service, ServiceId};
-    use crate::verdict::{Facts, Part, judge};
+    use crate::snapshot::Silence;
+    use crate::verdict::{Facts, Part, explained, judge, silence_sentence, would_change};
 
     fn names() -> (Catalogue, Geography) {
         let service = Service::new(ServiceId(0), "x", "X", Category::Social);

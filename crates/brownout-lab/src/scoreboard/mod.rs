@@ -178,17 +178,35 @@ pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&
 
 /// Does `count` pieces of work on some threads; the results are in the order of the pieces.
 fn in_parallel<T: Send>(threads: usize, count: u32, work: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    in_parallel_told(threads, count, work, |_, _| {})
+}
+
+/// The same, and tells of each piece when it is done, in the order in which they are.
+fn in_parallel_told<T: Send>(
+    threads: usize,
+    count: u32,
+    work: impl Fn(u32) -> T + Sync,
+    mut tell: impl FnMut(u32, &T),
+) -> Vec<T> {
     let next = AtomicU32::new(0);
-    let worker = || {
-        let pieces = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
-        pieces.take_while(|piece| *piece < count).map(|piece| (piece, work(piece))).collect::<Vec<_>>()
-    };
-    let mut done: Vec<(u32, T)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(worker)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+    let mut done: Vec<(u32, T)> = Vec::with_capacity(count as usize);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for _ in 0..threads.max(1) {
+            let (sender, next, work) = (sender.clone(), &next, &work);
+            scope.spawn(move || {
+                let pieces = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
+                for piece in pieces.take_while(|piece| *piece < count) {
+                    // Nobody listens any more only where another piece panicked.
+                    let _ = sender.send((piece, work(piece)));
+                }
+            });
+        }
+        drop(sender);
+        for (piece, result) in receiver {
+            tell(piece, &result);
+            done.push((piece, result));
+        }
     });
     done.sort_unstable_by_key(|(piece, _)| *piece);
     done.into_iter().map(|(_, result)| result).collect()

@@ -236,7 +236,7 @@ fn table(all: &Cases, engines: u32) -> Table {
         ),
         "Every service also lives in an engine of its own that gets the same reports: what is called there \
          is what would be called if no service were laid to another, and the difference is the delay that \
-         is added. The wait of up to five minutes where nearly all reporters are on one network is in both. \
+         is added. The wait of up to ten minutes where nearly all reporters are on one network is in both. \
          Rightly named: what a service was laid to at most looks, one every ten minutes."
             .to_owned(),
         format!(

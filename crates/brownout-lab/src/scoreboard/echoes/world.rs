@@ -6,9 +6,10 @@ use brownout_core::model::{
 
 use crate::rng::Rng;
 
-/// Countries of the world, and networks of each.
+/// Countries of the world, and networks of each: one for every provider that may be at home there, for no
+/// two own the same.
 const COUNTRIES: usize = 4;
-const NETWORKS: usize = 8;
+const NETWORKS: usize = 10;
 const KINDS: usize = ProblemKind::ALL.len();
 
 /// A mix of problem kinds, or of countries: weights that add up to 1.
@@ -85,7 +86,7 @@ impl World {
         }
         if is_provider {
             let first = if category == Category::Mobile { 0 } else { NETWORKS / 2 };
-            let own = &self.networks[home][first + number % (NETWORKS / 2)];
+            let own = &self.networks[home][(first + number) % NETWORKS];
             service.networks = vec![own.0];
         } else if category != Category::Cloud && rng.unit() < 0.7 {
             let clouds: Vec<&Service> =

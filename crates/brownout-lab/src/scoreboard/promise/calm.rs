@@ -10,7 +10,7 @@ use brownout_core::model::{
 };
 
 use crate::rng::Rng;
-use crate::scoreboard::{NOISE_SIZE, Settings, in_parallel, shape_of_week};
+use crate::scoreboard::{NOISE_SIZE, Settings, in_parallel_told, shape_of_week};
 
 pub(super) const YEARS: u32 = 10;
 /// Services that one engine looks after.
@@ -72,27 +72,57 @@ impl Outcome {
     }
 }
 
-/// How many services are simulated.
-pub(super) fn services(settings: &Settings) -> u32 {
-    engines(settings) * SERVICES_PER_ENGINE
+/// A policy, and how many calm service-years it is given.
+pub(super) struct Trial {
+    pub(super) policy: Policy,
+    pub(super) service_years: u32,
 }
 
-fn engines(settings: &Settings) -> u32 {
-    settings.service_years.div_ceil(YEARS * SERVICES_PER_ENGINE)
-}
-
-/// Runs every engine under every policy; the same settings give the same outcomes.
-pub(super) fn run<const N: usize>(settings: &Settings, policies: &[&Policy; N]) -> [Outcome; N] {
-    let world = World::new();
-    let engines = engines(settings);
-    let parts = in_parallel(settings.threads, engines * N as u32, |piece| {
-        let rng = Rng::new(settings.seed, 0x00ca_1000 + u64::from(piece % engines));
-        live(&world, rng, policies[(piece / engines) as usize])
-    });
-    let mut outcomes = [Outcome::default(); N];
-    for (piece, part) in parts.into_iter().enumerate() {
-        outcomes[piece / engines as usize].add(part);
+impl Trial {
+    fn engines(&self) -> u32 {
+        self.service_years.div_ceil(YEARS * SERVICES_PER_ENGINE)
     }
+
+    /// How many services are simulated.
+    pub(super) fn services(&self) -> u32 {
+        self.engines() * SERVICES_PER_ENGINE
+    }
+}
+
+/// Runs every engine of every trial; the same settings give the same outcomes. `progress` is told what
+/// came out so far.
+pub(super) fn run(settings: &Settings, trials: &[Trial], progress: &mut impl FnMut(&str)) -> Vec<Outcome> {
+    let world = World::new();
+    // The number of a trial, and that of an engine of it.
+    let pieces: Vec<(usize, u32)> = (0..trials.len())
+        .flat_map(|trial| (0..trials[trial].engines()).map(move |engine| (trial, engine)))
+        .collect();
+    let mut outcomes = vec![Outcome::default(); trials.len()];
+    let mut done = 0;
+    in_parallel_told(
+        settings.threads,
+        pieces.len() as u32,
+        |piece| {
+            let (trial, engine) = pieces[piece as usize];
+            let rng = Rng::new(settings.seed, 0x00ca_1000 + u64::from(engine));
+            live(&world, rng, &trials[trial].policy)
+        },
+        |piece, part| {
+            let trial = pieces[piece as usize].0;
+            outcomes[trial].add(*part);
+            done += 1;
+            let so_far = |outcome: &Outcome| {
+                let years = outcome.service_years();
+                format!(
+                    "{} possible, {} detected in {years:.0} years",
+                    outcome.possible(),
+                    outcome.detected()
+                )
+            };
+            let so_far: Vec<String> = outcomes.iter().map(so_far).collect();
+            progress(&format!("  {done} of {} engines: {}", pieces.len(), so_far.join("; ")));
+        },
+    );
     outcomes
 }
 

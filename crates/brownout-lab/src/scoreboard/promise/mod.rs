@@ -5,14 +5,17 @@ mod calm;
 
 use brownout_core::model::Policy;
 
-use self::calm::{LEVELS, Outcome, YEARS};
+use self::calm::{LEVELS, Outcome, Trial, YEARS};
 use super::Settings;
 use super::board::{Board, Table};
+
+/// Of the years of other policies, the part that the one without floors is given.
+const NO_FLOOR_SHARE: u32 = 10;
 
 /// What a policy promises, and what came of it.
 struct Row {
     name: &'static str,
-    policy: Policy,
+    trial: Trial,
     outcome: Outcome,
 }
 
@@ -20,23 +23,32 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
     let spent =
         Policy { possible_per_service_year: 1.0, detected_per_service_decade: 1.0, ..Policy::default() };
     let no_floor = Policy { possible_sources_min: 1, possible_subnets_min: 1, ..spent.clone() };
-    let policies = [
-        ("as shipped", Policy::default()),
-        ("one possible a year, one detected a decade", spent),
-        ("the same without floors of sources", no_floor),
+    let names =
+        ["as shipped", "one possible a year, one detected a decade", "the same without floors of sources"];
+    let service_years = settings.service_years;
+    let trials = [
+        Trial { policy: Policy::default(), service_years },
+        Trial { policy: spent, service_years },
+        // It promises nothing, and shows with far fewer years what floors are for.
+        Trial { policy: no_floor, service_years: service_years / NO_FLOOR_SHARE },
     ];
     progress("calm service-years");
-    let outcomes = calm::run(settings, &policies.each_ref().map(|(_, policy)| policy));
-    let rows: Vec<Row> = policies
-        .into_iter()
+    let outcomes = calm::run(settings, &trials, progress);
+    let rows: Vec<Row> = std::iter::zip(names, trials)
         .zip(outcomes)
-        .map(|((name, policy), outcome)| Row { name, policy, outcome })
+        .map(|((name, trial), outcome)| Row { name, trial, outcome })
         .collect();
     for row in &rows[..2] {
-        bar(board, row, "possible", row.policy.possible_per_service_year, row.outcome.possible());
-        bar(board, row, "detected", row.policy.detected_per_service_decade / 10.0, row.outcome.detected());
+        bar(board, row, "possible", row.trial.policy.possible_per_service_year, row.outcome.possible());
+        bar(
+            board,
+            row,
+            "detected",
+            row.trial.policy.detected_per_service_decade / 10.0,
+            row.outcome.detected(),
+        );
     }
-    board.tables.push(section(settings, &rows));
+    board.tables.push(section(&rows));
 }
 
 fn bar(board: &mut Board, row: &Row, what: &str, promised: f64, count: u64) {
@@ -58,7 +70,7 @@ fn rate(count: u64, years: f64) -> String {
     }
 }
 
-fn section(settings: &Settings, rows: &[Row]) -> Table {
+fn section(rows: &[Row]) -> Table {
     let levels: Vec<String> =
         LEVELS.iter().map(|level| format!("{:.0}% {}/h", level.share * 100.0, level.per_hour)).collect();
     let text = vec![
@@ -69,7 +81,7 @@ fn section(settings: &Settings, rows: &[Row]) -> Table {
              with six cities and five networks each, and a source and subnet of their own each. Nothing \
              ever goes wrong, so whatever is called is false. The budget covers all series of a service: \
              the whole, countries, regions, cities and networks.",
-            calm::services(settings),
+            rows.iter().map(|row| row.trial.services()).max().unwrap_or(0),
             levels.join(", ")
         ),
         "Cells: false calls per service-year.".to_owned(),
@@ -78,7 +90,7 @@ fn section(settings: &Settings, rows: &[Row]) -> Table {
     let mut head: Vec<String> = head.map(str::to_owned).to_vec();
     head.extend(LEVELS.iter().map(|level| format!("possible at {}/h", level.per_hour)));
     let mut table = vec![head];
-    for Row { name, policy, outcome } in rows {
+    for Row { name, trial: Trial { policy, .. }, outcome } in rows {
         let years = outcome.service_years();
         let mut row = vec![
             (*name).to_owned(),

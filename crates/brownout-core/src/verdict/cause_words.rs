@@ -1,6 +1,7 @@
 //! Plain sentences on causes beyond the service itself.
 
-use super::words::{capital, counted, grouped, listed, place_name};
+use super::phrases::{capital, counted, grouped, listed};
+use super::words::place_name;
 use super::{Bond, Cause, Clue, ClueKind, Names, Reason, Verdict};
 use crate::model::{Facet, ServiceId};
 
