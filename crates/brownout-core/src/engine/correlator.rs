@@ -87,8 +87,8 @@ impl Decision {
         Decision { service: look.service, watched, freeze: Some(true), is_explained: false }
     }
 
-    fn let_go(service: ServiceId) -> Self {
-        Decision { service, watched: BTreeMap::new(), freeze: Some(false), is_explained: true }
+    fn let_go(service: ServiceId, is_explained: bool) -> Self {
+        Decision { service, watched: BTreeMap::new(), freeze: Some(false), is_explained }
     }
 }
 
@@ -132,8 +132,8 @@ impl Correlator {
                         decisions.extend(is_new.then(|| Decision::hold(look)));
                         continue;
                     }
-                    Fate::IsOver => {
-                        decisions.push(Decision::let_go(look.service));
+                    Fate::IsOver(is_explained) => {
+                        decisions.push(Decision::let_go(look.service, is_explained));
                         continue;
                     }
                 }

@@ -92,8 +92,8 @@ pub(crate) enum Fate {
     Speaks(bool),
     /// It is held down; true if it was not until now.
     IsHeld(bool),
-    /// It was held down and is calm again.
-    IsOver,
+    /// It was held down and is calm again; true if it was laid to another for certain.
+    IsOver(bool),
 }
 
 impl Holding {
@@ -216,8 +216,11 @@ impl Holding {
         }
         if over {
             self.held.shift_remove(&look.service);
-            self.let_go.insert(look.service, now.at);
-            return Fate::IsOver;
+            // What only waited was laid to nobody.
+            if !is_waiting {
+                self.let_go.insert(look.service, now.at);
+            }
+            return Fate::IsOver(!is_waiting);
         }
         Fate::IsHeld(false)
     }

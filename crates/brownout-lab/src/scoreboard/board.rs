@@ -1,4 +1,4 @@
-//! The page that comes out.
+//! What comes out of a section.
 
 use std::fmt;
 
@@ -25,11 +25,9 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// All figures: what has to be reached, and the tables that it is read from.
+/// All figures of a section: what has to be reached, and the tables that it is read from.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
-    /// What the command was told that makes the page, as it would be typed.
-    pub arguments: String,
     /// What has to be reached, in the order in which it was measured.
     pub bars: Vec<Bar>,
     pub(super) tables: Vec<Table>,
@@ -49,18 +47,15 @@ impl Board {
 
 impl fmt::Display for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Scoreboard\n")?;
-        writeln!(f, "Made by one command, from seeds; the same command gives the same figures:\n")?;
-        let arguments = self.arguments.trim();
-        let space = if arguments.is_empty() { "" } else { " " };
-        writeln!(f, "```\ncargo run --release -p brownout-lab -- scoreboard{space}{arguments}\n```\n")?;
-        writeln!(f, "| figure | measured | bar | met |\n|---|---|---|---|")?;
+        if !self.bars.is_empty() {
+            writeln!(f, "| figure | measured | bar | met |\n|---|---|---|---|")?;
+        }
         for Bar { name, value, bar, met } in &self.bars {
             let met = if *met { "yes" } else { "**no**" };
             writeln!(f, "| {name} | {value} | {bar} | {met} |")?;
         }
         for table in &self.tables {
-            writeln!(f, "\n## {}\n", table.title)?;
+            writeln!(f, "\n### {}\n", table.title)?;
             for paragraph in &table.text {
                 writeln!(f, "{paragraph}\n")?;
             }

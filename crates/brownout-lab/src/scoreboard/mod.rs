@@ -10,6 +10,7 @@ mod echoes;
 mod five_minutes;
 mod manipulation;
 mod nab;
+mod page;
 mod promise;
 mod spectrum;
 mod speed;
@@ -17,6 +18,7 @@ mod speed;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use board::Board;
+pub use page::Page;
 pub use speed::{RESTORE, restore};
 
 /// A part of the scoreboard.
@@ -69,6 +71,28 @@ impl Section {
             Section::Speed => "speed",
             Section::Ablations => "ablations",
         }
+    }
+
+    /// What it is called on the page.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Section::FiveMinutes => "Five-minute counts",
+            Section::Daily => "Daily counts",
+            Section::Nab => "Real series with labels",
+            Section::Spectrum => "Outages in real reports",
+            Section::Echoes => "Echoes",
+            Section::Manipulation => "Manipulation",
+            Section::Promise => "The promise",
+            Section::Speed => "Speed",
+            Section::Ablations => "Ablations",
+        }
+    }
+
+    /// Works it out. `progress` is told what is being done.
+    pub fn measure(self, settings: &Settings, mut progress: impl FnMut(&str)) -> Board {
+        let mut board = Board::default();
+        self.add_to(&mut board, settings, &mut progress);
+        board
     }
 
     fn add_to(self, board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {
@@ -165,15 +189,6 @@ pub(crate) const NOISE_SIZE: f64 = 4.0;
 pub(crate) fn shape_of_week(of_day: f64, is_weekend: bool) -> f64 {
     let day = 1.0 + 0.6 * libm::cos(std::f64::consts::TAU * of_day);
     day * if is_weekend { 0.8 } else { 1.08 }
-}
-
-/// Works out some sections. `progress` is told what is being done.
-pub fn run(settings: &Settings, sections: &[Section], mut progress: impl FnMut(&str)) -> Board {
-    let mut board = Board::default();
-    for section in sections {
-        section.add_to(&mut board, settings, &mut progress);
-    }
-    board
 }
 
 /// Does `count` pieces of work on some threads; the results are in the order of the pieces.

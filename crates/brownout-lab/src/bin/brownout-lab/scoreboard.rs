@@ -1,18 +1,20 @@
 //! `brownout-lab scoreboard`: detectors beside each other.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
-use brownout_lab::scoreboard::{self, Section, Settings};
+use brownout_lab::scoreboard::{Page, Section, Settings};
 
 const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--seed N] [--threads N]
                                [--months N] [--daily-runs N] [--calm-runs N] [--peer-runs N]
                                [--echo-engines N] [--attacked-lives N] [--service-years N] [--series N] [SECTION...]
 
-  Compares our detectors with those of others on the same seeded data, and writes docs/scoreboard.md when
-  every section was worked out. Sections: five-minutes daily nab spectrum echoes manipulation promise speed ablations.
+  Compares our detectors with those of others on the same seeded data. Without a SECTION all are measured,
+  and docs/scoreboard.md is written after each. With --write only the sections that are measured are
+  replaced in FILE, so that the long ones can be measured one by one. Sections:
+  five-minutes daily nab spectrum echoes manipulation promise speed ablations.
   --months and --service-years say how much is simulated: 2000 series-months a class and 3000 years if
-  nothing is said, which takes half an hour on two cores.
+  nothing is said, which take some ten and some eighty minutes on two cores.
   --daily-runs: runs of each signal of daily counts, 100 if nothing is said; the rate of false alarms is
   measured on --calm-runs without an outbreak, 400 if nothing is said; the first --peer-runs of them,
   3 if nothing is said and none with --quick, go through the detectors of R's package surveillance too, if
@@ -58,20 +60,46 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<(), String>
     if sections.is_empty() {
         sections.extend(Section::ALL);
     }
-    let mut board = scoreboard::run(&settings, &sections, |what| {
-        let _ = writeln!(std::io::stderr(), "{what} ..");
-    });
-    board.arguments = typed.join(" ");
-    let _ = writeln!(std::io::stdout(), "{board}");
-    let write = write.or_else(|| whole.then(|| PathBuf::from("docs/scoreboard.md")));
-    if let Some(file) = write {
-        std::fs::write(&file, board.to_string()).map_err(|error| format!("{}: {error}", file.display()))?;
+    let file = write.or_else(|| whole.then(|| PathBuf::from("docs/scoreboard.md")));
+    let failed = |file: &Path, error: std::io::Error| format!("{}: {error}", file.display());
+    let mut missed: Vec<String> = Vec::new();
+    for section in sections {
+        let board = section.measure(&settings, |what| {
+            let _ = writeln!(std::io::stderr(), "{what} ..");
+        });
+        missed.extend(board.bars.iter().filter(|bar| !bar.met).map(|bar| bar.name.clone()));
+        let _ = writeln!(std::io::stdout(), "## {}\n\n{board}", section.title());
+        // After each section: what took an hour must not be lost with the next.
+        if let Some(file) = &file {
+            let mut page = match std::fs::read_to_string(file) {
+                Ok(text) => Page::parse(&text),
+                Err(error) if error.kind() == ErrorKind::NotFound => Page::default(),
+                Err(error) => return Err(failed(file, error)),
+            };
+            page.set(section, &told(&typed, section), &board);
+            std::fs::write(file, page.to_string()).map_err(|error| failed(file, error))?;
+        }
     }
-    let missed: Vec<&str> = board.bars.iter().filter(|bar| !bar.met).map(|bar| bar.name.as_str()).collect();
     if quick && !missed.is_empty() {
         return Err(format!("missed: {}", missed.join("; ")));
     }
     Ok(())
+}
+
+/// The arguments that measure one section as it was measured.
+fn told(typed: &[String], section: Section) -> String {
+    let mut told = vec![section.name()];
+    let mut arguments = typed.iter().map(String::as_str);
+    while let Some(argument) = arguments.next() {
+        let is_section = Section::ALL.iter().any(|known| known.name() == argument);
+        match argument {
+            // Where it is written and how many share the work change no figure.
+            "--write" | "--threads" => drop(arguments.next()),
+            _ if is_section => {}
+            _ => told.push(argument),
+        }
+    }
+    told.join(" ")
 }
 
 /// The size of the simulation that an option sets.
