@@ -29,6 +29,9 @@ const UNLIKELY_ECHO_NATS: f64 = -2.5;
 const DOUBT_NATS: f64 = -1.0;
 /// What fails with others, by what they share, is an echo only if much speaks for it.
 const DESPITE_SHARED_NATS: f64 = 3.5;
+/// A cause that is above its usual band without departing, for the noise of a busy service hides much,
+/// needs so much evidence: odds of 150 to 1.
+const QUIET_CAUSE_NATS: f64 = 5.0;
 /// Most services, the largest, that one is compared with.
 const CAUSES_MAX: usize = 16;
 /// Most services that are explained at once; what is beyond speaks for itself.
@@ -152,7 +155,7 @@ fn best(
             bond: Bond::Echo,
             cause,
             nats,
-            is_certain: *departs && nats >= needed,
+            is_certain: nats >= if *departs { needed } else { needed.max(QUIET_CAUSE_NATS) },
             here: small.rise.excess().round() as u32,
             there: large.rise.excess().round() as u32,
             clues,

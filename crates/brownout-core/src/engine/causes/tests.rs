@@ -133,3 +133,30 @@ fn who_names_a_function_that_fails_speaks_for_a_failure() {
     }
     assert!(with(40) > with(0) + 1.0);
 }
+
+#[test]
+fn a_cause_that_does_not_depart_itself_needs_far_more_evidence() {
+    let (a, b) = (mobile(1, "a"), mobile(2, "b"));
+    let catalogue = Catalogue::new(vec![a, b]).unwrap();
+    let large = rise(1000.0, 20);
+    // The same beginning, or one that comes a little early.
+    let explained = |began: u32, cause_departs: bool| {
+        let small = rise(38.0, began);
+        let party =
+            |service, rise, departs| Rising { service: ServiceId(service), rise, departs, held: None };
+        let rising = [party(1, &small, true), party(2, &large, cause_departs)];
+        explain(&rising, &catalogue).remove(&ServiceId(1)).map(|found| (found.nats, found.is_certain))
+    };
+    for began in 20..27 {
+        let (nats, is_certain) = explained(began, true).unwrap_or((f64::MIN, false));
+        assert_eq!(is_certain, nats >= ECHO_NATS, "{began}: {nats}");
+        let (nats, is_certain) = explained(began, false).unwrap_or((f64::MIN, false));
+        assert_eq!(is_certain, nats >= QUIET_CAUSE_NATS, "{began}: {nats}");
+    }
+    assert_eq!(explained(20, false).map(|(_, is_certain)| is_certain), Some(true));
+    let is_between = |began: u32| {
+        explained(began, true).is_some_and(|(_, is_certain)| is_certain)
+            && explained(began, false).is_some_and(|(_, is_certain)| !is_certain)
+    };
+    assert!((20..27).any(is_between));
+}
