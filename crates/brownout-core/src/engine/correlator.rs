@@ -114,7 +114,6 @@ impl Correlator {
         let mut decisions = Vec::new();
         let asked = std::mem::take(&mut self.asked);
         let is_open = |service: ServiceId| self.open.contains_key(&service);
-        self.holding.leave_behind(&mut looks, now.at);
         self.holding.remember_beginnings(&mut looks, now.at.minute());
         let explained = self.holding.explain(&looks, is_open, now.catalogue);
         pour(&mut looks, self.holding.pooled());

@@ -82,8 +82,6 @@ pub(crate) struct Holding {
     groups: Vec<Group>,
     /// When what departs was first seen to begin.
     began: BTreeMap<ServiceId, Onset>,
-    /// When what was held was let go, for as long as a window by the minute may reach back to it.
-    let_go: BTreeMap<ServiceId, UtcTime>,
 }
 
 /// What becomes of a service that has no open incident.
@@ -115,22 +113,6 @@ impl Holding {
             began.insert(look.service, *onset);
         }
         self.began = began;
-    }
-
-    /// What was laid to another and is over makes nothing depart: its windows may still reach back to it.
-    pub(crate) fn leave_behind(&mut self, looks: &mut [ServiceLook], at: UtcTime) {
-        self.let_go.retain(|_, over| at.millis_since(*over) < i64::from(FRESH_MINUTES) * 60_000);
-        if self.let_go.is_empty() {
-            return;
-        }
-        for look in looks {
-            let Some(over) = self.let_go.get(&look.service) else { continue };
-            for signal in &mut look.signals {
-                let reaches_back = i64::from(signal.reading.window_minutes) * 60_000 > at.millis_since(*over);
-                signal.departs &= !reaches_back;
-                signal.departs_strongly &= !reaches_back;
-            }
-        }
     }
 
     /// Explains what rises in this tick.
@@ -217,9 +199,6 @@ impl Holding {
         if over {
             self.held.shift_remove(&look.service);
             // What only waited was laid to nobody.
-            if !is_waiting {
-                self.let_go.insert(look.service, now.at);
-            }
             return Fate::IsOver(!is_waiting);
         }
         Fate::IsHeld(false)
@@ -493,62 +472,5 @@ pub(crate) fn pour(looks: &mut Vec<ServiceLook>, pooled: impl Iterator<Item = (S
                 looks.insert(index, look);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A look at service 0, of which one part departs by a window.
-    fn look(window_minutes: u32) -> ServiceLook {
-        let reading = Reading {
-            observed: 40,
-            risen_longest: 40,
-            expected: 1.0,
-            ln_per_year: -20.0,
-            window_minutes,
-            window_sources: 40,
-            glr: 30.0,
-            elevated: true,
-        };
-        let signal = Signal {
-            facet: Facet::All,
-            reading,
-            departs: true,
-            departs_strongly: true,
-            sound: (40, 40),
-            onset: None,
-        };
-        ServiceLook {
-            service: ServiceId(0),
-            signals: vec![signal],
-            rise: None,
-            whole: Part { facet: Facet::All, observed: 40, expected: 1.0, recurrence_years: 0.0 },
-            sources_hour: 40,
-            subnets: 40,
-            extent: None,
-            learning: false,
-            silence: None,
-            doubts: Vec::new(),
-            settled: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn windows_that_reach_back_to_what_was_laid_to_another_make_nothing_depart() {
-        let over = UtcTime::from_millis(1_741_600_000_000);
-        let departs = |window_minutes: u32, later_minutes: i64| {
-            let mut holding =
-                Holding { let_go: BTreeMap::from([(ServiceId(0), over)]), ..Holding::default() };
-            let mut looks = [look(window_minutes)];
-            holding.leave_behind(&mut looks, over.plus_seconds(60 * later_minutes));
-            looks[0].signals[0].departs && looks[0].signals[0].departs_strongly
-        };
-        assert!(!departs(60, 5) && !departs(15, 14));
-        // A failure of its own after that is seen in shorter ones.
-        assert!(departs(5, 5) && departs(15, 15));
-        // After an hour nothing is left of it, and what is longer does not reach back anyway.
-        assert!(departs(60, 60) && departs(360, 60));
     }
 }

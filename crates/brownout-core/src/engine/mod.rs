@@ -201,7 +201,7 @@ impl Engine {
         let hour = at.minute().hour();
         for decision in std::mem::take(&mut state.decisions) {
             let shard = state.shard_of(decision.service);
-            state.shards[shard].obey(&decision, hour);
+            state.shards[shard].obey(&decision, at.minute());
         }
         let full_minute = at.minute() != last.minute();
         if last == at {

@@ -47,8 +47,8 @@ pub(crate) struct Recent {
     pub(crate) touched: bool,
     /// It has counts that may not have become history yet.
     pub(crate) unsettled: bool,
-    /// Hour in which the last incident here ended; 0 before the first.
-    pub(crate) over_hour: u32,
+    /// When the last incident here ended, or what was laid to another; 0 before the first.
+    pub(crate) over: Minute,
     /// Hundredths of the newest hour.
     hour_open: u32,
     /// Hundredths that may still come before it can be above usual, up to an instant (in seconds since 1970);
@@ -70,7 +70,7 @@ impl Recent {
             subnets: SubnetSketch::new(minute.hour()),
             touched: false,
             unsettled: false,
-            over_hour: 0,
+            over: Minute(0),
             hour_open: 0,
             room: 0,
             calm_until: 0,
@@ -157,12 +157,12 @@ impl Recent {
 
     /// The windows that end at `at`.
     pub(crate) fn windows(&self, at: UtcTime) -> Windows {
-        Windows::of(&self.ring, at, self.over_hour, |hour| self.hour(hour))
+        Windows::of(&self.ring, at, self.over, |hour| self.hour(hour))
     }
 
-    /// The windows that ended at `minute`, which is at most half an hour ago. The long ones do not reach
-    /// back to hour `over`.
-    pub(crate) fn windows_until(&self, minute: Minute, over: u32) -> Windows {
+    /// The windows that ended at `minute`, which is at most half an hour ago; what was before ended at
+    /// `over`.
+    pub(crate) fn windows_until(&self, minute: Minute, over: Minute) -> Windows {
         let last = minute.minus(1).hour();
         let until = |hour: u32| match hour == last {
             // Of the hour that ran then, what came since is taken away.
@@ -179,7 +179,7 @@ impl Recent {
     /// The same where an incident that ended here does not cut them short: parts are compared over the
     /// same time.
     pub(crate) fn uncut_windows(&self, at: UtcTime) -> Windows {
-        Windows::of(&self.ring, at, 0, |hour| self.hour(hour))
+        Windows::of(&self.ring, at, Minute(0), |hour| self.hour(hour))
     }
 }
 

@@ -129,8 +129,8 @@ impl Subject {
             // One that goes on is followed already.
             let over = match before {
                 Some(None) => continue,
-                Some(Some(ended)) => ended.hour(),
-                None => 0,
+                Some(Some(ended)) => ended,
+                None => Minute(0),
             };
             let is_elevated = self.is_elevated(*index as usize, &mut usuals, until.start());
             let found = || self.settled_departure(*facet, *index as usize, (until, over), policy);
@@ -158,7 +158,7 @@ impl Subject {
         &self,
         facet: Facet,
         index: usize,
-        (until, over): (Minute, u32),
+        (until, over): (Minute, Minute),
         policy: &Policy,
     ) -> Option<SettledSignal> {
         let (recent, usual) = self.told(index, until.start())?;

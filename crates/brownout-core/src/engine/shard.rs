@@ -75,11 +75,11 @@ impl Shard {
     }
 
     /// Carries out the correlator's decisions of the tick before.
-    pub(crate) fn obey(&mut self, decision: &Decision, hour: u32) {
+    pub(crate) fn obey(&mut self, decision: &Decision, now: Minute) {
         let Some(subject) = self.subjects.get_mut(&decision.service) else { return };
-        subject.obey(decision.watched.clone(), decision.freeze, hour);
+        subject.obey(decision.watched.clone(), decision.freeze, now);
         if decision.is_explained {
-            subject.leave_behind(hour);
+            subject.leave_behind(now);
         }
         if decision.watched.is_empty() {
             self.watched.remove(&decision.service);

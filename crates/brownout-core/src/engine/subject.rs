@@ -268,10 +268,11 @@ impl Subject {
     }
 
     /// The correlator's decisions of the tick before: what to watch, whether to learn.
-    pub(crate) fn obey(&mut self, watched: BTreeMap<Facet, Watch>, freeze: Option<bool>, hour: u32) {
+    pub(crate) fn obey(&mut self, watched: BTreeMap<Facet, Watch>, freeze: Option<bool>, now: Minute) {
+        let hour = now.hour();
         for facet in self.watched.keys().filter(|facet| !watched.contains_key(*facet)) {
             if let Some(recent) = self.series.get_mut(facet).and_then(|series| series.recent.as_mut()) {
-                recent.over_hour = hour;
+                recent.over = now;
             }
         }
         if watched.is_empty() {
@@ -299,11 +300,11 @@ impl Subject {
         }
     }
 
-    /// Long windows do not reach back to what another was to blame for.
-    pub(crate) fn leave_behind(&mut self, hour: u32) {
+    /// Nothing departs by windows that reach back to what another was to blame for.
+    pub(crate) fn leave_behind(&mut self, now: Minute) {
         for index in &self.active {
             if let Some(recent) = self.series[*index as usize].recent.as_mut() {
-                recent.over_hour = hour;
+                recent.over = now;
             }
         }
     }

@@ -65,21 +65,26 @@ pub struct Windows {
     pub hundredths: [u64; WINDOWS],
     /// How long each window really is at this instant, in minutes.
     pub minutes: [f64; WINDOWS],
+    /// Whether a window holds counts of before the last incident ended, so that nothing departs by it.
+    pub reaches_back: [bool; WINDOWS],
 }
 
 impl Windows {
-    /// The windows of a ring that end at `at`. `hour` gives the hundredths of a whole hour; the long
-    /// windows do not reach back to hour `over`, in which the last incident ended.
-    pub fn of(ring: &MinuteRing, at: UtcTime, over: u32, hour: impl Fn(u32) -> u32) -> Self {
+    /// The windows of a ring that end at `at`. `hour` gives the hundredths of a whole hour. The last
+    /// incident ended at `over`: the long windows do not reach back to that hour, and those of whole
+    /// minutes, which are also shown, say whether they do.
+    pub fn of(ring: &MinuteRing, at: UtcTime, over: Minute, hour: impl Fn(u32) -> u32) -> Self {
         let mut windows = Windows::default();
+        let since_millis = at.millis_since(over.start());
         for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate().take(HOUR + 1) {
             (windows.hundredths[index], windows.minutes[index]) = span(ring, at, minutes);
+            windows.reaches_back[index] = i64::from(minutes) * 60_000 > since_millis;
         }
         // At a full hour the running one has not begun, and the last whole one stands in its place.
         let last = at.plus_millis(-1).minute().hour();
         let into = 60.0 - (Minute((last + 1) * 60).start().millis_since(at) as f64 / 60_000.0);
         for (index, &length) in WINDOWS_MINUTES.iter().enumerate().skip(HOUR + 1) {
-            let hours = (length / 60).min(last.saturating_sub(over));
+            let hours = (length / 60).min(last.saturating_sub(over.hour()));
             windows.hundredths[index] = (0..hours).map(|back| u64::from(hour(last - back))).sum();
             windows.minutes[index] = f64::from(hours) * 60.0 - 60.0 + into;
         }
@@ -196,7 +201,7 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
     for (index, &minutes) in WINDOWS_MINUTES.iter().enumerate() {
         // A minute that has hardly begun says nothing about a minute.
         let begun = windows.minutes[index] >= 0.5 * f64::from(minutes);
-        if !begun || (index > HOUR && is_busy) {
+        if !begun || windows.reaches_back[index] || (index > HOUR && is_busy) {
             continue;
         }
         let counted = whole(windows.hundredths[index]);
@@ -334,10 +339,34 @@ mod tests {
             ring.add(Minute(minute), 100);
         }
         ring.add(Minute(115), 900);
-        assert_eq!(Windows::of(&ring, at(115, 0), 0, |_| 0).shown(), 15);
-        let within = Windows::of(&ring, at(115, 30), 0, |_| 0);
+        assert_eq!(Windows::of(&ring, at(115, 0), Minute(0), |_| 0).shown(), 15);
+        let within = Windows::of(&ring, at(115, 30), Minute(0), |_| 0);
         assert_eq!(within.shown(), 14 + 9);
         assert!((within.minutes[2] - 14.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_departs_by_what_was_before_the_last_incident_ended() {
+        let mut ring = MinuteRing::new(Minute(1000));
+        for minute in 965..970 {
+            ring.add(Minute(minute), 20_000);
+        }
+        let budget = Budget { ln_per_year: libm::log(0.01), sources_min: 8 };
+        let seen = |ring: &MinuteRing, over: u32| {
+            let windows = Windows::of(ring, at(1000, 0), Minute(over), |_| 0);
+            (read(&windows, usual(60.0)), windows.hour())
+        };
+        assert!(seen(&ring, 0).0.exceeds(budget) && seen(&ring, 930).0.exceeds(budget));
+        let (reading, of_hour) = seen(&ring, 985);
+        assert!(!reading.exceeds(budget), "{reading:?}");
+        // What was counted is shown all the same.
+        assert_eq!(of_hour, 1000);
+        // A smaller rise after it departs by the windows that hold nothing else.
+        for minute in 990..1000 {
+            ring.add(Minute(minute), 4000);
+        }
+        let (reading, _) = seen(&ring, 985);
+        assert!(reading.exceeds(budget) && reading.window_minutes <= 15, "{reading:?}");
     }
 
     #[test]
@@ -346,12 +375,12 @@ mod tests {
         for minute in 940..1000 {
             ring.add(Minute(minute), 100);
         }
-        let calm = read(&Windows::of(&ring, at(1000, 0), 0, |_| 0), usual(60.0));
+        let calm = read(&Windows::of(&ring, at(1000, 0), Minute(0), |_| 0), usual(60.0));
         assert!(calm.ln_per_year > 0.0 && !calm.elevated);
         for minute in 1000..1005 {
             ring.add(Minute(minute), 4000);
         }
-        let surge = read(&Windows::of(&ring, at(1005, 0), 0, |_| 0), usual(60.0));
+        let surge = read(&Windows::of(&ring, at(1005, 0), Minute(0), |_| 0), usual(60.0));
         assert!(surge.exceeds(Budget { ln_per_year: libm::log(0.01), sources_min: 8 }), "{surge:?}");
         assert!(surge.recurrence_years() > 100.0 && surge.elevated);
         let onset = onset(&ring, at(1005, 0), usual(60.0));
@@ -378,7 +407,7 @@ mod tests {
                     Some(back) => hours.get(back as usize).copied().unwrap_or(0),
                     None => 0,
                 };
-                read(&Windows::of(&ring, at(30_060, 0), 0, held), usual(per_hour))
+                read(&Windows::of(&ring, at(30_060, 0), Minute(0), held), usual(per_hour))
             };
             let before = signal(&counts, &hours);
             let (mut added, mut recent) = (counts.clone(), counts.clone());
@@ -431,7 +460,7 @@ mod tests {
     fn three_reports_out_of_nowhere_are_below_the_floor() {
         let mut ring = MinuteRing::new(Minute(1000));
         ring.add(Minute(999), 300);
-        let reading = read(&Windows::of(&ring, at(1000, 0), 0, |_| 0), usual(0.01));
+        let reading = read(&Windows::of(&ring, at(1000, 0), Minute(0), |_| 0), usual(0.01));
         assert!(!reading.exceeds(Budget { ln_per_year: 0.0, sources_min: 8 }));
     }
 }

@@ -240,7 +240,7 @@ fn judge(known: &Known, counts: &[(u32, u32)], calm_minutes: u32) -> Tally {
         let hour = |hour: u32| {
             (hour * 60).checked_sub(begin).and_then(|m| by_hour.get(m as usize / 60)).copied().unwrap_or(0)
         };
-        let reading = read(&Windows::of(&ring, at, 0, hour), usual);
+        let reading = read(&Windows::of(&ring, at, Minute(0), hour), usual);
         for (index, sources_min) in floors.into_iter().enumerate() {
             if !reading.exceeds(Budget { ln_per_year: 0.0, sources_min }) {
                 continue;
