@@ -421,3 +421,76 @@ fn part_of(scope: &ScopeTrack) -> Part {
         recurrence_years: scope.recurrence_years(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::looking::Signal;
+    use super::*;
+    use crate::model::{Catalogue, Policy};
+    use crate::series::Reading;
+
+    /// A service that many report, far beyond what detection asks for.
+    fn look() -> ServiceLook {
+        let reading = Reading {
+            observed: 5000,
+            risen_longest: 5000,
+            expected: 1.0,
+            ln_per_year: -40.0,
+            window_minutes: 15,
+            window_sources: 5000,
+            glr: 300.0,
+            elevated: true,
+        };
+        let signal = Signal {
+            facet: Facet::All,
+            reading,
+            departs: true,
+            departs_strongly: true,
+            sound: (5000, 5000),
+            onset: None,
+        };
+        ServiceLook {
+            service: ServiceId(0),
+            signals: vec![signal],
+            rise: None,
+            whole: Part { facet: Facet::All, observed: 5000, expected: 1.0, recurrence_years: 1e9 },
+            sources_hour: 5000,
+            subnets: 5000,
+            extent: None,
+            learning: false,
+            silence: None,
+            doubts: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+
+    /// Minute from its opening at which an incident is detected that another may be to blame for until one.
+    fn detected_at(in_doubt_until: i64) -> Option<i64> {
+        let opened = UtcTime::from_millis(1_741_600_000_000);
+        let (policy, catalogue) = (Policy::default(), Catalogue::default());
+        let mut incident = Incident::new(ServiceId(0), opened);
+        (0..120).find(|minute| {
+            let at = opened.plus_seconds(60 * minute);
+            let now = Circumstances {
+                at,
+                full_minute: true,
+                policy: &policy,
+                policy_digest: "",
+                catalogue: &catalogue,
+            };
+            incident.follow(&look(), now, *minute <= in_doubt_until);
+            incident.state() == State::Confirmed
+        })
+    }
+
+    #[test]
+    fn nothing_is_detected_while_another_may_be_to_blame_or_shortly_after() {
+        let soonest = detected_at(-1).expect("detected");
+        assert!(soonest <= 10, "{soonest}");
+        let pause = DOUBT_MILLIS / 60_000;
+        for until in [15, 40] {
+            assert_eq!(detected_at(until), Some(until + pause));
+        }
+        assert_eq!(detected_at(120), None);
+    }
+}
