@@ -12,7 +12,7 @@ use super::causes::{Explanation, Rise};
 use super::holding::{Fate, Holding, pour};
 use super::looking::Signal;
 use super::ongoing::Incident;
-use super::subject::Watch;
+use super::subject::{Behind, Watch};
 use crate::effect::Derived;
 use crate::incident::{Doubt, Extent};
 use crate::model::{Catalogue, Facet, OperatorAction, Policy, ServiceId, UtcTime};
@@ -53,8 +53,7 @@ pub(crate) struct Decision {
     pub(crate) service: ServiceId,
     pub(crate) watched: BTreeMap<Facet, Watch>,
     pub(crate) freeze: Option<bool>,
-    /// What was reported so far is laid to another: no part of the service departs by it any more.
-    pub(crate) is_explained: bool,
+    pub(crate) behind: Behind,
 }
 
 /// Open and lately ended incidents, and what operators asked for since the last tick.
@@ -84,11 +83,13 @@ impl Decision {
     fn hold(look: &ServiceLook) -> Self {
         let departing = look.signals.iter().filter(|signal| signal.departs).map(|signal| signal.facet);
         let watched = departing.chain([Facet::All]).map(|facet| (facet, Watch::Departures)).collect();
-        Decision { service: look.service, watched, freeze: Some(true), is_explained: false }
+        Decision { service: look.service, watched, freeze: Some(true), behind: Behind::Nothing }
     }
 
+    /// What was laid to another is left behind; what only waited was laid to nobody.
     fn let_go(service: ServiceId, is_explained: bool) -> Self {
-        Decision { service, watched: BTreeMap::new(), freeze: Some(false), is_explained }
+        let behind = if is_explained { Behind::Everything } else { Behind::Nothing };
+        Decision { service, watched: BTreeMap::new(), freeze: Some(false), behind }
     }
 }
 
@@ -197,7 +198,11 @@ impl Correlator {
             let freeze = if over { Some(false) } else { (opened && !was_held).then_some(true) };
             match is_held {
                 true => Decision { freeze: None, ..Decision::hold(look) },
-                false => Decision { service: look.service, watched, freeze, is_explained: false },
+                false => {
+                    // What it was held with until now is part of the incident, or may become one.
+                    let behind = if opened { Behind::Nothing } else { Behind::Unwatched };
+                    Decision { service: look.service, watched, freeze, behind }
+                }
             }
         });
         if over && let Some(incident) = self.open.shift_remove(&look.service) {

@@ -17,6 +17,9 @@ use crate::verdict::{Bond, Cause, ClueKind, Part, Reason, odds};
 
 /// How long a rise that may be another's waits for evidence before it is published, in milliseconds.
 /// Only a rise beside a larger one of a related service ever waits.
+///
+/// It waits no more when it has not departed for as long: one that comes and goes with every minute would
+/// begin to wait again and again.
 const WAIT_MILLIS: i64 = 120_000;
 /// The same where an echo is at least as likely as not.
 const LONG_WAIT_MILLIS: i64 = 300_000;
@@ -52,6 +55,7 @@ const MEMBERS_MAX: usize = 200;
 pub(crate) struct Held {
     since: UtcTime,
     last_elevated_at: UtcTime,
+    last_departed_at: UtcTime,
     explanation: Explanation,
     /// Since when it departs and nothing explains it any more.
     alone_since: Option<UtcTime>,
@@ -155,6 +159,7 @@ impl Holding {
             let held = Held {
                 since: now.at,
                 last_elevated_at: now.at,
+                last_departed_at: now.at,
                 explanation: found.clone(),
                 alone_since: None,
                 fullest: 0.0,
@@ -167,6 +172,9 @@ impl Holding {
         (held.observed, held.expected) = (look.whole.observed, look.whole.expected);
         if elevated {
             held.last_elevated_at = now.at;
+        }
+        if departs {
+            held.last_departed_at = now.at;
         }
         let quiet = i64::from(now.policy.quiet_minutes) * 60_000;
         let is_waiting = !held.explanation.is_certain;
@@ -191,7 +199,7 @@ impl Holding {
             false => is_alone && alone_for >= if unlikely { UNLIKELY_MILLIS } else { ALONE_MILLIS },
         };
         let over = now.at.millis_since(held.last_elevated_at) >= quiet
-            || (is_waiting && innocent.is_none() && !departs);
+            || (is_waiting && now.at.millis_since(held.last_departed_at) >= WAIT_MILLIS);
         if speaks {
             self.held.shift_remove(&look.service);
             return Fate::Speaks(true);
@@ -209,6 +217,7 @@ impl Holding {
         let held = Held {
             since: at,
             last_elevated_at: at,
+            last_departed_at: at,
             explanation: explanation.clone(),
             alone_since: None,
             fullest: 0.0,

@@ -20,9 +20,18 @@ impl Subject {
         let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
         self.set_clocks(hour, policy);
         let mut clocks = Clocks::default();
-        for index in std::mem::take(&mut self.active) {
-            self.shape_country(index as usize);
+        let active = std::mem::take(&mut self.active);
+        for index in &active {
+            self.shape_country(*index as usize);
+        }
+        // What borrows a weekly shape learns before what it borrows from: a shape that has learned from an
+        // hour already follows its noise, and the borrower would seem to have less than it has.
+        let (lenders, borrowers): (Vec<u32>, Vec<u32>) =
+            active.iter().partition(|index| self.own_profile(**index as usize).is_some());
+        for index in borrowers.into_iter().chain(lenders) {
             self.fold(index as usize, hour, policy, (rates, keep_per_week), (gaps, &mut clocks));
+        }
+        for index in active {
             let Some((facet, series)) = self.series.get_index_mut(index as usize) else { continue };
             let rests = series.recent.as_ref().is_some_and(|recent| {
                 hour.saturating_sub(recent.last.hour()) > rates.lag_hours + 2

@@ -13,6 +13,8 @@ mod doubts;
 mod gaps;
 mod holding;
 mod learning;
+#[cfg(test)]
+mod learning_tests;
 mod locate;
 mod looking;
 mod ongoing;
@@ -53,7 +55,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "13";
+pub const ENGINE_VERSION: &str = "14";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;

@@ -77,10 +77,7 @@ impl Shard {
     /// Carries out the correlator's decisions of the tick before.
     pub(crate) fn obey(&mut self, decision: &Decision, now: Minute) {
         let Some(subject) = self.subjects.get_mut(&decision.service) else { return };
-        subject.obey(decision.watched.clone(), decision.freeze, now);
-        if decision.is_explained {
-            subject.leave_behind(now);
-        }
+        subject.obey(decision.watched.clone(), decision.freeze, decision.behind, now);
         if decision.watched.is_empty() {
             self.watched.remove(&decision.service);
         } else {

@@ -31,6 +31,17 @@ pub(crate) enum Watch {
     Departures,
 }
 
+/// Which series leave behind what was counted so far: they depart no more by windows that reach back to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Behind {
+    /// None: nothing that was counted is explained.
+    Nothing,
+    /// Those that are not watched any more: their part of an incident is over.
+    Unwatched,
+    /// All: another was to blame.
+    Everything,
+}
+
 /// Everything counted about one service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Subject {
@@ -267,11 +278,24 @@ impl Subject {
         self.series.get_index(0).is_none_or(|(_, whole)| whole.learned.is_learning())
     }
 
-    /// The correlator's decisions of the tick before: what to watch, whether to learn.
-    pub(crate) fn obey(&mut self, watched: BTreeMap<Facet, Watch>, freeze: Option<bool>, now: Minute) {
+    /// The correlator's decisions of the tick before: what to watch, whether to learn, and what is left
+    /// behind.
+    pub(crate) fn obey(
+        &mut self,
+        watched: BTreeMap<Facet, Watch>,
+        freeze: Option<bool>,
+        behind: Behind,
+        now: Minute,
+    ) {
         let hour = now.hour();
-        for facet in self.watched.keys().filter(|facet| !watched.contains_key(*facet)) {
-            if let Some(recent) = self.series.get_mut(facet).and_then(|series| series.recent.as_mut()) {
+        let is_left = |facet: &Facet| match behind {
+            Behind::Nothing => false,
+            Behind::Unwatched => self.watched.contains_key(facet) && !watched.contains_key(facet),
+            Behind::Everything => true,
+        };
+        for index in &self.active {
+            let Some((facet, series)) = self.series.get_index_mut(*index as usize) else { continue };
+            if let Some(recent) = series.recent.as_mut().filter(|_| is_left(facet)) {
                 recent.over = now;
             }
         }
@@ -297,15 +321,6 @@ impl Subject {
         match self.frozen.last_mut() {
             Some(last) if last.0 <= from && from <= last.1 => last.1 = last.1.max(to),
             _ => self.frozen.push((from, to)),
-        }
-    }
-
-    /// Nothing departs by windows that reach back to what another was to blame for.
-    pub(crate) fn leave_behind(&mut self, now: Minute) {
-        for index in &self.active {
-            if let Some(recent) = self.series[*index as usize].recent.as_mut() {
-                recent.over = now;
-            }
         }
     }
 

@@ -9,6 +9,15 @@ use crate::series::{DayShape, Expected, Learned, Profile, elevation_minutes};
 /// Share of its service that a place or network is given before anything is known of it.
 const PRIOR_SHARE: f64 = 0.1;
 
+/// What is assumed of a series before it has taught anything.
+#[derive(Clone, Copy)]
+struct Assumed {
+    /// Its level per hour and the size of its noise.
+    usual: Expected,
+    /// The largest size that its noise is taken to have, whatever it has taught.
+    quietest: f64,
+}
+
 /// What is usual for one series up to one instant; what does not hang on the length of an interval is
 /// worked out once.
 #[derive(Clone, Copy)]
@@ -38,9 +47,9 @@ impl Shape {
 }
 
 impl<'a> Usual<'a> {
-    fn new(series: &'a Series, profile: Option<&'a Profile>, prior: Expected, at: UtcTime) -> Self {
-        let level = series.learned.level(prior.mean);
-        let size = series.learned.noise_size(prior.size, level);
+    fn new(series: &'a Series, profile: Option<&'a Profile>, assumed: Assumed, at: UtcTime) -> Self {
+        let level = series.learned.level(assumed.usual.mean);
+        let size = series.learned.noise_size(assumed.usual.size, level).min(assumed.quietest);
         Usual { learned: &series.learned, profile, shapes: None, level, size, at }
     }
 
@@ -69,8 +78,8 @@ impl<'a> Usual<'a> {
 /// up once, for the two intervals that every look asks for.
 pub(crate) struct Usuals {
     at: UtcTime,
-    of_whole: Expected,
-    of_parts: Expected,
+    of_whole: Assumed,
+    of_parts: Assumed,
     borrowed: Vec<Borrowed>,
 }
 
@@ -85,17 +94,17 @@ struct Borrowed {
 
 impl Usuals {
     pub(crate) fn new(subject: &Subject, at: UtcTime) -> Self {
-        let (of_whole, of_parts) = (subject.prior_of_whole(), subject.prior_of_parts());
+        let (of_whole, of_parts) = (subject.assumed_of_whole(), subject.assumed_of_parts());
         Usuals { at, of_whole, of_parts, borrowed: Vec::new() }
     }
 
     /// What is usual for the series at an index; it must be of the subject that this was made of.
     pub(crate) fn of<'a>(&mut self, subject: &'a Subject, index: usize) -> Option<(&'a Series, Usual<'a>)> {
         let (_, series) = subject.series.get_index(index)?;
-        let prior = if index == 0 { self.of_whole } else { self.of_parts };
+        let assumed = if index == 0 { self.of_whole } else { self.of_parts };
         let own = series.profile.as_deref();
         if own.is_some() {
-            return Some((series, Usual::new(series, own, prior, self.at)));
+            return Some((series, Usual::new(series, own, assumed, self.at)));
         }
         let known = match self.borrowed.iter().find(|known| known.home == series.home) {
             Some(known) => *known,
@@ -108,7 +117,7 @@ impl Usuals {
                 known
             }
         };
-        let usual = Usual::new(series, subject.own_profile(known.from), prior, self.at);
+        let usual = Usual::new(series, subject.own_profile(known.from), assumed, self.at);
         Some((series, Usual { shapes: Some(known.shapes), ..usual }))
     }
 }
@@ -116,27 +125,33 @@ impl Usuals {
 impl Subject {
     /// What is usual for a series up to `at`.
     pub(crate) fn usual<'a>(&'a self, facet: Facet, series: &'a Series, at: UtcTime) -> Usual<'a> {
-        Usual::new(series, self.profile(series), self.prior(facet), at)
+        Usual::new(series, self.profile(series), self.assumed(facet), at)
     }
 
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the
     /// service the category's, for its parts a share of the service's.
     pub(super) fn prior(&self, facet: Facet) -> Expected {
-        if facet == Facet::All { self.prior_of_whole() } else { self.prior_of_parts() }
+        self.assumed(facet).usual
     }
 
-    fn prior_of_whole(&self) -> Expected {
-        Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() }
+    fn assumed(&self, facet: Facet) -> Assumed {
+        if facet == Facet::All { self.assumed_of_whole() } else { self.assumed_of_parts() }
     }
 
-    /// [`Subject::prior`] of any part, which is the same for all.
-    fn prior_of_parts(&self) -> Expected {
-        let unknown = self.prior_of_whole();
+    fn assumed_of_whole(&self) -> Assumed {
+        let usual = Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() };
+        Assumed { usual, quietest: f64::INFINITY }
+    }
+
+    /// [`Subject::assumed`] of any part, which is the same for all. The noise of parts averages out in the
+    /// whole, so none is taken for quieter than that: among dozens, one would be by luck, and it would call.
+    fn assumed_of_parts(&self) -> Assumed {
+        let unknown = self.assumed_of_whole();
         let Some((_, whole)) = self.series.get_index(0) else { return unknown };
-        let level = whole.learned.level(unknown.mean);
-        // The noise of parts averages out in the whole, so the whole's may only make it larger.
-        let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
-        Expected { mean: level * PRIOR_SHARE, size }
+        let level = whole.learned.level(unknown.usual.mean);
+        let quietest = whole.learned.noise_size(unknown.usual.size, level);
+        let usual = Expected { mean: level * PRIOR_SHARE, size: quietest.min(unknown.usual.size) };
+        Assumed { usual, quietest }
     }
 
     /// Which share of the service's usual comes from a part, 0 to 1.
@@ -165,7 +180,7 @@ impl Subject {
         of_home.filter(|index| self.own_profile(*index).is_some()).unwrap_or(0)
     }
 
-    fn own_profile(&self, index: usize) -> Option<&Profile> {
+    pub(super) fn own_profile(&self, index: usize) -> Option<&Profile> {
         self.series.get_index(index)?.1.profile.as_deref()
     }
 }

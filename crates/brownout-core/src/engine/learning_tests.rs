@@ -1,0 +1,106 @@
+//! What a service and its parts are taught by noise that is known.
+
+use libm::log;
+
+use super::Engine;
+use crate::model::{
+    Asn, Catalogue, Category, ChannelId, CityId, CountryCode, Evidence, Facet, Place, ProblemKind, Report,
+    Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
+};
+use crate::series::Learned;
+
+/// Sources an hour, and the shape of the Gamma factor that their rate has in every hour of the clock.
+const PER_HOUR: f64 = 12.0;
+const SHAPE: usize = 6;
+const WEEKS: u64 = 10;
+
+/// A linear congruential generator.
+struct Draws(u64);
+
+impl Draws {
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+    }
+
+    fn exponential(&mut self) -> f64 {
+        -log(self.unit())
+    }
+
+    /// Instants within one hour, 0 to 1, of which so many are expected.
+    fn instants(&mut self, mean: f64) -> Vec<f64> {
+        let mut instants = Vec::new();
+        let mut until = self.exponential() / mean;
+        while until < 1.0 {
+            instants.push(until);
+            until += self.exponential() / mean;
+        }
+        instants
+    }
+}
+
+struct Host {
+    engine: Engine,
+    reports: u64,
+}
+
+impl Host {
+    fn tell(&mut self, at: UtcTime, evidence: &Evidence) {
+        while let Some(tick) = self.engine.poll_timeout().filter(|tick| *tick <= at) {
+            self.engine.handle_evidence(Seq(self.engine.seq().0 + 1), tick, &Evidence::Tick);
+            while self.engine.poll_effect().is_some() {}
+        }
+        self.engine.handle_evidence(Seq(self.engine.seq().0 + 1), at, evidence);
+    }
+
+    fn report(&mut self, at: UtcTime) {
+        self.reports += 1;
+        let number = self.reports;
+        let country = "PL".parse::<CountryCode>().ok();
+        let report = Report {
+            service: ServiceId(0),
+            kind: ProblemKind::ALL[(number % 3) as usize],
+            channel: ChannelId::WEB,
+            occurred_at: at,
+            place: Place { country, region: None, city: CityId::new(1 + (number % 2) as u32) },
+            network: Asn::new(1),
+            source: SourceKeys { generation: 1, source: number, subnet: number, previous: None },
+            weight: Weight::FULL,
+        };
+        self.tell(at, &Evidence::Report(report));
+    }
+}
+
+#[test]
+fn parts_that_borrow_a_weekly_shape_are_not_taken_for_quieter_than_they_are() {
+    let begin: UtcTime = "2025-03-03T00:00:00Z".parse().expect("a time");
+    let mut host = Host { engine: Engine::new(), reports: 0 };
+    let service = Service::new(ServiceId(0), "s", "S", Category::Social);
+    host.tell(begin, &Evidence::Catalogue(Box::new(Catalogue::new(vec![service]).expect("one"))));
+    host.tell(begin, &Evidence::Policy(Box::default()));
+    let mut draws = Draws(1);
+    // Noise is known for a week or two, so that one look at it tells little.
+    let (mut sum, mut looks) = ([0.0; 2], 0.0);
+    for hour in 0..WEEKS * 168 {
+        let factor = (0..SHAPE).map(|_| draws.exponential()).sum::<f64>() / SHAPE as f64;
+        for instant in draws.instants(PER_HOUR * factor) {
+            host.report(begin.plus_millis(((hour as f64 + instant) * 3_600_000.0) as i64));
+        }
+        if hour >= 3 * 168 && hour % 42 == 0 {
+            let subject = &host.engine.state.shards[0].subjects[&ServiceId(0)];
+            // Without the bound that no part is taken for quieter than the whole.
+            for (sum, facet) in sum.iter_mut().zip([Facet::All, Facet::Network(Asn::new(1).expect("not 0"))])
+            {
+                let series = &subject.series[&facet];
+                assert_eq!(series.profile.is_some(), facet == Facet::All);
+                let level = series.learned.level(1.0);
+                *sum += 1.0 / series.learned.noise_size(Learned::noise_size_default(), level);
+            }
+            looks += 1.0;
+        }
+    }
+    let [whole, network] = sum.map(|sum| sum / looks);
+    let truth = 1.0 / SHAPE as f64;
+    assert!((whole - truth).abs() < 0.25 * truth, "{whole}");
+    assert!((network - whole).abs() < 0.1 * truth, "{network} {whole}");
+}
