@@ -176,6 +176,20 @@ async fn every_link_leads_somewhere_and_stays_under_the_base_path() {
 }
 
 #[tokio::test]
+async fn an_incident_that_goes_on_and_its_service_show_one_figure() {
+    let mut falling = snapshot();
+    let incident = Arc::make_mut(&mut falling.incidents[0]);
+    let whole = incident.scopes.first_mut().expect("the service as a whole");
+    // Told at the last full minute, when there were more.
+    whole.observed = 77_777;
+    let service = falling.services.iter().find(|one| one.service == falling.incidents[0].id.service);
+    let live = crate::zone::thousands(service.expect("its service").observed.into());
+    let page = text(&app(site(falling, SiteOptions::default(), 4)), "/").await;
+    assert!(!page.contains("77,777"));
+    assert!(page.matches(&live).count() >= 2, "{live}");
+}
+
+#[tokio::test]
 async fn pages_forbid_what_they_do_not_need() {
     let (_, headers, _) = ask(&plain(), "/s/x", &[]).await;
     let policy = headers["content-security-policy"].to_str().expect("text");

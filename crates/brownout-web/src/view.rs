@@ -125,7 +125,8 @@ impl View {
             opened: self.time(incident.opened_at),
             lasted: duration(end.millis_since(incident.opened_at) / 1000),
             affected,
-            observed: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.observed))),
+            observed: whole
+                .map_or_else(String::new, |scope| thousands(self.observed_now(incident, scope).into())),
             usual: match whole {
                 Some(_) if is_learning(incident) => "; what is usual is still being learned".to_owned(),
                 Some(scope) => format!(", where {}", usual_words(scope.expected)),
@@ -134,6 +135,15 @@ impl View {
             peak: whole.map_or_else(String::new, |scope| thousands(u64::from(scope.peak))),
             peak_at: whole.map_or_else(String::new, |scope| self.time(scope.peak_at.start())),
         })
+    }
+
+    /// Sources of an incident as a whole, by the same clock as the other figures of a page: an incident that
+    /// goes on is told by the minute, its service with every snapshot.
+    fn observed_now(&self, incident: &IncidentView, scope: &ScopeView) -> u32 {
+        let goes_on = incident.ended_at.is_none() && scope.facet == Facet::All;
+        let mut services = self.snapshot.services.iter().filter(|_| goes_on);
+        let live = services.find(|service| service.service == incident.id.service);
+        live.map_or(scope.observed, |service| service.observed)
     }
 
     pub(crate) fn scope_row(&self, scope: &ScopeView, is_guess: bool) -> ScopeRow {
