@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use brownout_core::effect::RollUp;
 use brownout_core::model::{Facet, IncidentId, Minute, SeriesKey, ServiceId};
-use brownout_core::snapshot::IncidentView;
+use brownout_core::snapshot::{IncidentView, ScopeView};
 use brownout_core::verdict::Verdict;
 use brownout_store::port::{Collected, History, IncidentCursor, StoreError};
 use http_body_util::BodyExt;
@@ -182,10 +182,16 @@ async fn an_incident_that_goes_on_and_its_service_show_one_figure() {
     let whole = incident.scopes.first_mut().expect("the service as a whole");
     // Told at the last full minute, when there were more.
     whole.observed = 77_777;
+    let of_britain =
+        |scope: &&mut ScopeView| matches!(scope.facet, Facet::Country(code) if code.as_str() == "GB");
+    let britain = incident.scopes.iter_mut().find(of_britain).expect("the United Kingdom");
+    britain.ended_at = Some(now());
     let service = falling.services.iter().find(|one| one.service == falling.incidents[0].id.service);
     let live = crate::zone::thousands(service.expect("its service").observed.into());
     let page = text(&app(site(falling, SiteOptions::default(), 4)), "/").await;
     assert!(!page.contains("77,777"));
+    // Where it is over is not named as affected.
+    assert!(page.contains("United States, Pakistan"), "{page}");
     assert!(page.matches(&live).count() >= 2, "{live}");
 }
 

@@ -103,12 +103,13 @@ impl View {
     pub(crate) fn incident_row(&self, incident: &IncidentView) -> Option<IncidentRow> {
         let service = self.snapshot.catalogue.get(incident.id.service)?;
         let whole = incident.scopes.first();
-        let places: Vec<String> = incident
-            .scopes
-            .iter()
-            .filter(|scope| matches!(scope.facet, Facet::Country(_)))
-            .map(|scope| self.facet_name(scope.facet))
-            .collect();
+        // While it goes on, where it is over already is not named.
+        let is_named = |scope: &&ScopeView| {
+            matches!(scope.facet, Facet::Country(_))
+                && (incident.ended_at.is_some() || scope.ended_at.is_none())
+        };
+        let places: Vec<String> =
+            incident.scopes.iter().filter(is_named).map(|scope| self.facet_name(scope.facet)).collect();
         let mut affected = places.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
         match places.len().saturating_sub(3) {
             0 => {}
