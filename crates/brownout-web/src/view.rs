@@ -141,9 +141,10 @@ impl View {
     /// Sources of an incident as a whole, by the same clock as the other figures of a page: an incident that
     /// goes on is told by the minute, its service with every snapshot.
     fn observed_now(&self, incident: &IncidentView, scope: &ScopeView) -> u32 {
-        let goes_on = incident.ended_at.is_none() && scope.facet == Facet::All;
-        let mut services = self.snapshot.services.iter().filter(|_| goes_on);
-        let live = services.find(|service| service.service == incident.id.service);
+        if incident.ended_at.is_some() || scope.facet != Facet::All {
+            return scope.observed;
+        }
+        let live = self.site.status(&self.snapshot, incident.id.service);
         live.map_or(scope.observed, |service| service.observed)
     }
 

@@ -98,6 +98,21 @@ pub(crate) enum Fate {
     IsOver(bool),
 }
 
+impl Held {
+    fn new(look: &ServiceLook, explanation: &Explanation, at: UtcTime) -> Self {
+        Held {
+            since: at,
+            last_elevated_at: at,
+            last_departed_at: at,
+            explanation: explanation.clone(),
+            alone_since: None,
+            fullest: 0.0,
+            observed: look.whole.observed,
+            expected: look.whole.expected,
+        }
+    }
+}
+
 impl Holding {
     /// Puts the first sight of a beginning in the place of later ones.
     ///
@@ -156,16 +171,7 @@ impl Holding {
         let innocent = explanation.filter(|found| found.bond.is_innocent());
         let Some(held) = self.held.get_mut(&look.service) else {
             let Some(found) = innocent.filter(|_| departs) else { return Fate::Speaks(false) };
-            let held = Held {
-                since: now.at,
-                last_elevated_at: now.at,
-                last_departed_at: now.at,
-                explanation: found.clone(),
-                alone_since: None,
-                fullest: 0.0,
-                observed: look.whole.observed,
-                expected: look.whole.expected,
-            };
+            let held = Held::new(look, found, now.at);
             self.held.insert(look.service, held);
             return Fate::IsHeld(true);
         };
@@ -214,18 +220,8 @@ impl Holding {
 
     /// Takes over a service whose incident was withdrawn.
     pub(crate) fn take(&mut self, look: &ServiceLook, explanation: &Explanation, at: UtcTime) {
-        let held = Held {
-            since: at,
-            last_elevated_at: at,
-            last_departed_at: at,
-            explanation: explanation.clone(),
-            alone_since: None,
-            fullest: 0.0,
-            observed: look.whole.observed,
-            expected: look.whole.expected,
-        };
         self.known.remove(&look.service);
-        self.held.insert(look.service, held);
+        self.held.insert(look.service, Held::new(look, explanation, at));
     }
 
     /// Remembers what an open incident is laid to.

@@ -2,10 +2,10 @@
 
 use libm::log;
 
-use super::Engine;
+use super::driven::Driven;
 use crate::model::{
-    Asn, Catalogue, Category, ChannelId, CityId, CountryCode, Evidence, Facet, Place, ProblemKind, Report,
-    Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
+    Asn, ChannelId, CityId, CountryCode, Evidence, Facet, Place, ProblemKind, Report, ServiceId, SourceKeys,
+    UtcTime, Weight,
 };
 use crate::series::Learned;
 
@@ -39,55 +39,39 @@ impl Draws {
     }
 }
 
-struct Host {
-    engine: Engine,
-    reports: u64,
-}
-
-impl Host {
-    fn tell(&mut self, at: UtcTime, evidence: &Evidence) {
-        while let Some(tick) = self.engine.poll_timeout().filter(|tick| *tick <= at) {
-            self.engine.handle_evidence(Seq(self.engine.seq().0 + 1), tick, &Evidence::Tick);
-            while self.engine.poll_effect().is_some() {}
-        }
-        self.engine.handle_evidence(Seq(self.engine.seq().0 + 1), at, evidence);
-    }
-
-    fn report(&mut self, at: UtcTime) {
-        self.reports += 1;
-        let number = self.reports;
-        let country = "PL".parse::<CountryCode>().ok();
-        let report = Report {
-            service: ServiceId(0),
-            kind: ProblemKind::ALL[(number % 3) as usize],
-            channel: ChannelId::WEB,
-            occurred_at: at,
-            place: Place { country, region: None, city: CityId::new(1 + (number % 2) as u32) },
-            network: Asn::new(1),
-            source: SourceKeys { generation: 1, source: number, subnet: number, previous: None },
-            weight: Weight::FULL,
-        };
-        self.tell(at, &Evidence::Report(report));
+/// A report of one country and network by a source of its own.
+fn report(number: u64, occurred_at: UtcTime) -> Report {
+    let country = "PL".parse::<CountryCode>().ok();
+    Report {
+        service: ServiceId(0),
+        kind: ProblemKind::ALL[(number % 3) as usize],
+        channel: ChannelId::WEB,
+        occurred_at,
+        place: Place { country, region: None, city: CityId::new(1 + (number % 2) as u32) },
+        network: Asn::new(1),
+        source: SourceKeys { generation: 1, source: number, subnet: number, previous: None },
+        weight: Weight::FULL,
     }
 }
 
 #[test]
 fn parts_that_borrow_a_weekly_shape_are_not_taken_for_quieter_than_they_are() {
     let begin: UtcTime = "2025-03-03T00:00:00Z".parse().expect("a time");
-    let mut host = Host { engine: Engine::new(), reports: 0 };
-    let service = Service::new(ServiceId(0), "s", "S", Category::Social);
-    host.tell(begin, &Evidence::Catalogue(Box::new(Catalogue::new(vec![service]).expect("one"))));
-    host.tell(begin, &Evidence::Policy(Box::default()));
+    let mut driven = Driven::with_one_service(begin);
+    let mut reports = 0;
     let mut draws = Draws(1);
     // Noise is known for a week or two, so that one look at it tells little.
     let (mut sum, mut looks) = ([0.0; 2], 0.0);
     for hour in 0..WEEKS * 168 {
         let factor = (0..SHAPE).map(|_| draws.exponential()).sum::<f64>() / SHAPE as f64;
         for instant in draws.instants(PER_HOUR * factor) {
-            host.report(begin.plus_millis(((hour as f64 + instant) * 3_600_000.0) as i64));
+            reports += 1;
+            let at = begin.plus_millis(((hour as f64 + instant) * 3_600_000.0) as i64);
+            driven.pass(at, |_, _| {});
+            driven.tell(at, &Evidence::Report(report(reports, at)));
         }
         if hour >= 3 * 168 && hour % 42 == 0 {
-            let subject = &host.engine.state.shards[0].subjects[&ServiceId(0)];
+            let subject = &driven.engine.state.shards[0].subjects[&ServiceId(0)];
             // Without the bound that no part is taken for quieter than the whole.
             for (sum, facet) in sum.iter_mut().zip([Facet::All, Facet::Network(Asn::new(1).expect("not 0"))])
             {

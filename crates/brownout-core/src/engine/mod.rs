@@ -10,6 +10,8 @@ mod causes;
 mod clocks;
 mod correlator;
 mod doubts;
+#[cfg(test)]
+mod driven;
 mod gaps;
 mod holding;
 mod learning;

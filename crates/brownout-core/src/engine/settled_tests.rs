@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 
 use super::Engine;
-use crate::effect::Effect;
+use super::driven::Driven;
 use crate::model::{
-    Asn, Catalogue, Category, ChannelId, CityId, CountryCode, Evidence, Facet, Place, PreviousKeys,
-    ProblemKind, Report, Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
+    Asn, ChannelId, CityId, CountryCode, Evidence, Facet, Place, PreviousKeys, ProblemKind, Report,
+    ServiceId, SourceKeys, UtcTime, Weight,
 };
 use crate::snapshot::SettledSignal;
 
@@ -51,31 +51,28 @@ fn report(number: u64, occurred_at: UtcTime, source: u64, subnet: u64, rotated: 
 type History = Vec<(u32, Facet, u32)>;
 
 struct Host {
-    engine: Engine,
+    driven: Driven,
     history: History,
     signals: BTreeMap<Facet, SettledSignal>,
 }
 
 impl Host {
-    fn tell(&mut self, at: UtcTime, evidence: &Evidence) {
-        let seq = Seq(self.engine.seq().0 + 1);
-        self.engine.handle_evidence(seq, at, evidence);
+    fn of(driven: Driven) -> Self {
+        Host { driven, history: Vec::new(), signals: BTreeMap::new() }
     }
 
     fn pass(&mut self, to: UtcTime) {
-        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= to) {
-            self.tell(at, &Evidence::Tick);
-            while let Some(effect) = self.engine.poll_effect() {
-                let Effect::Persist(_, derived) = effect else { continue };
-                let is_local = |facet| matches!(facet, Facet::City(_) | Facet::Network(_));
-                let rows = derived.roll_ups.iter().filter(|row| !is_local(row.key.facet));
-                self.history.extend(rows.map(|row| (row.start.0, row.key.facet, row.hundredths)));
+        let Host { driven, history, signals } = self;
+        driven.pass(to, |engine, derived| {
+            let is_local = |facet| matches!(facet, Facet::City(_) | Facet::Network(_));
+            let rows = derived.iter().flat_map(|derived| &derived.roll_ups);
+            let rows = rows.filter(|row| !is_local(row.key.facet));
+            history.extend(rows.map(|row| (row.start.0, row.key.facet, row.hundredths)));
+            for subject in engine.state.shards.iter().flat_map(|shard| shard.subjects.values()) {
+                let settled = subject.settled.signals();
+                signals.extend(settled.map(|signal| (signal.facet, signal.clone())));
             }
-            for subject in self.engine.state.shards.iter().flat_map(|shard| shard.subjects.values()) {
-                let signals = subject.settled.signals().map(|signal| (signal.facet, signal.clone()));
-                self.signals.extend(signals);
-            }
-        }
+        });
     }
 }
 
@@ -83,18 +80,15 @@ impl Host {
 fn taught() -> &'static [u8] {
     static TAUGHT: OnceLock<Vec<u8>> = OnceLock::new();
     TAUGHT.get_or_init(|| {
-        let mut host = Host { engine: Engine::new(), history: Vec::new(), signals: BTreeMap::new() };
-        let service = Service::new(ServiceId(0), "s", "S", Category::Social);
-        host.tell(begin(), &Evidence::Catalogue(Box::new(Catalogue::new(vec![service]).expect("one"))));
-        host.tell(begin(), &Evidence::Policy(Box::default()));
+        let mut host = Host::of(Driven::with_one_service(begin()));
         for number in 0..(DAYS * 24 * 6) as u64 {
             let at = begin().plus_millis(number as i64 * 600_000 + (number % 7) as i64 * 60_000);
             host.pass(at);
             let source = 10_000 + number;
-            host.tell(at, &Evidence::Report(report(number, at, source, source, false)));
+            host.driven.tell(at, &Evidence::Report(report(number, at, source, source, false)));
         }
         host.pass(begin().plus_seconds(DAYS * 86_400));
-        host.engine.checkpoint()
+        host.driven.engine.checkpoint()
     })
 }
 
@@ -120,7 +114,7 @@ fn told() -> impl Strategy<Value = Told> {
 /// Plays what happened as it was told in one of the orders; `twice` tells everything again in the other.
 fn play(all: &[Told], order: usize, twice: bool) -> Host {
     let engine = Engine::restore(taught()).expect("an engine");
-    let mut host = Host { engine, history: Vec::new(), signals: BTreeMap::new() };
+    let mut host = Host::of(Driven { engine });
     let start = begin().plus_seconds(DAYS * 86_400);
     let mut sent = Vec::new();
     for (number, (at, source, subnet, delays)) in all.iter().enumerate() {
@@ -138,7 +132,7 @@ fn play(all: &[Told], order: usize, twice: bool) -> Host {
     sent.sort_by_key(|(received_at, _)| *received_at);
     for (received_at, report) in sent {
         host.pass(received_at);
-        host.tell(received_at, &Evidence::Report(report));
+        host.driven.tell(received_at, &Evidence::Report(report));
     }
     host.pass(start.plus_seconds(2 * 3600));
     host
@@ -186,7 +180,7 @@ fn what_was_put_in_order_is_looked_at_from_then_on() {
     );
     for order in 0..2 {
         let mut host = play(&all, order, false);
-        let snapshot = host.engine.snapshot();
+        let snapshot = host.driven.engine.snapshot();
         assert!(!snapshot.incidents.is_empty(), "order {order}");
     }
 }

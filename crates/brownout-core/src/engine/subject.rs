@@ -288,14 +288,16 @@ impl Subject {
         now: Minute,
     ) {
         let hour = now.hour();
-        let is_left = |facet: &Facet| match behind {
-            Behind::Nothing => false,
-            Behind::Unwatched => self.watched.contains_key(facet) && !watched.contains_key(facet),
-            Behind::Everything => true,
+        let left: Vec<usize> = match behind {
+            Behind::Nothing => Vec::new(),
+            Behind::Unwatched => {
+                let unwatched = self.watched.keys().filter(|facet| !watched.contains_key(*facet));
+                unwatched.filter_map(|facet| self.series.get_index_of(facet)).collect()
+            }
+            Behind::Everything => self.active.iter().map(|index| *index as usize).collect(),
         };
-        for index in &self.active {
-            let Some((facet, series)) = self.series.get_index_mut(*index as usize) else { continue };
-            if let Some(recent) = series.recent.as_mut().filter(|_| is_left(facet)) {
+        for index in left {
+            if let Some(recent) = self.series[index].recent.as_mut() {
                 recent.over = now;
             }
         }

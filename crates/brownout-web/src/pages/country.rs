@@ -62,10 +62,11 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
     for (id, state) in status.map_or(&[][..], |status| &status.services) {
         let Some(service) = snapshot.catalogue.get(*id) else { continue };
         worst = worst.max(*state);
-        let status = snapshot.services.iter().find(|one| one.service == *id);
-        let here =
-            status.and_then(|one| one.countries.iter().find(|place| place.facet == Facet::Country(country)));
-        let is_guess = status.is_none_or(|one| one.learning);
+        let status = view.site.status(snapshot, *id);
+        let here = status
+            .as_ref()
+            .and_then(|one| one.countries.iter().find(|place| place.facet == Facet::Country(country)));
+        let is_guess = status.as_ref().is_none_or(|one| one.learning);
         rows.push(Row {
             name: service.name.clone(),
             href: view.service_link(service),

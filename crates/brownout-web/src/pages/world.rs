@@ -125,10 +125,7 @@ pub(crate) fn page(view: &View, query: &str) -> Result<String, Failure> {
 fn shared(view: &View) -> impl Iterator<Item = IncidentId> + '_ {
     let is_shared = |cause: &&CauseView| matches!(cause.bond, Bond::Dependency | Bond::Pattern);
     let members = view.snapshot.causes.iter().filter(is_shared).flat_map(|cause| &cause.members);
-    members.filter_map(|member| {
-        let status = view.snapshot.services.iter().find(|status| status.service == member.service)?;
-        status.incident
-    })
+    members.filter_map(|member| view.site.status(&view.snapshot, member.service)?.incident)
 }
 
 fn cause_row(view: &View, cause: &CauseView) -> CauseRow {
