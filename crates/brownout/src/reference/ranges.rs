@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_embedded_table_is_whole_and_in_order() {
-        let ranges = Ranges::read(EMBEDDED).expect("the embedded table");
+        let ranges = Ranges::read(&EMBEDDED).expect("the embedded table");
         assert!(ranges.v4_networks.starts.windows(2).all(|pair| widen(&pair[0]) < widen(&pair[1])));
         assert!(ranges.v4_countries.starts.windows(2).all(|pair| widen(&pair[0]) < widen(&pair[1])));
         assert!(ranges.v6_networks.starts.windows(2).all(|pair| widen(&pair[0]) < widen(&pair[1])));
