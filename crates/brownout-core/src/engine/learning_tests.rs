@@ -72,7 +72,6 @@ fn parts_that_borrow_a_weekly_shape_are_not_taken_for_quieter_than_they_are() {
         }
         if hour >= 3 * 168 && hour % 42 == 0 {
             let subject = &driven.engine.state.shards[0].subjects[&ServiceId(0)];
-            // Without the bound that no part is taken for quieter than the whole.
             for (sum, facet) in sum.iter_mut().zip([Facet::All, Facet::Network(Asn::new(1).expect("not 0"))])
             {
                 let series = &subject.series[&facet];

@@ -9,15 +9,6 @@ use crate::series::{DayShape, Expected, Learned, Profile, elevation_minutes};
 /// Share of its service that a place or network is given before anything is known of it.
 const PRIOR_SHARE: f64 = 0.1;
 
-/// What is assumed of a series before it has taught anything.
-#[derive(Clone, Copy)]
-struct Assumed {
-    /// Its level per hour and the size of its noise.
-    usual: Expected,
-    /// The largest size that its noise is taken to have, whatever it has taught.
-    quietest: f64,
-}
-
 /// What is usual for one series up to one instant; what does not hang on the length of an interval is
 /// worked out once.
 #[derive(Clone, Copy)]
@@ -47,9 +38,9 @@ impl Shape {
 }
 
 impl<'a> Usual<'a> {
-    fn new(series: &'a Series, profile: Option<&'a Profile>, assumed: Assumed, at: UtcTime) -> Self {
-        let level = series.learned.level(assumed.usual.mean);
-        let size = series.learned.noise_size(assumed.usual.size, level).min(assumed.quietest);
+    fn new(series: &'a Series, profile: Option<&'a Profile>, prior: Expected, at: UtcTime) -> Self {
+        let level = series.learned.level(prior.mean);
+        let size = series.learned.noise_size(prior.size, level);
         Usual { learned: &series.learned, profile, shapes: None, level, size, at }
     }
 
@@ -78,8 +69,8 @@ impl<'a> Usual<'a> {
 /// up once, for the two intervals that every look asks for.
 pub(crate) struct Usuals {
     at: UtcTime,
-    of_whole: Assumed,
-    of_parts: Assumed,
+    of_whole: Expected,
+    of_parts: Expected,
     borrowed: Vec<Borrowed>,
 }
 
@@ -94,17 +85,17 @@ struct Borrowed {
 
 impl Usuals {
     pub(crate) fn new(subject: &Subject, at: UtcTime) -> Self {
-        let (of_whole, of_parts) = (subject.assumed_of_whole(), subject.assumed_of_parts());
+        let (of_whole, of_parts) = (subject.prior_of_whole(), subject.prior_of_parts());
         Usuals { at, of_whole, of_parts, borrowed: Vec::new() }
     }
 
     /// What is usual for the series at an index; it must be of the subject that this was made of.
     pub(crate) fn of<'a>(&mut self, subject: &'a Subject, index: usize) -> Option<(&'a Series, Usual<'a>)> {
         let (_, series) = subject.series.get_index(index)?;
-        let assumed = if index == 0 { self.of_whole } else { self.of_parts };
+        let prior = if index == 0 { self.of_whole } else { self.of_parts };
         let own = series.profile.as_deref();
         if own.is_some() {
-            return Some((series, Usual::new(series, own, assumed, self.at)));
+            return Some((series, Usual::new(series, own, prior, self.at)));
         }
         let known = match self.borrowed.iter().find(|known| known.home == series.home) {
             Some(known) => *known,
@@ -117,7 +108,7 @@ impl Usuals {
                 known
             }
         };
-        let usual = Usual::new(series, subject.own_profile(known.from), assumed, self.at);
+        let usual = Usual::new(series, subject.own_profile(known.from), prior, self.at);
         Some((series, Usual { shapes: Some(known.shapes), ..usual }))
     }
 }
@@ -125,33 +116,27 @@ impl Usuals {
 impl Subject {
     /// What is usual for a series up to `at`.
     pub(crate) fn usual<'a>(&'a self, facet: Facet, series: &'a Series, at: UtcTime) -> Usual<'a> {
-        Usual::new(series, self.profile(series), self.assumed(facet), at)
+        Usual::new(series, self.profile(series), self.prior(facet), at)
     }
 
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the
     /// service the category's, for its parts a share of the service's.
     pub(super) fn prior(&self, facet: Facet) -> Expected {
-        self.assumed(facet).usual
+        if facet == Facet::All { self.prior_of_whole() } else { self.prior_of_parts() }
     }
 
-    fn assumed(&self, facet: Facet) -> Assumed {
-        if facet == Facet::All { self.assumed_of_whole() } else { self.assumed_of_parts() }
+    fn prior_of_whole(&self) -> Expected {
+        Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() }
     }
 
-    fn assumed_of_whole(&self) -> Assumed {
-        let usual = Expected { mean: f64::from(self.prior.per_hour), size: Learned::noise_size_default() };
-        Assumed { usual, quietest: f64::INFINITY }
-    }
-
-    /// [`Subject::assumed`] of any part, which is the same for all. The noise of parts averages out in the
-    /// whole, so none is taken for quieter than that: among dozens, one would be by luck, and it would call.
-    fn assumed_of_parts(&self) -> Assumed {
-        let unknown = self.assumed_of_whole();
+    /// [`Subject::prior`] of any part, which is the same for all.
+    fn prior_of_parts(&self) -> Expected {
+        let unknown = self.prior_of_whole();
         let Some((_, whole)) = self.series.get_index(0) else { return unknown };
-        let level = whole.learned.level(unknown.usual.mean);
-        let quietest = whole.learned.noise_size(unknown.usual.size, level);
-        let usual = Expected { mean: level * PRIOR_SHARE, size: quietest.min(unknown.usual.size) };
-        Assumed { usual, quietest }
+        let level = whole.learned.level(unknown.mean);
+        // The noise of parts averages out in the whole, so the whole's may only make it larger.
+        let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
+        Expected { mean: level * PRIOR_SHARE, size }
     }
 
     /// Which share of the service's usual comes from a part, 0 to 1.
