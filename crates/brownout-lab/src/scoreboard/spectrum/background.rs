@@ -15,6 +15,10 @@ use crate::import;
 /// Up to here the reports are learned from; after it they are judged and outages are injected.
 pub(super) const SPLIT: UtcTime = UtcTime::from_millis(1_781_913_600_000);
 
+/// Up to here an outage that is known from elsewhere comes and goes in the judged reports, that of San
+/// Antonio on 20 and 21 June 2026.
+pub(super) const KNOWN_UNTIL: UtcTime = UtcTime::from_millis(SPLIT.millis() + 2 * 86_400_000);
+
 /// Real reports, and the cities that they come from.
 pub(super) struct Background {
     pub(super) reports: Vec<Report>,
@@ -100,12 +104,10 @@ impl Background {
     }
 }
 
-/// Whether an incident is the outage of San Antonio on 20 and 21 June 2026, which is known from elsewhere to
-/// be in these reports. That of New York is not judged.
+/// Whether an incident is the known outage of San Antonio. That of New York is not judged.
 pub(super) fn is_known(view: &IncidentView) -> bool {
     let there =
         |city: CityId| Geography::embedded().city(city).is_some_and(|city| city.name == "San Antonio");
-    let days = SPLIT..SPLIT.plus_seconds(2 * 86_400);
-    days.contains(&view.opened_at)
+    (SPLIT..KNOWN_UNTIL).contains(&view.opened_at)
         && view.scopes.iter().any(|scope| matches!(scope.facet, Facet::City(city) if there(city)))
 }

@@ -7,7 +7,7 @@ use brownout_core::model::{City, Geography, Policy, UtcTime};
 use brownout_core::snapshot::IncidentView;
 use brownout_core::verdict::{Names, extent_words};
 
-use self::background::{Background, Calm, SPLIT, is_known};
+use self::background::{Background, Calm, KNOWN_UNTIL, SPLIT, is_known};
 use self::inject::{Outage, Outcome, Placed, Where, run};
 use super::board::{Board, Table};
 use super::{Settings, in_parallel};
@@ -104,17 +104,18 @@ fn cases(background: &Background, settings: &Settings, policy: &Policy) -> Cases
     Cases { calm, cases }
 }
 
-/// Instants of the judged part at which nothing is or soon will be called over the real reports alone.
+/// Instants of the judged part at which nothing is or soon will be called over the real reports alone, and
+/// after the known outage: while that smoulders, any few reports beside it make it be called, rightly.
 fn beginnings(background: &Background, calm: &Calm, settings: &Settings) -> Vec<UtcTime> {
     let mut rng = Rng::new(settings.seed, 0x000b_e919);
-    let span = background.end().millis_since(SPLIT) - 1000 * APART_SECONDS;
+    let span = background.end().millis_since(KNOWN_UNTIL) - 1000 * APART_SECONDS;
     let is_apart = |at: &UtcTime| {
         calm.incidents.iter().all(|view| {
             let ended = view.ended_at.unwrap_or(UtcTime::MAX);
             *at >= ended.plus_seconds(APART_SECONDS) || at.plus_seconds(APART_SECONDS) <= view.opened_at
         })
     };
-    let tries = (0..10_000).map(|_| SPLIT.plus_millis((rng.unit() * span as f64) as i64));
+    let tries = (0..10_000).map(|_| KNOWN_UNTIL.plus_millis((rng.unit() * span as f64) as i64));
     let wanted = (settings.service_years / 50).clamp(2, BEGINNINGS_MAX);
     let mut beginnings: Vec<UtcTime> = tries.filter(is_apart).take(wanted as usize).collect();
     beginnings.sort_unstable();
@@ -222,8 +223,8 @@ fn by_size(policy: &str, cases: &Cases) -> Table {
         format!(
             "Policy {policy}. {} injections: people of one city, or of where the real reports come from, each a \
              source and subnet of their own, report at random instants of the outage, as many of them \
-             without a city as of the real ones, at {} instants of the judged part at which the real reports \
-             alone call nothing. Fewest people of an outage that had reported when it was called: {}. Half of \
+             without a city as of the real ones, at {} instants after 21 June at which the real reports alone \
+             call nothing. Fewest people of an outage that had reported when it was called: {}. Half of \
              all outages in one city are found from {} people on.",
             cases.cases.len(),
             cases.calm.forks.len(),
