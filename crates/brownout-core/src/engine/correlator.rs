@@ -116,7 +116,7 @@ impl Correlator {
         let asked = std::mem::take(&mut self.asked);
         let is_open = |service: ServiceId| self.open.contains_key(&service);
         self.holding.remember_beginnings(&mut looks, now.at.minute());
-        let explained = self.holding.explain(&looks, is_open, now.catalogue);
+        let explained = self.holding.explain(&looks, is_open, now.catalogue, now.at);
         pour(&mut looks, self.holding.pooled());
         for look in &looks {
             let mut explanation = explained.get(&look.service);
@@ -180,7 +180,7 @@ impl Correlator {
         if let Some(found) = withdraws.filter(|_| open && !closed) {
             changed = true;
             incident.withdraw(now.at, look);
-            self.holding.take(look, found, now.at);
+            self.holding.take(look.service, found, now.at);
         } else {
             changed |= !closed && incident.follow(look, now, innocent.is_some_and(Explanation::holds));
             self.holding.know(look.service, explanation);

@@ -37,8 +37,9 @@ const COURSE_SOURCES_MIN: f64 = 6.0;
 const COURSE_NATS: (f64, f64) = (-4.0, 3.0);
 /// Minutes over which the noise of counts holds, at least.
 const COURSE_TOGETHER: f64 = 3.0;
-/// Minutes over which an echo may be spread.
-const LAGS: [usize; 6] = [1, 3, 6, 12, 20, 30];
+/// Minutes over which an echo may be spread, and by which it may come later.
+const SPREADS: [usize; 6] = [1, 3, 6, 12, 20, 30];
+const DELAY_MINUTES_MAX: u32 = 20;
 const KINDS_NATS: f64 = 3.0;
 /// Of the share of reports that usually name a function that fails, the part that is left in an echo; how
 /// well such shares are known, in reports; and the fewest that tell.
@@ -135,7 +136,7 @@ fn size(small: &Rise, large: &Rise, minutes: u32) -> (ClueKind, f64) {
 fn onset(small: &Rise, large: &Rise) -> (ClueKind, f64) {
     let (here, there) = (small.onset, large.onset);
     let lag_minutes = i64::from(here.likeliest.0) - i64::from(there.likeliest.0);
-    let earlier = f64::from(there.earliest.since(here.latest));
+    let earlier = f64::from(large.first.since(here.latest));
     let later = f64::from(here.earliest.since(there.latest));
     let nats = if earlier > 0.0 {
         (0.5 - EARLIER_NATS_PER_MINUTE * earlier).max(EARLIER_NATS_MIN)
@@ -162,15 +163,21 @@ fn course(small: &Rise, large: &Rise) -> Option<f64> {
         let scale = if total > 0.0 { excess / total } else { 0.0 };
         (0..counts.len()).map(|minute| ln_count(counts[minute], usual + scale * shape(minute))).sum()
     };
-    // Spread evenly over the lag. The best of several is taken on both sides, at the price of the choice.
-    let spread = |lag: usize, minute: usize| -> f64 {
-        let from = minute.saturating_sub(lag - 1);
-        above[from..=minute].iter().sum::<f64>() / lag as f64
+    // At once or as much later as it was seen to begin, and spread evenly over some minutes. The best of
+    // several is taken on both sides, at the price of the choice.
+    let spread = |(delay, over): (usize, usize), minute: usize| -> f64 {
+        let Some(to) = minute.checked_sub(delay) else { return 0.0 };
+        above[to.saturating_sub(over - 1)..=to].iter().sum::<f64>() / over as f64
     };
-    let echo = LAGS.iter().map(|lag| fit(&|minute| spread(*lag, minute))).fold(f64::MIN, f64::max);
-    let steps = (0..counts.len()).step_by(2);
-    let own = steps.map(|begin| fit(&|minute| f64::from(u8::from(minute >= begin)))).fold(f64::MIN, f64::max);
-    let (echo, own) = (echo - log(LAGS.len() as f64), own - log(counts.len() as f64 / 2.0));
+    let later = small.onset.likeliest.since(large.onset.likeliest).min(DELAY_MINUTES_MAX) as usize;
+    let delays = if later > 1 { vec![0, later] } else { vec![0] };
+    let ways = delays.iter().flat_map(|delay| SPREADS.map(|over| (*delay, over)));
+    let best = |best: f64, fit: f64| best.max(fit);
+    let echo = ways.map(|way| fit(&|minute| spread(way, minute))).fold(f64::MIN, best);
+    let steps = 0..counts.len();
+    let own = steps.map(|begin| fit(&|minute| f64::from(u8::from(minute >= begin)))).fold(f64::MIN, best);
+    let choices = (delays.len() * SPREADS.len()) as f64;
+    let (echo, own) = (echo - log(choices), own - log(counts.len() as f64));
     // Noise lasts for minutes, so neighbouring minutes say less than as many apart.
     Some(((echo - own) / COURSE_TOGETHER).clamp(COURSE_NATS.0, COURSE_NATS.1))
 }

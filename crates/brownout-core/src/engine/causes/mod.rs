@@ -10,7 +10,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Catalogue, ServiceId};
 use crate::verdict::{Bond, Cause, Clue};
@@ -32,6 +32,11 @@ const DESPITE_SHARED_NATS: f64 = 3.5;
 /// A cause that is above its usual band without departing, for the noise of a busy service hides much,
 /// needs so much evidence: odds of 150 to 1.
 const QUIET_CAUSE_NATS: f64 = 5.0;
+/// What brought, in so many minutes, up to so many times less than another that is not published yet may be
+/// its cause all the same; and the most that speaks for it, which is a short wait.
+const RIVAL_MINUTES: u32 = 10;
+const RIVAL_TIMES: f64 = 1.5;
+const RIVAL_NATS_MAX: f64 = -0.01;
 /// Most services, the largest, that one is compared with.
 const CAUSES_MAX: usize = 16;
 /// Most services that are explained at once; what is beyond speaks for itself.
@@ -44,6 +49,8 @@ pub(crate) struct Rising<'a> {
     /// It departs now or has an open incident. The others are only above their usual band: they may
     /// be a cause that is about to show.
     pub(crate) departs: bool,
+    /// It has an open incident.
+    pub(crate) is_open: bool,
     /// What it is held down for, if it is.
     pub(crate) held: Option<(Bond, Cause)>,
 }
@@ -65,9 +72,9 @@ pub(crate) struct Explanation {
 
 impl Explanation {
     /// Whether it keeps an incident that is open already from being detected: it is certain, or an echo
-    /// is at least as likely as not.
+    /// is not ruled out.
     pub(crate) fn holds(&self) -> bool {
-        self.is_certain || (self.bond == Bond::Echo && self.nats >= 0.0)
+        self.is_certain || self.bond == Bond::Echo
     }
 
     /// Whether the clues have turned against what it was held for.
@@ -87,14 +94,19 @@ pub(crate) fn explain(rising: &[Rising<'_>], catalogue: &Catalogue) -> BTreeMap<
     order.truncate(RISING_MAX);
     shared::networks(&order, catalogue, &mut explained);
     shared::dependencies(&order, catalogue, &mut explained);
-    shared::patterns(&order, catalogue, &mut explained);
-    echoes(&order, catalogue, &mut explained);
+    let beside_pattern = shared::patterns(&order, catalogue, &mut explained);
+    echoes(&order, catalogue, &mut explained, &beside_pattern);
     explained
 }
 
 /// Compares each with those that rise more, the largest first: what is an echo is nobody's cause. What is
 /// held as an echo comes last, for it may outlast its cause.
-fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap<ServiceId, Explanation>) {
+fn echoes(
+    order: &[&Rising<'_>],
+    catalogue: &Catalogue,
+    explained: &mut BTreeMap<ServiceId, Explanation>,
+    beside_pattern: &BTreeSet<ServiceId>,
+) {
     let mut causes: Vec<(Party<'_>, bool)> = Vec::new();
     let owners: Vec<Cause> = explained.values().map(|known| known.cause).collect();
     let is_held = |one: &&&Rising<'_>| one.held.is_some_and(|(bond, _)| bond == Bond::Echo);
@@ -106,8 +118,12 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
         let is_bystander = matches!(known, Some((Bond::Network, true)));
         // What a network's fault is laid to by its customers' reports is failing itself.
         let is_cause = owners.contains(&Cause::Service(small.service));
-        let is_shared = matches!(known, Some((Bond::Dependency | Bond::Pattern, _)));
-        let found = if is_bystander || is_cause { None } else { best(party, small, is_shared, &causes) };
+        let is_shared = match known {
+            Some((bond, _)) => matches!(bond, Bond::Dependency | Bond::Pattern),
+            None => beside_pattern.contains(&small.service),
+        };
+        let candidates = || causes.iter().copied().chain(rivals(small, order, catalogue, &causes));
+        let found = if is_bystander || is_cause { None } else { best(party, small, is_shared, candidates()) };
         let needed = if is_shared { DESPITE_SHARED_NATS } else { 0.0 };
         let is_echo = found.as_ref().is_some_and(|found| {
             let still = small.held.is_some_and(|(bond, _)| bond == Bond::Echo);
@@ -123,12 +139,32 @@ fn echoes(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut BTreeMap
     }
 }
 
+/// What was published before `small` and is nearly as large may turn out to be the larger within minutes.
+fn rivals<'a>(
+    small: &Rising<'_>,
+    order: &[&Rising<'a>],
+    catalogue: &'a Catalogue,
+    causes: &[(Party<'a>, bool)],
+) -> Vec<(Party<'a>, bool)> {
+    if small.is_open || small.held.is_some() {
+        return Vec::new();
+    }
+    let least = small.rise.above(RIVAL_MINUTES) / RIVAL_TIMES;
+    let is_known = |one: &Rising<'_>| causes.iter().any(|(known, _)| known.service.id == one.service);
+    let is_rival = |one: &&&Rising<'a>| {
+        one.is_open && one.held.is_none() && one.rise.above(RIVAL_MINUTES) >= least && !is_known(one)
+    };
+    let party =
+        |one: &&Rising<'a>| Some((Party { service: catalogue.get(one.service)?, rise: one.rise }, false));
+    order.iter().filter(is_rival).filter_map(party).take(CAUSES_MAX).collect()
+}
+
 /// The cause among those that rise more which the clues point to most.
-fn best(
+fn best<'a>(
     party: Party<'_>,
     small: &Rising<'_>,
     is_shared: bool,
-    causes: &[(Party<'_>, bool)],
+    causes: impl Iterator<Item = (Party<'a>, bool)>,
 ) -> Option<Explanation> {
     let mut best: Option<Explanation> = None;
     for (large, departs) in causes {
@@ -139,9 +175,12 @@ fn best(
         let cause = Cause::Service(large.service.id);
         // Of several that fail, which one it echoes may be seen later; that it is an echo is seen already.
         let is_held = small.held.is_some_and(|(bond, _)| bond == Bond::Echo);
-        let (mut nats, clues) = clues::weigh(party, *large, is_held);
+        let (mut nats, clues) = clues::weigh(party, large, is_held);
         if is_shared {
             nats -= clues::of_both(&clues);
+        }
+        if large.rise.above(rise::COURSE_MINUTES) < small.rise.above(rise::COURSE_MINUTES) {
+            nats = nats.min(RIVAL_NATS_MAX);
         }
         if best.as_ref().is_some_and(|best| best.nats >= nats) {
             continue;
@@ -155,7 +194,7 @@ fn best(
             bond: Bond::Echo,
             cause,
             nats,
-            is_certain: nats >= if *departs { needed } else { needed.max(QUIET_CAUSE_NATS) },
+            is_certain: nats >= if departs { needed } else { needed.max(QUIET_CAUSE_NATS) },
             here: small.rise.excess().round() as u32,
             there: large.rise.excess().round() as u32,
             clues,

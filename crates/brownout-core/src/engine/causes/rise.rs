@@ -4,7 +4,7 @@
 use super::super::looking::Signal;
 use super::super::subject::Subject;
 use super::super::usual::Means;
-use crate::model::{Asn, CountryCode, Facet, ProblemKind, UtcTime};
+use crate::model::{Asn, CountryCode, Facet, Minute, ProblemKind, UtcTime};
 use crate::series::{is_elevated, onset};
 use crate::snapshot::Onset;
 
@@ -14,7 +14,7 @@ pub(crate) const COURSE_MINUTES: u32 = 60;
 const WINDOW_MINUTES_MIN: u32 = 5;
 const WINDOW_MINUTES_MAX: u32 = 60;
 /// Up to so many times its usual a service as a whole may be by the noise of an hour, while a part departs.
-const NOISE_OF_USUAL: f64 = 2.5;
+pub(super) const NOISE_OF_USUAL: f64 = 2.5;
 /// Most countries or networks that are told apart; the largest.
 const PARTS_MAX: usize = 40;
 /// The least part of a rise, and of what is usual, that is taken to be of some network.
@@ -41,6 +41,8 @@ impl<T> Counted<T> {
 pub(crate) struct Rise {
     /// When it began, within the last hour.
     pub(crate) onset: Onset,
+    /// The first minute of late that it was above its usual band, or the earliest of its beginning.
+    pub(crate) first: Minute,
     /// Sources of all parts since it began.
     pub(crate) whole: Counted<()>,
     /// Sources of each of the last whole minutes, oldest first.
@@ -81,6 +83,7 @@ impl Rise {
         let mut means = Means::new(subject, at, f64::from(minutes));
         let mut rise = Rise {
             onset,
+            first: onset.earliest,
             whole: Counted { what: (), observed: 0.0, usual: 0.0 },
             course: Vec::with_capacity(COURSE_MINUTES as usize),
             running: 0.0,

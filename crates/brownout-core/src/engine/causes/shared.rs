@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use libm::{lgamma, log};
 
 use super::clues::{concentration, is_provider, percent};
-use super::rise::{Counted, Rise};
+use super::rise::{Counted, NOISE_OF_USUAL, Rise};
 use super::{Explanation, Rising};
 use crate::model::{Asn, Catalogue, ServiceId};
 use crate::verdict::{Bond, Cause, Clue, ClueKind};
@@ -21,12 +21,18 @@ const NETWORK_NATS: f64 = 6.0;
 const STILL_NETWORK_NATS: f64 = -2.0;
 /// What begins beside others on that network waits for more evidence from here on.
 const DOUBT_NETWORK_NATS: f64 = -1.0;
+/// Fewest reporters above usual on a network whose fault is known that make a service one of its victims,
+/// and how many times their usual part of all they are at least.
+const CUSTOMERS_MIN: f64 = 5.0;
+const CUSTOMERS_TIMES: f64 = 1.5;
 /// Beginnings of what has one cause lie within so many minutes, ...
 const TOGETHER_MINUTES: u32 = 20;
 /// ... and where only the pattern speaks for it, within so many.
 const PATTERN_MINUTES: u32 = 3;
-/// Evidence for something that services are built on when nobody reports it, in nats.
+/// Evidence for something that services are built on when nobody reports it, in nats; and the fewest
+/// categories of them, for those of one may be each other's echoes.
 const DEPENDENCY_NATS: f64 = 5.0;
+const CATEGORIES_MIN: usize = 2;
 /// What is built on something that is reported less than this share of it is no proof against it.
 const REPORTED_SHARE_MIN: f64 = 0.2;
 /// In a pattern the smallest rise is at least this share of the largest: less looks like an echo.
@@ -44,13 +50,26 @@ struct Customer<'a, 'b> {
     nats: f64,
     on: f64,
     all: f64,
+    usual_share: f64,
+}
+
+impl Customer<'_, '_> {
+    /// Without the reporters on that network, who are more than their usual part, it would be within the
+    /// noise of an hour.
+    fn is_calm_elsewhere(&self) -> bool {
+        let whole = self.rising.rise.whole;
+        self.on >= CUSTOMERS_MIN
+            && self.on >= CUSTOMERS_TIMES * self.usual_share * self.all
+            && whole.observed - self.on < NOISE_OF_USUAL * whole.usual
+    }
 }
 
 /// Services whose reporters are all on one network are well, and the network is not.
 pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut Explained) {
     let mut found: BTreeMap<Cause, Vec<Customer<'_, '_>>> = BTreeMap::new();
+    let known: BTreeSet<Cause> = order.iter().filter_map(|one| held_for_network(one)).collect();
     for rising in order {
-        if let Some((cause, customer)) = customer(rising, catalogue) {
+        if let Some((cause, customer)) = customer(rising, &known, catalogue) {
             found.entry(cause).or_default().push(customer);
         }
     }
@@ -64,6 +83,10 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
         // A fault that is known and goes on brings new complaints at any time.
         let is_old = customers.iter().any(is_held);
         customers.retain(|one| is_old || began(one).earliest.since(first) <= TOGETHER_MINUTES);
+        for one in customers.iter_mut().filter(|one| is_old && one.is_calm_elsewhere()) {
+            one.nats = one.nats.max(NETWORK_MEMBER_NATS);
+        }
+        customers.retain(|one| is_held(one) || one.nats >= DOUBT_NETWORK_NATS);
         let nats: f64 = customers.iter().map(|one| one.nats).sum();
         let telling = customers.iter().filter(|one| one.nats >= NETWORK_MEMBER_NATS);
         let count = telling.clone().count() + usize::from(owner_rises);
@@ -94,8 +117,21 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
     }
 }
 
-/// The network that stands out among a service's reporters, unless it is the service's own.
-fn customer<'a, 'b>(rising: &'a Rising<'b>, catalogue: &Catalogue) -> Option<(Cause, Customer<'a, 'b>)> {
+fn held_for_network(rising: &Rising<'_>) -> Option<Cause> {
+    rising.held.filter(|(bond, _)| *bond == Bond::Network).map(|(_, cause)| cause)
+}
+
+/// The network that stands out among a service's reporters, unless it is the service's own: the one that
+/// it is held for, else one whose fault is `known` and that it may be a victim of, else the largest.
+fn customer<'a, 'b>(
+    rising: &'a Rising<'b>,
+    known: &BTreeSet<Cause>,
+    catalogue: &Catalogue,
+) -> Option<(Cause, Customer<'a, 'b>)> {
+    // A provider's own reporters on another's network are no customers of that.
+    if catalogue.get(rising.service).is_none_or(is_provider) {
+        return None;
+    }
     let cause_of = |asn: Asn| match catalogue.provider_of(asn) {
         Some(provider) => Cause::Service(provider.id),
         None => Cause::Network(asn),
@@ -104,24 +140,26 @@ fn customer<'a, 'b>(rising: &'a Rising<'b>, catalogue: &Catalogue) -> Option<(Ca
     for counted in &rising.rise.networks {
         *above.entry(cause_of(counted.what)).or_default() += counted.excess();
     }
-    let held = rising.held.filter(|(bond, _)| *bond == Bond::Network).map(|(_, cause)| cause);
-    let largest = above.iter().max_by(|these, those| these.1.total_cmp(those.1)).map(|(cause, _)| *cause);
-    let cause = held.or(largest)?;
-    if cause == Cause::Service(rising.service) {
-        return None;
+    let held = held_for_network(rising);
+    let is_own = |(cause, _): &(Cause, Customer<'_, '_>)| *cause == Cause::Service(rising.service);
+    let of = |cause: Cause| {
+        let (on, all) = rising.rise.on_networks(|asn| cause_of(asn) == cause);
+        let usual_share = rising.rise.usual_share(|asn| cause_of(asn) == cause);
+        // Where only a part departs, the noise of the others is no evidence against its network.
+        let all = rising.rise.of_part.map_or(all, |part| all.min(part.max(on)));
+        // Of what is held already, too few to tell are no evidence against it.
+        let nats = concentration(on, all, usual_share).or(held.map(|_| 0.0))?;
+        Some((cause, Customer { rising, nats, on, all, usual_share }))
+    };
+    if let Some(cause) = held {
+        return of(cause).filter(|(_, one)| one.nats >= STILL_NETWORK_NATS);
     }
-    // A provider's own reporters on another's network are no customers of that.
-    if catalogue.get(rising.service).is_none_or(is_provider) {
-        return None;
-    }
-    let (on, all) = rising.rise.on_networks(|asn| cause_of(asn) == cause);
-    let usual = rising.rise.usual_share(|asn| cause_of(asn) == cause);
-    // Of what is held already, too few to tell are no evidence against it.
-    // Where only a part departs, the noise of the others is no evidence against its network.
-    let all = rising.rise.of_part.map_or(all, |part| all.min(part.max(on)));
-    let nats = concentration(on, all, usual).or(held.map(|_| 0.0))?;
-    (nats >= if held.is_some() { STILL_NETWORK_NATS } else { DOUBT_NETWORK_NATS })
-        .then_some((cause, Customer { rising, nats, on, all }))
+    let most = |causes: &mut dyn Iterator<Item = (&Cause, &f64)>| {
+        causes.max_by(|these, those| these.1.total_cmp(those.1)).and_then(|(cause, _)| of(*cause))
+    };
+    let victim = most(&mut above.iter().filter(|(cause, _)| known.contains(cause)));
+    let victim = victim.filter(|(_, one)| one.is_calm_elsewhere());
+    victim.or_else(|| most(&mut above.iter())).filter(|found| !is_own(found))
 }
 
 /// Services that fail with what they are built on, by the catalogue.
@@ -151,7 +189,9 @@ pub(super) fn dependencies(order: &[&Rising<'_>], catalogue: &Catalogue, explain
         let own = own.filter(|own| own.departs && !explained.contains_key(&own.service));
         let is_reported = own.is_some_and(|own| own.rise.excess() >= REPORTED_SHARE_MIN * largest);
         let nats = by_chance(dependents.len(), unexplained.len(), needed, catalogue);
-        let enough = dependents.len() >= SERVICES_MIN && nats >= DEPENDENCY_NATS;
+        let enough = dependents.len() >= SERVICES_MIN
+            && nats >= DEPENDENCY_NATS
+            && categories(&dependents, catalogue) >= CATEGORIES_MIN;
         if is_reported || enough {
             let nats = if is_reported { nats.max(DEPENDENCY_NATS) + 2.0 } else { nats };
             found.push((nats, needed, dependents));
@@ -188,8 +228,18 @@ fn by_chance(dependents: usize, rising: usize, needed: ServiceId, catalogue: &Ca
     -(ln_ways + k * log(share.min(1.0)))
 }
 
-/// Services without any known relation that begin within the same minutes in the same places.
-pub(super) fn patterns(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut Explained) {
+fn categories(services: &[&Rising<'_>], catalogue: &Catalogue) -> usize {
+    let of = |one: &&Rising<'_>| catalogue.get(one.service).map(|service| service.category);
+    services.iter().filter_map(of).collect::<BTreeSet<_>>().len()
+}
+
+/// Services without any known relation that begin within the same minutes in the same places. Returns
+/// those that do so too but are too small to be told from echoes by that alone.
+pub(super) fn patterns(
+    order: &[&Rising<'_>],
+    catalogue: &Catalogue,
+    explained: &mut Explained,
+) -> BTreeSet<ServiceId> {
     let is_loose = |one: &&&Rising<'_>| {
         one.departs && !explained.contains_key(&one.service) && one.rise.excess() >= PATTERN_SOURCES_MIN
     };
@@ -207,13 +257,22 @@ pub(super) fn patterns(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
         };
         near.iter().filter(fits).copied().collect()
     };
-    let Some(most) = loose.iter().take(ANCHORS_MAX).map(alike).max_by_key(Vec::len) else { return };
+    let most = loose.iter().take(ANCHORS_MAX).map(alike).max_by_key(Vec::len).unwrap_or_default();
     // Several of one category may be one company, or each other's echoes: it takes different ones.
-    let categories: BTreeSet<_> =
-        most.iter().filter_map(|one| catalogue.get(one.service)).map(|service| service.category).collect();
-    if categories.len() < SERVICES_MIN {
-        return;
+    if categories(&most, catalogue) < SERVICES_MIN {
+        return BTreeSet::new();
     }
+    let is_member = |one: &Rising<'_>| most.iter().any(|member| member.service == one.service);
+    let from = most.iter().map(|one| one.rise.onset.latest).min().unwrap_or_default();
+    let is_beside = |one: &&&Rising<'_>| {
+        one.departs
+            && !is_member(one)
+            && !explained.contains_key(&one.service)
+            && one.rise.onset.earliest <= from.plus(PATTERN_MINUTES)
+            && one.rise.onset.latest >= from
+            && most.iter().any(|member| shared_places(one.rise, member.rise) >= PATTERN_PLACES_MIN)
+    };
+    let beside = order.iter().filter(is_beside).map(|one| one.service).collect();
     let there = most.iter().map(|one| one.rise.excess()).sum::<f64>().round() as u32;
     for one in most {
         let here = one.rise.excess().round() as u32;
@@ -222,6 +281,7 @@ pub(super) fn patterns(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
             Explanation { bond, cause, nats: 0.0, is_certain: true, here, there, clues: Vec::new() };
         explained.insert(one.service, explanation);
     }
+    beside
 }
 
 /// The part of two rises that comes from the same countries, 0 to 1; 1 where no country is known.

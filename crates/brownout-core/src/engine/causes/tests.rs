@@ -15,6 +15,7 @@ fn rise(per_minute: f64, began: u32) -> Rise {
     let begin = Minute(now - began);
     Rise {
         onset: Onset { earliest: begin, likeliest: begin, latest: begin },
+        first: begin,
         whole: Counted { what: (), observed, usual: f64::from(minutes) },
         course: course.collect(),
         running: 0.0,
@@ -96,7 +97,8 @@ fn what_is_built_on_a_failing_service_is_no_echo_of_it() {
     app.depends_on = vec!["cloud".to_owned()];
     let catalogue = Catalogue::new(vec![cloud, app]).expect("a catalogue");
     let (large, small) = (rise(500.0, 20), rise(10.0, 18));
-    let rising = |id, rise| Rising { service: ServiceId(id), rise, departs: true, held: None };
+    let rising =
+        |id, rise| Rising { service: ServiceId(id), rise, departs: true, is_open: false, held: None };
     let found = explain(&[rising(0, &large), rising(1, &small)], &catalogue);
     let known = found.get(&ServiceId(1)).map(|found| (found.bond, found.cause));
     assert_eq!(known, Some((Bond::Dependency, Cause::Service(ServiceId(0)))));
@@ -111,8 +113,9 @@ fn strangers_that_rise_together_are_a_pattern_and_one_alone_is_none() {
     let catalogue = Catalogue::new(services).expect("a catalogue");
     let together = rise(50.0, 15);
     let of = |count: u32, rise: &Rise| {
-        let rising: Vec<Rising<'_>> =
-            (0..count).map(|id| Rising { service: ServiceId(id), rise, departs: true, held: None }).collect();
+        let rising: Vec<Rising<'_>> = (0..count)
+            .map(|id| Rising { service: ServiceId(id), rise, departs: true, is_open: false, held: None })
+            .collect();
         explain(&rising, &catalogue).values().filter(|found| found.bond == Bond::Pattern).count()
     };
     assert_eq!((of(1, &together), of(2, &together), of(4, &together)), (0, 0, 4));
@@ -142,8 +145,13 @@ fn a_cause_that_does_not_depart_itself_needs_far_more_evidence() {
     // The same beginning, or one that comes a little early.
     let explained = |began: u32, cause_departs: bool| {
         let small = rise(38.0, began);
-        let party =
-            |service, rise, departs| Rising { service: ServiceId(service), rise, departs, held: None };
+        let party = |service, rise, departs| Rising {
+            service: ServiceId(service),
+            rise,
+            departs,
+            is_open: false,
+            held: None,
+        };
         let rising = [party(1, &small, true), party(2, &large, cause_departs)];
         explain(&rising, &catalogue).remove(&ServiceId(1)).map(|found| (found.nats, found.is_certain))
     };
@@ -159,4 +167,98 @@ fn a_cause_that_does_not_depart_itself_needs_far_more_evidence() {
             && explained(began, false).is_some_and(|(_, is_certain)| !is_certain)
     };
     assert!((20..27).any(is_between));
+}
+
+#[test]
+fn what_comes_as_much_later_as_it_began_later_runs_alike() {
+    let (a, b) = (service(1, "a", Category::Finance), service(2, "b", Category::Finance));
+    // A failure that doubles after 12 minutes, and a rise that follows it 10 minutes later, or does not.
+    let doubling = |began: u32, per_minute: f64, doubles_after: u32| {
+        let mut rise = rise(per_minute, began);
+        for back in 0..began.saturating_sub(doubles_after) {
+            let minute = rise.course.len() - 1 - back as usize;
+            rise.course[minute] = 2.0 * per_minute + 1.0;
+        }
+        rise
+    };
+    let large = doubling(40, 200.0, 12);
+    let course = |small: &Rise| {
+        let party = |service, rise| Party { service, rise };
+        let (_, clues) = weigh(party(&a, small), party(&b, &large), false);
+        let course = clues.iter().find(|clue| clue.kind == ClueKind::Course);
+        course.map_or(0.0, |clue| clue.nats())
+    };
+    let (follows, steady) = (course(&doubling(30, 10.0, 12)), course(&rise(10.0, 30)));
+    assert!(follows > 0.0 && follows > steady + 1.0, "{follows} {steady}");
+}
+
+#[test]
+fn what_is_nearly_as_large_as_a_published_one_waits_a_little() {
+    let catalogue = Catalogue::new(vec![mobile(1, "a"), mobile(2, "b")]).unwrap();
+    let explained = |published: f64, is_open: bool| {
+        let (new, old) = (rise(10.0, 3), rise(published, 3));
+        let rising =
+            |id, rise, is_open| Rising { service: ServiceId(id), rise, departs: true, is_open, held: None };
+        explain(&[rising(1, &new, false), rising(2, &old, is_open)], &catalogue).remove(&ServiceId(1))
+    };
+    let found = explained(8.0, true).expect("in doubt");
+    assert!(!found.is_certain && found.nats < 0.0 && found.cause == Cause::Service(ServiceId(2)));
+    // Neither beside one that is far smaller, nor beside one that nobody has seen yet.
+    assert_eq!(explained(2.0, true), None);
+    assert_eq!(explained(8.0, false), None);
+}
+
+#[test]
+fn those_of_one_category_alone_prove_no_common_dependency() {
+    let cloud = service(0, "cloud", Category::Cloud);
+    let others = |id: u32| service(100 + id, &format!("other-{id}"), Category::News);
+    let found = |categories: [Category; 3]| {
+        let mut services = vec![cloud.clone()];
+        services.extend((1..=3).map(|id| Service {
+            depends_on: vec!["cloud".to_owned()],
+            ..service(id, &format!("s{id}"), categories[id as usize - 1])
+        }));
+        services.extend((0..60).map(others));
+        let catalogue = Catalogue::new(services).expect("a catalogue");
+        let large = rise(100.0, 10);
+        let rising = (1..=3).map(|id| Rising {
+            service: ServiceId(id),
+            rise: &large,
+            departs: true,
+            is_open: false,
+            held: None,
+        });
+        let rising: Vec<Rising<'_>> = rising.collect();
+        explain(&rising, &catalogue).values().filter(|found| found.bond == Bond::Dependency).count()
+    };
+    assert_eq!(found([Category::Games, Category::Finance, Category::Games]), 3);
+    assert_eq!(found([Category::Games; 3]), 0);
+}
+
+#[test]
+fn once_a_networks_fault_is_known_noise_elsewhere_does_not_hide_its_victims() {
+    let provider = mobile(0, "provider");
+    let asn = provider.networks[0];
+    let apps = [service(1, "app", Category::Games), service(2, "busy", Category::Finance)];
+    let catalogue = Catalogue::new([vec![provider], apps.to_vec()].concat()).expect("a catalogue");
+    let of = |on: f64, elsewhere: f64, usual: f64| {
+        let mut rise = rise((on + elsewhere) / 10.0, 10);
+        rise.whole = Counted { what: (), observed: usual + on + elsewhere, usual };
+        let other = Asn::new(64_999).expect("a network");
+        rise.networks = vec![
+            Counted { what: asn, observed: on + 0.2 * usual, usual: 0.2 * usual },
+            Counted { what: other, observed: elsewhere + 0.8 * usual, usual: 0.8 * usual },
+        ];
+        rise
+    };
+    // A victim that is known, and a busy service with as many complaints as its noise brings elsewhere.
+    let (victim, busy) = (of(60.0, 1.0, 5.0), of(20.0, 40.0, 60.0));
+    let explained = |held: Option<(Bond, Cause)>| {
+        let rising =
+            |id, rise, held| Rising { service: ServiceId(id), rise, departs: true, is_open: false, held };
+        let rising = [rising(1, &victim, held), rising(2, &busy, None)];
+        explain(&rising, &catalogue).remove(&ServiceId(2)).map(|found| (found.bond, found.is_certain))
+    };
+    assert_eq!(explained(Some((Bond::Network, Cause::Service(ServiceId(0))))), Some((Bond::Network, true)));
+    assert_eq!(explained(None), None);
 }
