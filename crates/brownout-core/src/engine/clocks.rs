@@ -33,7 +33,8 @@ impl Subject {
 
     /// Sets the clocks of its weekly shapes for an hour that begins.
     pub(super) fn set_clocks(&mut self, hour: u32, policy: &Policy) {
-        let at = Minute(hour.saturating_mul(60)).start().plus_seconds(1800);
+        let from = Minute(hour.saturating_mul(60));
+        let at = from.start().plus_seconds(1800);
         if self.clock.is_none() && hour.is_multiple_of(24) && !self.is_learning() {
             self.choose_clock(at);
         }
@@ -41,7 +42,7 @@ impl Subject {
         for (facet, series) in &mut self.series {
             let Some(profile) = series.profile.as_deref_mut() else { continue };
             let country = if let Facet::Country(country) = facet { Some(*country) } else { clock };
-            profile.set_ahead(week_ahead(country, at, &policy.holidays));
+            profile.set_ahead(week_ahead(country, at, &policy.holidays), from);
         }
     }
 

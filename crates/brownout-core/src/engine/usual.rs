@@ -30,10 +30,21 @@ struct Shape {
 }
 
 impl Shape {
+    /// Of the `minutes` up to an instant: the mean over parts of an hour at most, each by its middle. The
+    /// middle of six hours of a morning says next to nothing of their end.
     fn of(profile: Option<&Profile>, at: UtcTime, minutes: f64) -> Shape {
         let Some(profile) = profile else { return Shape { factor: 1.0, doubt: 0.0 } };
-        let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
-        Shape { factor: f64::from(profile.at(middle)), doubt: f64::from(profile.doubt(middle)) }
+        let parts = libm::ceil(minutes / 60.0).max(1.0);
+        let part_millis = minutes * 60_000.0 / parts;
+        let (mut factors, mut doubts) = (0.0, 0.0);
+        for part in 0..parts as u32 {
+            let middle = at.plus_millis(-((f64::from(part) + 0.5) * part_millis) as i64);
+            let factor = f64::from(profile.at(middle));
+            factors += factor;
+            doubts += factor * f64::from(profile.doubt(middle));
+        }
+        // Hours that were seen as seldom are off together, at most: their doubts do not average out.
+        Shape { factor: factors / parts, doubt: doubts / factors.max(1e-9) }
     }
 }
 
@@ -215,5 +226,31 @@ impl<'a> Means<'a> {
         let factor = profile.map_or(self.whole, |profile| f64::from(profile.at(self.middle)));
         self.countries.push((country, factor));
         factor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Minute;
+
+    #[test]
+    fn a_window_of_a_steep_morning_is_expected_at_the_mean_of_its_hours() {
+        // Offices: next to nothing at night, ten times as much from eight to six.
+        let of_day = |hour: u32| if (8..18).contains(&hour) { 2.0 } else { 0.2 };
+        let monday: UtcTime = "2025-01-06T00:00:00Z".parse().expect("a time");
+        let mut profile = Profile::default();
+        for hour in 0..168 * 4 {
+            let minute = Minute(monday.minute().0 + hour * 60 + 30);
+            profile.learn(minute, of_day(hour % 24) as f32, 200.0, 1.0);
+        }
+        for (at, minutes) in [(9, 360.0), (10, 360.0), (8, 360.0), (9, 180.0), (19, 360.0), (9, 60.0)] {
+            let until = monday.plus_seconds(i64::from(at) * 3600 + 7 * 86_400);
+            let shape = Shape::of(Some(&profile), until, minutes);
+            let hours = (minutes / 60.0) as u32;
+            let learned = (at - hours..at).map(|hour| f64::from(profile.hour(hour as usize))).sum::<f64>();
+            let ratio = shape.factor * f64::from(hours) / learned;
+            assert!((0.8..1.25).contains(&ratio), "{minutes} minutes up to {at}: {ratio}");
+        }
     }
 }

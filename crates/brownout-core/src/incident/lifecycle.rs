@@ -7,6 +7,9 @@ use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
 use crate::snapshot::{Onset, ScopeView, SettledSignal, State, Wave};
 
+/// What still comes is, times this, at least the mean of the time since it began.
+const GOES_ON_PART: f64 = 3.0;
+
 /// What a look at a part means for its lifecycle.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -164,13 +167,25 @@ impl ScopeTrack {
         at.millis_since(heard) >= i64::from(policy.quiet_minutes) * 60_000
     }
 
-    /// Many sources soon, or fewer after longer: evidence and sufficient duration.
+    /// Many sources soon, or fewer after longer, while they still come: evidence and sufficient duration.
+    /// What was over before that was short, and is told as possible.
     fn is_confirmed_by(&self, at: UtcTime, look: &Look, policy: &Policy) -> bool {
         let lasted = |minutes: u32| at.millis_since(self.opened_at) >= i64::from(minutes) * 60_000;
         let (shown, risen) = look.sound;
         let many = shown >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
         let few = risen >= policy.detected_few_sources_min && lasted(policy.detected_few_minutes);
-        look.departs_strongly && !look.held && (many || few)
+        look.departs_strongly
+            && look.reading.is_coming
+            && !look.held
+            && (many || (few && self.goes_on(at, look)))
+    }
+
+    /// The last 15 minutes bring a third, at least, of what the time since it began brought on average: chance
+    /// alone brings a few at any time after it is over.
+    fn goes_on(&self, at: UtcTime, look: &Look) -> bool {
+        let quarters = (at.millis_since(self.since) as f64 / 900_000.0).max(1.0);
+        let coming = f64::from(look.reading.observed) - look.reading.expected;
+        coming * GOES_ON_PART * quarters >= f64::from(look.sound.1)
     }
 
     /// Possible, confirmed or ended.

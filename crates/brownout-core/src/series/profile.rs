@@ -34,6 +34,10 @@ pub struct Profile {
     /// By how many minutes the week that it tells of is ahead of UTC at present: the clock of its
     /// country, and more on a holiday.
     ahead_minutes: i32,
+    /// Since when that is so, and by how many it was before: what reaches back before midnight of a
+    /// holiday is of a working day.
+    ahead_from: Minute,
+    ahead_before: i32,
 }
 
 /// What was seen at one place of the week.
@@ -74,6 +78,8 @@ impl Default for Profile {
             week: Vec::new(),
             mean: 1.0,
             ahead_minutes: 0,
+            ahead_from: Minute(0),
+            ahead_before: 0,
         }
     }
 }
@@ -98,9 +104,14 @@ impl Profile {
         Some(factors)
     }
 
-    /// By how many minutes its week is ahead of UTC from now on. What it has learned stays by its own
+    /// By how many minutes its week is ahead of UTC from a minute on. What it has learned stays by its own
     /// clock: that is how people live.
-    pub fn set_ahead(&mut self, minutes: i32) {
+    pub fn set_ahead(&mut self, minutes: i32, from: Minute) {
+        if self.ahead_from == Minute(0) {
+            (self.ahead_before, self.ahead_from) = (minutes, from);
+        } else if minutes != self.ahead_minutes {
+            (self.ahead_before, self.ahead_from) = (self.ahead_minutes, from);
+        }
         self.ahead_minutes = minutes;
     }
 
@@ -113,7 +124,7 @@ impl Profile {
         };
         turn(&mut self.day);
         turn(&mut self.week);
-        self.ahead_minutes = minutes;
+        (self.ahead_minutes, self.ahead_before) = (minutes, minutes);
     }
 
     /// Learns one hour of its own week, by any minute of it: `ratio` is its count over the level, `weight`
@@ -184,7 +195,8 @@ impl Profile {
     }
 
     fn local(&self, at: UtcTime) -> UtcTime {
-        at.plus_seconds(i64::from(self.ahead_minutes) * 60)
+        let ahead = if at.minute() < self.ahead_from { self.ahead_before } else { self.ahead_minutes };
+        at.plus_seconds(i64::from(ahead) * 60)
     }
 
     /// The factor at an instant of its own week, between the middles of the hours before and after.
@@ -220,7 +232,7 @@ mod tests {
         let factor = profile.at(evening);
         assert!((factor / factor_before - 1.0).abs() < 0.1, "{factor_before} {factor}");
         // Clocks go forward: the evening comes an hour earlier.
-        profile.set_ahead(360);
+        profile.set_ahead(360, Minute(1));
         assert!((profile.at(evening.plus_seconds(-3600)) - factor).abs() < 1e-6);
         assert!(profile.at(evening) < 0.5 * factor);
         Profile::default().adopt_clock(-300);

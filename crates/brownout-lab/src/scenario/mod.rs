@@ -44,7 +44,10 @@ shipped!(
     "maintenance",
     "hosted-brigade",
     "echo",
-    "isp-five-services"
+    "isp-five-services",
+    "office-hours",
+    "bank-holiday",
+    "short"
 );
 
 /// The text of a shipped scenario.

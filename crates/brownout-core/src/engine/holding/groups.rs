@@ -143,6 +143,7 @@ impl Groups {
                 window_sources: observed,
                 glr: 0.0,
                 elevated: f64::from(observed) > 2.0 * expected,
+                is_coming: f64::from(observed) > 2.0 * expected,
             };
             let signal = Signal {
                 facet: Facet::All,
