@@ -56,6 +56,10 @@ fn errors_say_where_and_what_was_meant() {
             "line 6, column 20: `Lahor` is not a city that is declared above for this country; did you mean `Lahore`?",
         ),
         (
+            "expect by 10:02 a PK calm",
+            "line 6, column 22: only possible, confirmed or ended can be reached by a time",
+        ),
+        (
             "expect 10:02 a PK posible",
             "line 6, column 19: `posible` is not a state; did you mean `possible`?",
         ),

@@ -272,6 +272,9 @@ pub(super) fn read(draft: &Draft, cursor: &mut Cursor<'_>) -> Result<Expectation
             let at = time_of(draft.start, cursor)?;
             let scope = scope(scenario, cursor)?;
             let state = state(cursor)?;
+            if !matches!(state, State::Possible | State::Confirmed | State::Ended) {
+                return Err(cursor.error_before("only possible, confirmed or ended can be reached by a time"));
+            }
             Ok(ExpectationKind::By { at, service: slug(scope.service), country: scope.country, state })
         }
         _ if clock(word).is_some() || word.contains('T') => {
