@@ -88,7 +88,8 @@ fn what_ours_is() -> String {
     "Brownout's line is a hidden Markov filter over a robust regression (trend, season, days of the week, \
      holidays), whose odds are compared with the last three years of the same series; that comparison, and \
      not a distribution, is what its probability rests on. It is told which days are bank holidays; the \
-     line below it is not, as the others cannot be."
+     line below it is not, as the others cannot be. It is a detector of the library for counts by the \
+     day; the program, which looks every few seconds, does not use it."
         .to_owned()
 }
 

@@ -231,7 +231,8 @@ fn how(corpus: &[Series], results: &[(&Entrant, Result<Reached, String>)]) -> Ve
             corpus.len()
         ),
         format!(
-            "Ours has one configuration for all series, sees no row before its turn, and is told neither \
+            "Ours is a detector of the library for busy series that are no counts; the program has none to \
+             watch yet, and does not use it. It has one configuration for all series, sees no row before its turn, and is told neither \
              length nor range. Its declared threshold is {}: as rare as one distance in a hundred. At it \
              {} of {windows} windows are found, with {} false calls. Peers have no declared threshold; each \
              gets the one that is best on these very files, which flatters them, and ours is compared with \
