@@ -271,20 +271,11 @@ impl Arrivals {
     }
 }
 
-/// What is usual from an instant to that of `usual`, hour by hour: a night is no silence.
+/// What is usual from an instant to that of `usual`, at most of a week.
 fn usual_since(from: UtcTime, usual: Usual<'_>) -> Expected {
-    const HOUR_MILLIS: i64 = 3_600_000;
-    const HOURS_MAX: i64 = 24 * 7;
-    let to = usual.at();
-    let length = to.millis_since(from).clamp(0, HOURS_MAX * HOUR_MILLIS);
-    let (mut left, mut end, mut mean) = (length, to, 0.0);
-    while left > 0 {
-        let piece = left.min(HOUR_MILLIS);
-        mean += usual.until(end).of(piece as f64 / 60_000.0).mean;
-        end = end.plus_millis(-piece);
-        left -= piece;
-    }
-    Expected { mean, size: usual.of(length.max(60_000) as f64 / 60_000.0).size }
+    const WEEK_MINUTES: f64 = 7.0 * 1440.0;
+    let minutes = usual.at().millis_since(from) as f64 / 60_000.0;
+    usual.of(minutes.clamp(1.0, WEEK_MINUTES))
 }
 
 /// ln of how many times a year chance alone begins a pause of `hours` in which `usual` would come.

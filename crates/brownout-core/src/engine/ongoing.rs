@@ -440,7 +440,6 @@ mod tests {
             window_sources: 5000,
             glr: 300.0,
             elevated: true,
-            is_coming: true,
         };
         let signal = Signal {
             facet: Facet::All,

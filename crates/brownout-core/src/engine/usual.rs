@@ -60,11 +60,6 @@ impl<'a> Usual<'a> {
         self.at
     }
 
-    /// The same up to another instant.
-    pub(crate) fn until(self, at: UtcTime) -> Self {
-        Usual { at, shapes: None, ..self }
-    }
-
     /// What is usual for the `minutes` up to the instant.
     pub(crate) fn of(&self, minutes: f64) -> Expected {
         let known = self.shapes.iter().flatten().find(|(length, _)| *length == minutes);

@@ -1,5 +1,6 @@
 //! One part of an incident: how a place, a network or the service as a whole fares over time.
 
+use libm::sqrt;
 use serde::{Deserialize, Serialize};
 
 use super::waves::Waves;
@@ -7,8 +8,10 @@ use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
 use crate::snapshot::{Onset, ScopeView, SettledSignal, State, Wave};
 
-/// What still comes is, times this, at least the mean of the time since it began.
-const GOES_ON_PART: f64 = 3.0;
+/// Fewest sources in 15 minutes that still come, as for any that go on.
+const COMING_SOURCES_MIN: u32 = 3;
+/// Where few sources detect, so many times what comes now would have brought as many since it began.
+const COMING_TIMES: f64 = 3.0;
 
 /// What a look at a part means for its lifecycle.
 #[derive(Clone, Copy, Debug)]
@@ -174,18 +177,21 @@ impl ScopeTrack {
         let (shown, risen) = look.sound;
         let many = shown >= policy.detected_many_sources_min && lasted(policy.detected_many_minutes);
         let few = risen >= policy.detected_few_sources_min && lasted(policy.detected_few_minutes);
-        look.departs_strongly
-            && look.reading.is_coming
-            && !look.held
-            && (many || (few && self.goes_on(at, look)))
+        let is_coming = self.is_coming(at, look, if many { 0 } else { policy.detected_few_sources_min });
+        look.departs_strongly && !look.held && (many || few) && is_coming
     }
 
-    /// The last 15 minutes bring a third, at least, of what the time since it began brought on average: chance
-    /// alone brings a few at any time after it is over.
-    fn goes_on(&self, at: UtcTime, look: &Look) -> bool {
+    /// Whether the last 15 minutes, without what is doubted, are above usual by more than the luck of counting
+    /// (the standard deviation of a Poisson count; by the noise of hours, slow failures of busy services would
+    /// never be), and so many that a third of `least`, at least, would have come like that since it began. What
+    /// came before does not count against it: more of it must not make it less.
+    fn is_coming(&self, at: UtcTime, look: &Look, least: u32) -> bool {
+        let (shown, usual) = (look.sound.0, look.reading.expected);
+        let above = f64::from(shown) - usual;
         let quarters = (at.millis_since(self.since) as f64 / 900_000.0).max(1.0);
-        let coming = f64::from(look.reading.observed) - look.reading.expected;
-        coming * GOES_ON_PART * quarters >= f64::from(look.sound.1)
+        shown >= COMING_SOURCES_MIN
+            && above > sqrt(usual)
+            && above * quarters * COMING_TIMES >= f64::from(least)
     }
 
     /// Possible, confirmed or ended.

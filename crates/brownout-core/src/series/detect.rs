@@ -1,6 +1,6 @@
 //! Is there more than usual? One reading of one series at one instant.
 
-use libm::{exp, sqrt};
+use libm::exp;
 
 use super::crossings::{Sliding, ln_crossings_per_hour};
 use super::negative_binomial::{Expected, glr, is_rarer, ln_tail_at_least};
@@ -156,9 +156,6 @@ pub struct Reading {
     /// It goes on: the 15 minutes, or where reports are few the 60 minutes, are above their 99th
     /// percentile.
     pub elevated: bool,
-    /// The 15 minutes alone are above usual by more than the standard deviation of a Poisson count: it is
-    /// still coming.
-    pub is_coming: bool,
 }
 
 impl Reading {
@@ -180,7 +177,6 @@ impl Reading {
             window_sources: observed,
             glr: 0.0,
             elevated: goes_on(observed, windows.hour(), |index| usual(windows.minutes[index])),
-            is_coming: is_coming(observed, shown.mean),
         }
     }
 
@@ -273,11 +269,6 @@ pub(crate) fn room(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expect
 fn goes_on(shown: u32, hour: u32, usual: impl Fn(usize) -> Expected) -> bool {
     let is_few = hour.saturating_sub(shown) <= FEW_BEFORE;
     departs(shown, || usual(SHOWN)) || (is_few && departs(hour, || usual(HOUR)))
-}
-
-/// More than the luck of counting brings; by the noise of hours, slow failures of busy services would never be.
-fn is_coming(observed: u32, usual: f64) -> bool {
-    observed >= ELEVATED_SOURCES_MIN && f64::from(observed) > usual + sqrt(usual)
 }
 
 fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {

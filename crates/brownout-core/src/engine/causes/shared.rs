@@ -78,15 +78,15 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
         let owner_rises = order.iter().any(|one| is_own(one));
         let is_held = |one: &Customer<'_, '_>| one.rising.held == Some((Bond::Network, cause));
         let began = |one: &Customer<'_, '_>| one.rising.rise.onset;
-        let first = customers.iter().map(|one| began(one).latest).min();
-        let Some(first) = first else { continue };
         // A fault that is known and goes on brings new complaints at any time.
         let is_old = customers.iter().any(is_held);
-        customers.retain(|one| is_old || began(one).earliest.since(first) <= TOGETHER_MINUTES);
         for one in customers.iter_mut().filter(|one| is_old && one.is_calm_elsewhere()) {
             one.nats = one.nats.max(NETWORK_MEMBER_NATS);
         }
         customers.retain(|one| is_held(one) || one.nats >= DOUBT_NETWORK_NATS);
+        let first = customers.iter().map(|one| began(one).latest).min();
+        let Some(first) = first else { continue };
+        customers.retain(|one| is_old || began(one).earliest.since(first) <= TOGETHER_MINUTES);
         let nats: f64 = customers.iter().map(|one| one.nats).sum();
         let telling = customers.iter().filter(|one| one.nats >= NETWORK_MEMBER_NATS);
         let count = telling.clone().count() + usize::from(owner_rises);

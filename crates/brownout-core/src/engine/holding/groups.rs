@@ -143,7 +143,6 @@ impl Groups {
                 window_sources: observed,
                 glr: 0.0,
                 elevated: f64::from(observed) > 2.0 * expected,
-                is_coming: f64::from(observed) > 2.0 * expected,
             };
             let signal = Signal {
                 facet: Facet::All,
