@@ -1,6 +1,6 @@
 //! Is there more than usual? One reading of one series at one instant.
 
-use libm::exp;
+use libm::{exp, log};
 
 use super::crossings::{Sliding, ln_crossings_per_hour};
 use super::negative_binomial::{Expected, glr, is_rarer, ln_tail_at_least};
@@ -36,9 +36,9 @@ const LN_WINDOWS: f64 = 2.079_441_5; // ln 8
 /// An interval's count departs from usual while chance alone would reach it less often than this.
 const ELEVATED_LN_P: f64 = -4.605_170_185_988_091; // ln 0.01
 
-/// With at most this many sources in the 45 minutes before the last 15, the hour tells whether an incident
-/// goes on; with more, its last 15 minutes do, and so its end is seen sooner.
-const FEW_BEFORE: u32 = 40;
+/// A rise of the last hour is over once its last 15 minutes are so much likelier, in nats, at the usual rate
+/// than at that of the 45 minutes before: twenty times.
+const OVER_NATS: f64 = 2.995_732_3; // ln 20
 
 /// Where more than this many sources an hour are usual the last hour says all.
 const MANY_PER_HOUR: f64 = 40.0;
@@ -153,8 +153,8 @@ pub struct Reading {
     pub window_sources: u32,
     /// Generalised likelihood ratio of that window, in nats.
     pub glr: f64,
-    /// It goes on: the 15 minutes, or where reports are few the 60 minutes, are above their 99th
-    /// percentile.
+    /// It goes on: the 15 minutes are above their 99th percentile, or the 60 minutes are and the last 15 do
+    /// not show that it is over.
     pub elevated: bool,
 }
 
@@ -267,8 +267,15 @@ pub(crate) fn room(ring: &MinuteRing, at: UtcTime, usual: impl Fn(f64) -> Expect
 }
 
 fn goes_on(shown: u32, hour: u32, usual: impl Fn(usize) -> Expected) -> bool {
-    let is_few = hour.saturating_sub(shown) <= FEW_BEFORE;
-    departs(shown, || usual(SHOWN)) || (is_few && departs(hour, || usual(HOUR)))
+    departs(shown, || usual(SHOWN))
+        || (departs(hour, || usual(HOUR)) && !is_over(shown, hour.saturating_sub(shown), || usual(SHOWN)))
+}
+
+/// Whether a count of 15 minutes tells that what came in the 45 minutes `before` has come to its end: the
+/// log likelihood ratio of two Poisson rates, x ln(λ/μ) − (λ − μ). The noise of hours is common to both.
+fn is_over(shown: u32, before: u32, usual: impl Fn() -> Expected) -> bool {
+    let (usual, rate) = (usual().mean.max(1e-9), f64::from(before) / 3.0);
+    rate > usual && f64::from(shown) * log(rate / usual) - (rate - usual) < -OVER_NATS
 }
 
 fn departs(observed: u32, usual: impl Fn() -> Expected) -> bool {
@@ -433,6 +440,21 @@ mod tests {
             let earlier: Vec<u32> = hours.iter().map(|count| count + 700).collect();
             prop_assert!(signal(&counts, &earlier).ln_per_year <= before.ln_per_year);
         }
+    }
+
+    #[test]
+    fn what_comes_at_an_even_rate_goes_on_however_much_it_is_and_what_stopped_does_not() {
+        let usual = |index: usize| usual(20.0)(f64::from(WINDOWS_MINUTES[index]));
+        for hour in 64..4000 {
+            assert!(goes_on(hour / 4, hour, usual), "{hour}");
+        }
+        // Back at what is usual, after many or after some.
+        for before in [45, 100, 4000] {
+            assert!(!goes_on(5, before + 5, usual), "{before}");
+        }
+        // Few an hour in a place without any: a quarter of an hour of none is no end.
+        let rare = |_| Expected { mean: 0.02, size: 4.0 };
+        assert!(goes_on(0, 8, rare) && !goes_on(0, 20, rare));
     }
 
     #[test]
