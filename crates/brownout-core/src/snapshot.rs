@@ -239,14 +239,27 @@ pub struct ScopeView {
     pub peak: u32,
     /// When these 15 minutes ended.
     pub peak_at: Minute,
-    /// How rarely chance alone does what was first seen, in years.
-    pub recurrence_years: f64,
+    /// What made it possible, or confirmed it where that was rarer.
+    pub rarest: Rarest,
     /// Earliest and latest minute in which it can have begun, and the likeliest.
     pub onset: Onset,
     /// The same figures when nothing could come to them any more; nothing before that.
     pub settled: Option<SettledSignal>,
     /// Bursts, oldest first.
     pub waves: Vec<Wave>,
+}
+
+/// The window by which a count was the rarest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rarest {
+    /// How long it is, in minutes.
+    pub minutes: u32,
+    /// Distinct sources in it.
+    pub observed: u32,
+    /// Usual mean for it.
+    pub expected: f32,
+    /// How rarely chance alone brings any window to a count as rare, in years.
+    pub recurrence_years: f64,
 }
 
 /// A departure of counts to which nothing can come any more: it hangs on what happened, and not on the

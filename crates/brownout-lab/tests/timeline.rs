@@ -6,7 +6,7 @@ use brownout_core::model::{
     Catalogue, CityId, CountryCode, Facet, Geography, IncidentId, Minute, Seq, ServiceId, UtcTime,
 };
 use brownout_core::snapshot::{
-    Band, Change, Chart, IncidentView, Onset, PlaceView, ScopeView, ServiceView, Snapshot, State,
+    Band, Change, Chart, IncidentView, Onset, PlaceView, Rarest, ScopeView, ServiceView, Snapshot, State,
     TimelineEntry, Totals, Wave,
 };
 use brownout_core::verdict::{Confidence, Locus, Reason, Verdict};
@@ -62,7 +62,7 @@ fn scope(facet: Facet, state: State) -> ScopeView {
         expected: 1.5,
         peak: 109,
         peak_at: minute("10:30"),
-        recurrence_years: 10.0,
+        rarest: Rarest::default(),
         onset: Onset { earliest: minute("09:45"), likeliest: minute("09:47"), latest: minute("09:50") },
         settled: None,
         waves: vec![

@@ -9,7 +9,7 @@ use brownout_core::model::{
     Asn, ChannelId, CountryCode, Evidence, Facet, IncidentId, Minute, PageViews, Place, ProblemKind, Record,
     Report, Seq, SeriesKey, ServiceId, SourceKeys, UtcTime, Weight,
 };
-use brownout_core::snapshot::{Chart, IncidentView, State};
+use brownout_core::snapshot::{Chart, IncidentView, Rarest, State};
 use brownout_core::verdict::{Confidence, Locus, Reason, Source, Verdict};
 
 use crate::port::{Appended, Checkpoint, Checkpoints, DerivedStore, EvidenceLog, History, IncidentCursor};
@@ -307,7 +307,7 @@ fn incident(service: u32, opened: u32) -> IncidentView {
 
 fn verdict(service: u32, opened: u32, revision: u32) -> Verdict {
     let incident = IncidentId { service: ServiceId(service), opened: Minute(opened) };
-    let recurrence_years = 1.0e12 / 3.0;
+    let rarest = Rarest { minutes: 60, observed: 90, expected: 0.4, recurrence_years: 1.0e12 / 3.0 };
     let facet = Facet::All;
     Verdict {
         service: incident.service,
@@ -320,7 +320,7 @@ fn verdict(service: u32, opened: u32, revision: u32) -> Verdict {
         located: None,
         locus: Locus::Undetermined,
         confidence: Confidence::Weak,
-        reasons: vec![Reason::ReportsAboveUsual { facet, observed: 65, expected: 0.1, recurrence_years }],
+        reasons: vec![Reason::ReportsAboveUsual { facet, observed: 65, expected: 0.1, rarest }],
         looked_at: vec![Source::Crowd],
         not_looked_at: vec![Source::Routing],
         ruleset: 1,

@@ -10,8 +10,8 @@ use brownout_core::model::{
     Minute, ProblemKind, Region, RegionCode, Seq, Service, ServiceId, UtcTime,
 };
 use brownout_core::snapshot::{
-    Band, Bar, CauseMember, CauseView, Change, Chart, CountryView, IncidentView, Onset, PlaceView, ScopeView,
-    ServiceView, SettledSignal, Silence, Snapshot, State, TimelineEntry, Totals, Wave,
+    Band, Bar, CauseMember, CauseView, Change, Chart, CountryView, IncidentView, Onset, PlaceView, Rarest,
+    ScopeView, ServiceView, SettledSignal, Silence, Snapshot, State, TimelineEntry, Totals, Wave,
 };
 use brownout_core::verdict::{Bond, Cause, Confidence, Locus, Reason, Source, Verdict};
 use tokio::sync::watch;
@@ -201,8 +201,12 @@ fn incident_id(service: u32) -> IncidentId {
     IncidentId { service: ServiceId(service), opened: opened.parse::<UtcTime>().unwrap_or_default().minute() }
 }
 
+fn rarest(observed: u32) -> Rarest {
+    Rarest { minutes: 15, observed, expected: 4.2, recurrence_years: 4_000.0 }
+}
+
 fn above(facet: Facet, observed: u32, expected: f32) -> Reason {
-    Reason::ReportsAboveUsual { facet, observed, expected, recurrence_years: 4_000.0 }
+    Reason::ReportsAboveUsual { facet, observed, expected, rarest: rarest(observed) }
 }
 
 fn scope(facet: Facet, state: State, peak: u32, observed: u32, waves: Vec<Wave>) -> ScopeView {
@@ -217,7 +221,7 @@ fn scope(facet: Facet, state: State, peak: u32, observed: u32, waves: Vec<Wave>)
         expected: 4.2,
         peak,
         peak_at: since.plus(253),
-        recurrence_years: 4_000.0,
+        rarest: rarest(observed),
         onset: Onset { earliest: since.minus(4), likeliest: since.minus(2), latest: since },
         settled: (state != State::Possible).then(|| SettledSignal {
             facet,

@@ -418,7 +418,7 @@ fn part_of(scope: &ScopeTrack) -> Part {
         facet: scope.facet,
         observed: scope.observed(),
         expected: scope.expected(),
-        recurrence_years: scope.recurrence_years(),
+        rarest: scope.rarest(),
     }
 }
 
@@ -428,6 +428,7 @@ mod tests {
     use super::*;
     use crate::model::{Catalogue, Policy};
     use crate::series::Reading;
+    use crate::snapshot::Rarest;
 
     /// A service that many report, far beyond what detection asks for.
     fn look() -> ServiceLook {
@@ -438,6 +439,7 @@ mod tests {
             ln_per_year: -40.0,
             window_minutes: 15,
             window_sources: 5000,
+            window_expected: 1.0,
             glr: 300.0,
             elevated: true,
         };
@@ -453,7 +455,7 @@ mod tests {
             service: ServiceId(0),
             signals: vec![signal],
             rise: None,
-            whole: Part { facet: Facet::All, observed: 5000, expected: 1.0, recurrence_years: 1e9 },
+            whole: Part { facet: Facet::All, observed: 5000, expected: 1.0, rarest: Rarest::default() },
             sources_hour: 5000,
             subnets: 5000,
             extent: None,

@@ -15,7 +15,7 @@ use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
 use crate::series::ln_per_year;
 use crate::series::negative_binomial::quantile;
 use crate::series::{DayRing, Expected, whole};
-use crate::snapshot::{Band, Bar, Chart, CountryView, PlaceView, ServiceView, Snapshot, State};
+use crate::snapshot::{Band, Bar, Chart, CountryView, PlaceView, Rarest, ServiceView, Snapshot, State};
 use crate::verdict::{Facts, Part, judge};
 
 /// Most rows of one list of places or networks.
@@ -137,8 +137,12 @@ impl Publisher {
         let known = reported && !learning && silence.is_none();
         let calm = if known { State::Calm } else { State::Insufficient };
         let verdict = incident.and_then(|incident| incident.verdict().cloned()).unwrap_or_else(|| {
-            let whole =
-                Part { facet: Facet::All, observed, expected: f64::from(usual.mean), recurrence_years: 0.0 };
+            let whole = Part {
+                facet: Facet::All,
+                observed,
+                expected: f64::from(usual.mean),
+                rarest: Rarest::default(),
+            };
             Arc::new(judge(&Facts {
                 service,
                 incident: None,

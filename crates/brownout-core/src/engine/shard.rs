@@ -17,6 +17,7 @@ use super::subject::Subject;
 use crate::effect::RollUp;
 use crate::model::{Catalogue, Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
 use crate::series::LearningRates;
+use crate::snapshot::Rarest;
 use crate::verdict::Part;
 
 /// The services of one shard, by number.
@@ -154,7 +155,12 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
         service: subject.service,
         signals,
         rise: None,
-        whole: Part { facet: Facet::All, observed: whole.shown(), expected: usual, recurrence_years: 0.0 },
+        whole: Part {
+            facet: Facet::All,
+            observed: whole.shown(),
+            expected: usual,
+            rarest: Rarest::default(),
+        },
         sources_hour: whole.hour(),
         subnets: subject.sources.subnets(),
         extent: None,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::waves::Waves;
 use crate::model::{Facet, Policy, UtcTime};
 use crate::series::Reading;
-use crate::snapshot::{Onset, ScopeView, SettledSignal, State, Wave};
+use crate::snapshot::{Onset, Rarest, ScopeView, SettledSignal, State, Wave};
 
 /// Fewest sources in 15 minutes that still come, as for any that go on.
 const COMING_SOURCES_MIN: u32 = 3;
@@ -65,7 +65,7 @@ pub struct ScopeTrack {
     expected: f64,
     peak: u32,
     peak_at: crate::model::Minute,
-    recurrence_years: f64,
+    rarest: Rarest,
     onset: Onset,
     settled: Option<SettledSignal>,
     waves: Waves,
@@ -89,7 +89,7 @@ impl ScopeTrack {
             // Of the running 15 minutes, until the first whole ones.
             peak: look.reading.observed,
             peak_at: minute,
-            recurrence_years: look.reading.recurrence_years(),
+            rarest: look.reading.rarest(),
             onset: look.onset.unwrap_or(Onset { earliest: minute, likeliest: minute, latest: minute }),
             settled: None,
             waves: Waves::default(),
@@ -122,7 +122,10 @@ impl ScopeTrack {
             State::Possible if self.is_confirmed_by(at, look, policy) => {
                 self.state = State::Confirmed;
                 self.confirmed_at.get_or_insert(at);
-                self.recurrence_years = self.recurrence_years.max(look.reading.recurrence_years());
+                let now = look.reading.rarest();
+                if now.recurrence_years > self.rarest.recurrence_years {
+                    self.rarest = now;
+                }
                 steps.push(Step::Confirmed);
             }
             _ => {}
@@ -229,9 +232,9 @@ impl ScopeTrack {
         self.expected
     }
 
-    /// How rarely chance alone does what was seen when it became possible or confirmed, in years.
-    pub fn recurrence_years(&self) -> f64 {
-        self.recurrence_years
+    /// What made it possible, or confirmed it where that was rarer.
+    pub fn rarest(&self) -> Rarest {
+        self.rarest
     }
 
     /// The most sources in any 15 minutes.
@@ -251,7 +254,7 @@ impl ScopeTrack {
             expected: self.expected as f32,
             peak: self.peak,
             peak_at: self.peak_at,
-            recurrence_years: self.recurrence_years,
+            rarest: self.rarest,
             onset: self.onset,
             settled: self.settled.clone(),
             waves: self.waves.list().to_vec(),

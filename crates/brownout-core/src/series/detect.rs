@@ -6,7 +6,7 @@ use super::crossings::{Sliding, ln_crossings_per_hour};
 use super::negative_binomial::{Expected, glr, is_rarer, ln_tail_at_least};
 use super::ring::MinuteRing;
 use crate::model::{Minute, UtcTime};
-use crate::snapshot::Onset;
+use crate::snapshot::{Onset, Rarest};
 
 /// The windows that are looked at, each ending now. Up to an hour they are whole minutes; the two
 /// long ones, for places where an outage is a few reports an hour, are whole hours and the running
@@ -151,6 +151,8 @@ pub struct Reading {
     pub window_minutes: u32,
     /// Sources in that window.
     pub window_sources: u32,
+    /// Usual mean of that window.
+    pub window_expected: f64,
     /// Generalised likelihood ratio of that window, in nats.
     pub glr: f64,
     /// It goes on: the 15 minutes are above their 99th percentile, or the 60 minutes are and the last 15 do
@@ -175,8 +177,19 @@ impl Reading {
             ln_per_year: f64::INFINITY,
             window_minutes: WINDOWS_MINUTES[SHOWN],
             window_sources: observed,
+            window_expected: shown.mean,
             glr: 0.0,
             elevated: goes_on(observed, windows.hour(), |index| usual(windows.minutes[index])),
+        }
+    }
+
+    /// The rarest window, as it is told.
+    pub fn rarest(&self) -> Rarest {
+        Rarest {
+            minutes: self.window_minutes,
+            observed: self.window_sources,
+            expected: self.window_expected as f32,
+            recurrence_years: self.recurrence_years(),
         }
     }
 
@@ -215,6 +228,7 @@ pub fn read(windows: &Windows, usual: impl Fn(f64) -> Expected) -> Reading {
             reading.ln_per_year = ln_per_year;
             reading.window_minutes = minutes;
             reading.window_sources = counted;
+            reading.window_expected = expected.mean;
             reading.glr = ratio;
         }
     }

@@ -151,7 +151,7 @@ fn explains(bond: Bond, services: &[ServiceId], count: u32, names: Names<'_>) ->
 mod tests {
     use super::*;
     use crate::model::{Catalogue, Category, Geography, Service};
-    use crate::snapshot::State;
+    use crate::snapshot::{Rarest, State};
     use crate::verdict::{Facts, Part, explained, judge, sentence};
 
     fn said(state: State, because: &[Reason]) -> String {
@@ -161,7 +161,8 @@ mod tests {
         let catalogue = Catalogue::new(services).expect("a catalogue");
         let geography = Geography::embedded();
         let names = Names { catalogue: &catalogue, geography: &geography };
-        let whole = Part { facet: Facet::All, observed: 1111, expected: 37.2, recurrence_years: 1e6 };
+        let rarest = Rarest { minutes: 15, observed: 1111, expected: 37.2, recurrence_years: 1e6 };
+        let whole = Part { facet: Facet::All, observed: 1111, expected: 37.2, rarest };
         let verdict = judge(&Facts {
             service: ServiceId(0),
             incident: None,

@@ -3,7 +3,7 @@
 use super::{Confidence, Locus, Reason, Source, Verdict};
 use crate::incident::{Cause, Doubt, Extent, ExtentKind};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
-use crate::snapshot::{Silence, State};
+use crate::snapshot::{Rarest, Silence, State};
 
 /// Version of the rules in this file; a change of any of them raises it.
 pub const RULESET: u32 = 6;
@@ -26,8 +26,8 @@ pub struct Part {
     pub observed: u32,
     /// Usual mean of these 15 minutes.
     pub expected: f64,
-    /// How rarely chance alone does this, in years.
-    pub recurrence_years: f64,
+    /// What made it possible or confirmed it; nothing for the service as a whole where it did not depart.
+    pub rarest: Rarest,
 }
 
 /// Everything a judgement rests on.
@@ -127,7 +127,7 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
                 facet: part.facet,
                 observed: part.observed,
                 expected: part.expected as f32,
-                recurrence_years: part.recurrence_years,
+                rarest: part.rarest,
             }));
             if countries.len() >= MANY_COUNTRIES_MIN as usize {
                 reasons.push(Reason::ManyCountries { countries: countries.len() as u32 });

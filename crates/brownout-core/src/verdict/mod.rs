@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::incident::{Doubt, Extent};
 use crate::model::{Facet, IncidentId, ServiceId, UtcTime};
-use crate::snapshot::State;
+use crate::snapshot::{Rarest, State};
 
 mod cause;
 mod cause_words;
@@ -78,8 +78,8 @@ pub enum Reason {
         observed: u32,
         /// Usual mean for these 15 minutes.
         expected: f32,
-        /// How rarely chance alone does this, in years.
-        recurrence_years: f64,
+        /// What made it possible, or confirmed it where that was rarer.
+        rarest: Rarest,
     },
     /// Reports are within their usual band.
     ReportsAsUsual {

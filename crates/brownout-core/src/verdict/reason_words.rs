@@ -1,10 +1,10 @@
 //! What stands behind a judgement, what was not looked at and what would change it, in words.
 
 use crate::model::{Facet, UtcTime};
-use crate::snapshot::{Silence, State};
+use crate::snapshot::{Rarest, Silence, State};
 
 use super::doubt_words::doubt_words;
-use super::phrases::{about, capital, clock_of, counted, listed, rarity, reports};
+use super::phrases::{about, capital, clock_of, counted, grouped, listed, rarity, reports};
 use super::words::{Names, is_easing, place_name, some, source_words, with_article};
 use super::{Reason, Verdict, cause_words};
 
@@ -27,22 +27,47 @@ pub fn explained(verdict: &Verdict, names: Names<'_>) -> Vec<String> {
     verdict.reasons.iter().map(words).collect()
 }
 
+/// " (by chance alone about once in 30 years)", where need be with the window that this is of, or nothing.
+fn called_by(observed: u32, rarest: Rarest) -> String {
+    if rarest.minutes == 0 {
+        return String::new();
+    }
+    let by_chance = format!("by chance alone {}", rarity(rarest.recurrence_years));
+    if rarest.minutes == 15 && rarest.observed == observed {
+        return format!(" ({by_chance})");
+    }
+    format!(
+        "; it was called at {} in {}, where {} usual ({by_chance})",
+        grouped(rarest.observed),
+        length(rarest.minutes),
+        about(rarest.expected)
+    )
+}
+
+/// "15 minutes", "1 hour"
+fn length(minutes: u32) -> String {
+    match (minutes / 60, minutes % 60) {
+        (hours @ 1.., 0) => counted(hours, "hour", "hours"),
+        _ => counted(minutes, "minute", "minutes"),
+    }
+}
+
 /// One reason, in words.
 pub fn explain(reason: &Reason, names: Names<'_>) -> String {
     if let Some(words) = cause_words::explain(reason, names) {
         return words;
     }
     match reason {
-        Reason::ReportsAboveUsual { facet, observed, expected, recurrence_years } => {
+        Reason::ReportsAboveUsual { facet, observed, expected, rarest } => {
             let place = match facet {
                 Facet::All => "Worldwide".to_owned(),
                 other => place_name(*other, names),
             };
             format!(
-                "{place}: {} in 15 minutes, where {} usual (by chance alone {}).",
+                "{place}: {} in 15 minutes, where {} usual{}.",
                 reports(*observed),
                 about(*expected),
-                rarity(*recurrence_years)
+                called_by(*observed, *rarest)
             )
         }
         Reason::ReportsAsUsual { observed, expected } => {

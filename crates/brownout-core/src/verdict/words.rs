@@ -309,7 +309,7 @@ mod tests {
     use super::*;
     use crate::incident::Doubt;
     use crate::model::{Category, Country, Service, ServiceId};
-    use crate::snapshot::Silence;
+    use crate::snapshot::{Rarest, Silence};
     use crate::verdict::{Facts, Part, explained, judge, silence_sentence, would_change};
 
     fn names() -> (Catalogue, Geography) {
@@ -374,13 +374,14 @@ mod tests {
 
     fn say(state: State, observed: u32, parts: &[Part], located: Option<&Extent>) -> String {
         let (catalogue, geography) = names();
-        let whole = Part { facet: Facet::All, observed, expected: 24.6, recurrence_years: 0.0 };
+        let whole = Part { facet: Facet::All, observed, expected: 24.6, rarest: Rarest::default() };
         let verdict = judge(&Facts { located, ..facts(state, whole, parts) });
         sentence(&verdict, Names { catalogue: &catalogue, geography: &geography })
     }
 
     fn part(facet: Facet, observed: u32) -> Part {
-        Part { facet, observed, expected: 24.6, recurrence_years: 1e6 }
+        let rarest = Rarest { minutes: 15, observed, expected: 24.6, recurrence_years: 1e6 };
+        Part { facet, observed, expected: 24.6, rarest }
     }
 
     #[test]
@@ -389,7 +390,7 @@ mod tests {
         let mut service = catalogue.get(ServiceId(0)).cloned().expect("a service");
         service.name = "جاز کیش".to_owned();
         let catalogue = Catalogue::new(vec![service]).expect("a catalogue");
-        let whole = Part { facet: Facet::All, observed: 1, expected: 24.6, recurrence_years: 0.0 };
+        let whole = Part { facet: Facet::All, observed: 1, expected: 24.6, rarest: Rarest::default() };
         let verdict = judge(&facts(State::Calm, whole, &[]));
         let said = sentence(&verdict, Names { catalogue: &catalogue, geography: &geography });
         assert!(said.contains("at \u{2068}جاز کیش\u{2069}: 1 report"), "{said}");
@@ -440,6 +441,20 @@ mod tests {
     }
 
     #[test]
+    fn how_rare_it_is_is_said_with_the_window_that_it_is_of() {
+        let (catalogue, geography) = names();
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let explain = |minutes, seen: u32| {
+            let rarest = Rarest { minutes, observed: 23, expected: 4.1, recurrence_years: 159.0 };
+            let parts = [Part { rarest, ..part(Facet::All, seen) }];
+            explained(&judge(&facts(State::Possible, parts[0], &parts)), names).remove(0)
+        };
+        insta::assert_snapshot!(explain(360, 5), @"");
+        insta::assert_snapshot!(explain(1, 40), @"");
+        insta::assert_snapshot!(explain(15, 23), @"");
+    }
+
+    #[test]
     fn a_guess_at_what_is_usual_is_no_figure() {
         let (catalogue, geography) = names();
         let names = Names { catalogue: &catalogue, geography: &geography };
@@ -483,7 +498,7 @@ mod tests {
         let since = "2025-03-10T09:45:00Z".parse().expect("a time");
         let silence = Silence { facet: pk, since, observed: 0, expected: 60.4, recurrence_years: 40.0 };
         insta::assert_snapshot!(silence_sentence(&silence, names), @"Hardly any reports from Pakistan, of any service, have come in since 09:45 UTC on 2025-03-10, where about 60 are usual: people there may be cut off, and silence is no sign of health.");
-        let whole = Part { facet: Facet::All, observed: 0, expected: 24.6, recurrence_years: 0.0 };
+        let whole = Part { facet: Facet::All, observed: 0, expected: 24.6, rarest: Rarest::default() };
         let deaf = Facts {
             silence: Some(Silence { facet: Facet::All, ..silence }),
             reported: true,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use brownout_core::snapshot::{Bar, IncidentView};
+use brownout_core::snapshot::{Bar, IncidentView, Rarest};
 use brownout_core::verdict::{Reason, Verdict};
 
 use crate::port::StoreError;
@@ -14,7 +14,7 @@ pub(crate) fn incident(view: &IncidentView) -> Result<String, StoreError> {
     let mut view = view.clone();
     for scope in &mut view.scopes {
         bound(&mut scope.expected);
-        bound_long(&mut scope.recurrence_years);
+        bound_rarest(&mut scope.rarest);
     }
     for entry in &mut view.timeline {
         bound(&mut entry.expected);
@@ -40,14 +40,19 @@ pub(crate) fn verdict(verdict: &Verdict) -> Result<String, StoreError> {
 fn bound_reasons(reasons: &mut [Reason]) {
     for reason in reasons {
         match reason {
-            Reason::ReportsAboveUsual { expected, recurrence_years, .. } => {
+            Reason::ReportsAboveUsual { expected, rarest, .. } => {
                 bound(expected);
-                bound_long(recurrence_years);
+                bound_rarest(rarest);
             }
             Reason::ReportsAsUsual { expected, .. } | Reason::Easing { expected, .. } => bound(expected),
             _ => {}
         }
     }
+}
+
+fn bound_rarest(rarest: &mut Rarest) {
+    bound(&mut rarest.expected);
+    bound_long(&mut rarest.recurrence_years);
 }
 
 fn bound(figure: &mut f32) {

@@ -20,7 +20,13 @@ pub(crate) struct Part {
     expected: Option<f64>,
     peak: u32,
     peak_at: String,
-    /// How rarely chance alone does what was first seen, in years.
+    /// The window that made it possible, or confirmed it where that was rarer, in minutes ...
+    window_minutes: u32,
+    /// ... the distinct sources in it ...
+    window_sources: u32,
+    /// ... their usual mean, null while it is still being learned ...
+    window_expected: Option<f64>,
+    /// ... and how rarely chance alone brings any window to a count as rare, in years.
     recurrence_years: f64,
     /// It began not before this minute.
     onset_earliest: String,
@@ -116,7 +122,10 @@ impl Part {
             expected: known(scope.expected, is_guess),
             peak: scope.peak,
             peak_at: time(scope.peak_at.start()),
-            recurrence_years: finite(scope.recurrence_years),
+            window_minutes: scope.rarest.minutes,
+            window_sources: scope.rarest.observed,
+            window_expected: known(scope.rarest.expected, is_guess),
+            recurrence_years: finite(scope.rarest.recurrence_years),
             onset_earliest: time(scope.onset.earliest.start()),
             onset_likeliest: time(scope.onset.likeliest.start()),
             onset_latest: time(scope.onset.latest.start()),

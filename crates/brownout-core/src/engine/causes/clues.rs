@@ -7,7 +7,8 @@
 
 use libm::{lgamma, log};
 
-use super::rise::{COURSE_MINUTES, Counted, Rise};
+use super::parts::Counted;
+use super::rise::{COURSE_MINUTES, Rise};
 use crate::model::{Category, CountryCode, ProblemKind, Service};
 use crate::verdict::{Clue, ClueKind};
 
@@ -76,7 +77,7 @@ pub(super) fn weigh(small: Party<'_>, large: Party<'_>, is_held: bool) -> (f64, 
         }
     };
     take(Some((ClueKind::Relation, relation(small.service, large.service))));
-    take(Some(size(small.rise, large.rise, if is_held { COURSE_MINUTES } else { small.rise.minutes })));
+    take(Some(size(small.rise, large.rise, if is_held { COURSE_MINUTES } else { small.rise.parts.minutes })));
     take((!is_held).then(|| onset(small.rise, large.rise)));
     take(course(small.rise, large.rise).map(|nats| (ClueKind::Course, nats)));
     take(kinds(small));
@@ -194,7 +195,7 @@ fn kinds(small: Party<'_>) -> Option<(ClueKind, f64)> {
         return functions(small.rise);
     }
     let above: Vec<(ProblemKind, f64)> =
-        small.rise.kinds.iter().map(|counted| (counted.what, counted.excess())).collect();
+        small.rise.parts.kinds.iter().map(|counted| (counted.what, counted.excess())).collect();
     let total: f64 = above.iter().map(|(_, count)| count).sum();
     if total < 2.0 {
         return None;
@@ -215,7 +216,7 @@ fn functions(rise: &Rise) -> Option<(ClueKind, f64)> {
     let is_vague =
         |kind: ProblemKind| matches!(kind, ProblemKind::Unreachable | ProblemKind::Slow | ProblemKind::Other);
     let sum = |wanted: bool, of: &dyn Fn(&Counted<ProblemKind>) -> f64| -> f64 {
-        rise.kinds.iter().filter(|counted| is_vague(counted.what) == wanted).map(of).sum()
+        rise.parts.kinds.iter().filter(|counted| is_vague(counted.what) == wanted).map(of).sum()
     };
     let above = [true, false].map(|wanted| sum(wanted, &|counted| counted.excess()));
     let usual = [true, false].map(|wanted| sum(wanted, &|counted| counted.usual));
@@ -239,7 +240,7 @@ fn own_network(small: Party<'_>) -> Option<(ClueKind, f64)> {
     if !is_provider(small.service) || small.service.networks.is_empty() {
         return None;
     }
-    let (on, all) = small.rise.on_networks(|asn| small.service.networks.contains(&asn));
+    let (on, all) = small.rise.parts.on_networks(|asn| small.service.networks.contains(&asn));
     if all < 3.0 {
         return None;
     }
@@ -254,8 +255,8 @@ fn their_network(small: Party<'_>, large: &Service) -> Option<(ClueKind, f64)> {
     if !is_provider(large) || is_provider(small.service) || large.networks.is_empty() {
         return None;
     }
-    let (on, all) = small.rise.on_networks(|asn| large.networks.contains(&asn));
-    let usual = small.rise.usual_share(|asn| large.networks.contains(&asn));
+    let (on, all) = small.rise.parts.on_networks(|asn| large.networks.contains(&asn));
+    let usual = small.rise.parts.usual_share(|asn| large.networks.contains(&asn));
     let nats = concentration(on, all, usual).unwrap_or(0.0) - 2.0;
     Some((ClueKind::TheirNetwork { percent: percent(on, all) }, nats))
 }
@@ -276,28 +277,28 @@ pub(super) fn concentration(on: f64, all: f64, usual: f64) -> Option<f64> {
 
 /// An echo comes from where the other service fails.
 fn places(small: &Rise, large: &Rise) -> Option<(ClueKind, f64)> {
-    let all: f64 = small.countries.iter().map(Counted::excess).sum();
-    let theirs: f64 = large.countries.iter().map(Counted::excess).sum();
+    let all: f64 = small.parts.countries.iter().map(Counted::excess).sum();
+    let theirs: f64 = large.parts.countries.iter().map(Counted::excess).sum();
     if all < 3.0 || theirs < 3.0 {
         return None;
     }
     let share_there = |country: CountryCode| {
-        let found = large.countries.iter().find(|counted| counted.what == country);
+        let found = large.parts.countries.iter().find(|counted| counted.what == country);
         found.map_or(0.0, Counted::excess) / theirs
     };
-    let usual: f64 = small.countries.iter().map(|counted| counted.usual).sum::<f64>().max(1e-6);
-    let counts: Vec<f64> = small.countries.iter().map(Counted::excess).collect();
+    let usual: f64 = small.parts.countries.iter().map(|counted| counted.usual).sum::<f64>().max(1e-6);
+    let counts: Vec<f64> = small.parts.countries.iter().map(Counted::excess).collect();
     // Where a service has its people is also where most echoes come from.
     let prior = |weight: f64| -> Vec<f64> {
         let share = |counted: &Counted<CountryCode>| {
             let own = counted.usual / usual;
             4.0 * (weight * share_there(counted.what) + (1.0 - weight) * own) + 0.05
         };
-        small.countries.iter().map(share).collect()
+        small.parts.countries.iter().map(share).collect()
     };
     let nats = ln_dirichlet(&counts, &prior(0.6)) - ln_dirichlet(&counts, &prior(0.0));
     let shared: f64 =
-        small.countries.iter().filter(|one| share_there(one.what) > 0.02).map(Counted::excess).sum();
+        small.parts.countries.iter().filter(|one| share_there(one.what) > 0.02).map(Counted::excess).sum();
     let nats = nats.clamp(-PLACES_NATS, PLACES_NATS) + foreign(1.0 - shared / all);
     Some((ClueKind::Places { percent: percent(shared, all) }, nats))
 }

@@ -5,6 +5,7 @@
 //! weighed in nats, not counted in percent; `docs/decisions/007-causes.md` says why.
 
 mod clues;
+mod parts;
 mod rise;
 mod shared;
 #[cfg(test)]

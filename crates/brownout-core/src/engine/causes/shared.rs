@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use libm::{lgamma, log};
 
 use super::clues::{concentration, is_provider, percent};
-use super::rise::{Counted, NOISE_OF_USUAL, Rise};
+use super::parts::{Counted, Parts};
+use super::rise::{NOISE_OF_USUAL, Rise};
 use super::{Explanation, Rising};
 use crate::model::{Asn, Catalogue, ServiceId};
 use crate::verdict::{Bond, Cause, Clue, ClueKind};
@@ -25,6 +26,10 @@ const DOUBT_NETWORK_NATS: f64 = -1.0;
 /// and how many times their usual part of all they are at least.
 const CUSTOMERS_MIN: f64 = 5.0;
 const CUSTOMERS_TIMES: f64 = 1.5;
+/// Most networks that fail at once for the same services.
+const FAULTS_MAX: usize = 3;
+/// Where several networks have more than this share of all that is usual, their customers are just people.
+const FAULTS_SHARE_MAX: f64 = 0.7;
 /// Beginnings of what has one cause lie within so many minutes, ...
 const TOGETHER_MINUTES: u32 = 20;
 /// ... and where only the pattern speaks for it, within so many.
@@ -45,22 +50,29 @@ const ANCHORS_MAX: usize = 50;
 type Explained = BTreeMap<ServiceId, Explanation>;
 
 /// One service's part in a fault of a network.
+#[derive(Clone)]
 struct Customer<'a, 'b> {
     rising: &'a Rising<'b>,
+    /// It is the one that stands out most, or that it is held for.
+    is_first: bool,
     nats: f64,
+    /// Sources above usual on that network, on all that fail with it, and of all.
     on: f64,
+    on_failing: f64,
     all: f64,
+    /// The usual share of those that fail.
     usual_share: f64,
+    whole: Counted<()>,
 }
 
 impl Customer<'_, '_> {
     /// Without the reporters on that network, who are more than their usual part, it would be within the
     /// noise of an hour.
     fn is_calm_elsewhere(&self) -> bool {
-        let whole = self.rising.rise.whole;
+        let whole = self.whole;
         self.on >= CUSTOMERS_MIN
-            && self.on >= CUSTOMERS_TIMES * self.usual_share * self.all
-            && whole.observed - self.on < NOISE_OF_USUAL * whole.usual
+            && self.on_failing >= CUSTOMERS_TIMES * self.usual_share * self.all
+            && whole.observed - self.on_failing < NOISE_OF_USUAL * whole.usual
     }
 }
 
@@ -68,8 +80,14 @@ impl Customer<'_, '_> {
 pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &mut Explained) {
     let mut found: BTreeMap<Cause, Vec<Customer<'_, '_>>> = BTreeMap::new();
     let known: BTreeSet<Cause> = order.iter().filter_map(|one| held_for_network(one)).collect();
-    for rising in order {
-        if let Some((cause, customer)) = customer(rising, &known, catalogue) {
+    let customers = order.iter().filter_map(|rising| Reporters::of(rising, catalogue));
+    let customers: Vec<Reporters<'_, '_>> = customers.collect();
+    let mut together: BTreeMap<Cause, usize> = BTreeMap::new();
+    for cause in customers.iter().flat_map(Reporters::standing_out) {
+        *together.entry(cause).or_default() += 1;
+    }
+    for reporters in &customers {
+        for (cause, customer) in reporters.victims_of(&known, &together) {
             found.entry(cause).or_default().push(customer);
         }
     }
@@ -112,7 +130,16 @@ pub(super) fn networks(order: &[&Rising<'_>], catalogue: &Catalogue, explained: 
                 there,
                 clues: vec![Clue::of_nats(clue, one.nats)],
             };
-            explained.insert(one.rising.service, explanation);
+            // Of several that fail at once, the one that stands out most, unless only another is certain.
+            let standing = explained.get(&one.rising.service).map(|standing| standing.is_certain);
+            let is_better = match (standing, explanation.is_certain) {
+                (Some(true), false) => false,
+                (Some(false) | None, true) => true,
+                _ => one.is_first,
+            };
+            if is_better {
+                explained.insert(one.rising.service, explanation);
+            }
         }
     }
 }
@@ -121,45 +148,108 @@ fn held_for_network(rising: &Rising<'_>) -> Option<Cause> {
     rising.held.filter(|(bond, _)| *bond == Bond::Network).map(|(_, cause)| cause)
 }
 
-/// The network that stands out among a service's reporters, unless it is the service's own: the one that
-/// it is held for, else one whose fault is `known` and that it may be a victim of, else the largest.
-fn customer<'a, 'b>(
+/// Whose customers those are that report a service.
+struct Reporters<'a, 'b> {
     rising: &'a Rising<'b>,
-    known: &BTreeSet<Cause>,
-    catalogue: &Catalogue,
-) -> Option<(Cause, Customer<'a, 'b>)> {
-    // A provider's own reporters on another's network are no customers of that.
-    if catalogue.get(rising.service).is_none_or(is_provider) {
-        return None;
+    catalogue: &'a Catalogue,
+    /// What they are told by: since it began, or lately where it is held for a network already.
+    parts: &'a Parts,
+    /// Sources above usual by network, most first.
+    above: Vec<(Cause, f64)>,
+}
+
+impl<'a, 'b> Reporters<'a, 'b> {
+    fn of(rising: &'a Rising<'b>, catalogue: &'a Catalogue) -> Option<Self> {
+        // A provider's own reporters on another's network are no customers of that.
+        if catalogue.get(rising.service).is_none_or(is_provider) {
+            return None;
+        }
+        let lately = rising.rise.lately.as_ref().filter(|_| held_for_network(rising).is_some());
+        let parts = lately.unwrap_or(&rising.rise.parts);
+        let mut above: BTreeMap<Cause, f64> = BTreeMap::new();
+        for counted in &parts.networks {
+            *above.entry(cause_of(counted.what.asn, catalogue)).or_default() += counted.excess();
+        }
+        let mut above: Vec<(Cause, f64)> = above.into_iter().collect();
+        above.sort_by(|these, those| those.1.total_cmp(&these.1).then(these.0.cmp(&those.0)));
+        Some(Reporters { rising, catalogue, parts, above })
     }
-    let cause_of = |asn: Asn| match catalogue.provider_of(asn) {
+
+    /// Networks of which clearly more report than usual, the largest.
+    fn standing_out(&self) -> impl Iterator<Item = Cause> {
+        let stands_out = |(cause, on): &&(Cause, f64)| {
+            let one = self.on(&[*cause]);
+            *on >= CUSTOMERS_MIN && *on >= CUSTOMERS_TIMES * one.usual_share * one.all
+        };
+        self.above.iter().take(FAULTS_MAX).filter(stands_out).map(|(cause, _)| *cause)
+    }
+
+    /// As victim of the first of some networks, and of the others with it.
+    fn on(&self, causes: &[Cause]) -> Customer<'a, 'b> {
+        let of = |asn: Asn| cause_of(asn, self.catalogue);
+        let (on_failing, all) = self.parts.on_networks(|asn| causes.contains(&of(asn)));
+        let usual_share = self.parts.usual_share(|asn| causes.contains(&of(asn)));
+        // Where only a part departs, the noise of the others is no evidence against its network.
+        let all = self.rising.rise.of_part.map_or(all, |part| all.min(part.max(on_failing)));
+        // Of what is held already, too few to tell are no evidence against it.
+        let is_held = held_for_network(self.rising).is_some();
+        let too_few = if is_held { 0.0 } else { f64::MIN };
+        let nats = concentration(on_failing, all, usual_share).unwrap_or(too_few);
+        let first = causes.first();
+        let on = self.above.iter().find(|(cause, _)| Some(cause) == first).map_or(0.0, |(_, on)| *on);
+        let whole = self.parts.whole;
+        Customer { rising: self.rising, is_first: true, nats, on, on_failing, all, usual_share, whole }
+    }
+
+    /// The same, with those that stand out at several services where that tells more.
+    fn with_others(&self, cause: Cause, together: &BTreeMap<Cause, usize>) -> Customer<'a, 'b> {
+        let alone = self.on(&[cause]);
+        let is_other = |other: &Cause| {
+            *other != cause && !self.is_own(*other) && together.get(other).is_some_and(|count| *count >= 2)
+        };
+        let mut causes = vec![cause];
+        causes.extend(self.standing_out().filter(is_other));
+        let joint = self.on(&causes);
+        if joint.usual_share <= FAULTS_SHARE_MAX && joint.nats > alone.nats { joint } else { alone }
+    }
+
+    fn is_own(&self, cause: Cause) -> bool {
+        cause == Cause::Service(self.rising.service)
+    }
+
+    /// The networks that it may be a victim of, unless they are its own: that which it is held for, else one
+    /// whose fault is `known`, else the largest; and others that stand out as well.
+    fn victims_of(
+        &self,
+        known: &BTreeSet<Cause>,
+        together: &BTreeMap<Cause, usize>,
+    ) -> Vec<(Cause, Customer<'a, 'b>)> {
+        let of = |cause: Cause| (cause, self.with_others(cause, together));
+        let first = match held_for_network(self.rising) {
+            Some(cause) => Some(of(cause)).filter(|(_, one)| one.nats >= STILL_NETWORK_NATS),
+            None => {
+                let is_known = |(cause, _): &&(Cause, f64)| known.contains(cause);
+                let victim = self.above.iter().find(is_known).map(|(cause, _)| of(*cause));
+                let victim = victim.filter(|(_, one)| one.is_calm_elsewhere());
+                victim.or_else(|| self.above.first().map(|(cause, _)| of(*cause)))
+            }
+        };
+        let Some((cause, first)) = first.filter(|(cause, one)| !self.is_own(*cause) && one.nats > f64::MIN)
+        else {
+            return Vec::new();
+        };
+        let others = self.standing_out().filter(|other| *other != cause && !self.is_own(*other));
+        let mut found = vec![(cause, first)];
+        found.extend(others.map(of).map(|(cause, one)| (cause, Customer { is_first: false, ..one })));
+        found
+    }
+}
+
+fn cause_of(asn: Asn, catalogue: &Catalogue) -> Cause {
+    match catalogue.provider_of(asn) {
         Some(provider) => Cause::Service(provider.id),
         None => Cause::Network(asn),
-    };
-    let mut above: BTreeMap<Cause, f64> = BTreeMap::new();
-    for counted in &rising.rise.networks {
-        *above.entry(cause_of(counted.what)).or_default() += counted.excess();
     }
-    let held = held_for_network(rising);
-    let is_own = |(cause, _): &(Cause, Customer<'_, '_>)| *cause == Cause::Service(rising.service);
-    let of = |cause: Cause| {
-        let (on, all) = rising.rise.on_networks(|asn| cause_of(asn) == cause);
-        let usual_share = rising.rise.usual_share(|asn| cause_of(asn) == cause);
-        // Where only a part departs, the noise of the others is no evidence against its network.
-        let all = rising.rise.of_part.map_or(all, |part| all.min(part.max(on)));
-        // Of what is held already, too few to tell are no evidence against it.
-        let nats = concentration(on, all, usual_share).or(held.map(|_| 0.0))?;
-        Some((cause, Customer { rising, nats, on, all, usual_share }))
-    };
-    if let Some(cause) = held {
-        return of(cause).filter(|(_, one)| one.nats >= STILL_NETWORK_NATS);
-    }
-    let most = |causes: &mut dyn Iterator<Item = (&Cause, &f64)>| {
-        causes.max_by(|these, those| these.1.total_cmp(those.1)).and_then(|(cause, _)| of(*cause))
-    };
-    let victim = most(&mut above.iter().filter(|(cause, _)| known.contains(cause)));
-    let victim = victim.filter(|(_, one)| one.is_calm_elsewhere());
-    victim.or_else(|| most(&mut above.iter())).filter(|found| !is_own(found))
 }
 
 /// Services that fail with what they are built on, by the catalogue.
@@ -286,13 +376,13 @@ pub(super) fn patterns(
 
 /// The part of two rises that comes from the same countries, 0 to 1; 1 where no country is known.
 fn shared_places(these: &Rise, those: &Rise) -> f64 {
-    let sum = |rise: &Rise| rise.countries.iter().map(Counted::excess).sum::<f64>();
+    let sum = |rise: &Rise| rise.parts.countries.iter().map(Counted::excess).sum::<f64>();
     let (here, there) = (sum(these), sum(those));
     if here <= 0.0 || there <= 0.0 {
         return 1.0;
     }
     let of = |rise: &Rise, country| {
-        rise.countries.iter().find(|one| one.what == country).map_or(0.0, Counted::excess)
+        rise.parts.countries.iter().find(|one| one.what == country).map_or(0.0, Counted::excess)
     };
-    these.countries.iter().map(|one| (one.excess() / here).min(of(those, one.what) / there)).sum()
+    these.parts.countries.iter().map(|one| (one.excess() / here).min(of(those, one.what) / there)).sum()
 }

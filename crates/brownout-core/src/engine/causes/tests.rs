@@ -1,5 +1,6 @@
 use super::clues::{Party, weigh};
-use super::rise::{COURSE_MINUTES, Counted, Rise};
+use super::parts::{Counted, Network, Parts};
+use super::rise::{COURSE_MINUTES, Rise};
 use super::*;
 use crate::model::{Asn, Category, Minute, ProblemKind, Service};
 use crate::snapshot::Onset;
@@ -16,14 +17,17 @@ fn rise(per_minute: f64, began: u32) -> Rise {
     Rise {
         onset: Onset { earliest: begin, likeliest: begin, latest: begin },
         first: begin,
-        whole: Counted { what: (), observed, usual: f64::from(minutes) },
         course: course.collect(),
         running: 0.0,
         usual_minute: 1.0,
-        minutes,
-        kinds: Vec::new(),
-        countries: Vec::new(),
-        networks: Vec::new(),
+        parts: Parts {
+            minutes,
+            whole: Counted { what: (), observed, usual: f64::from(minutes) },
+            kinds: Vec::new(),
+            countries: Vec::new(),
+            networks: Vec::new(),
+        },
+        lately: None,
         of_part: None,
     }
 }
@@ -60,11 +64,13 @@ fn evidence_for_a_failure_of_its_own_never_makes_an_echo_likelier() {
     let large = rise(1000.0, 20);
     let with = |on: u32, calls: u32| {
         let mut small = rise(2.0, 20);
-        let counted = |what, observed: u32| Counted { what, observed: f64::from(observed), usual: 0.0 };
-        small.networks =
+        let of = |asn| Network { asn, home: None };
+        let counted =
+            |asn, observed: u32| Counted { what: of(asn), observed: f64::from(observed), usual: 0.0 };
+        small.parts.networks =
             vec![counted(a.networks[0], on), counted(Asn::new(64_999).expect("not zero"), 40 - on)];
         let kinds = [(ProblemKind::Calls, calls), (ProblemKind::OtherNetwork, 40 - calls)];
-        small.kinds = kinds
+        small.parts.kinds = kinds
             .iter()
             .map(|(what, n)| Counted { what: *what, observed: f64::from(*n), usual: 0.0 })
             .collect();
@@ -128,7 +134,8 @@ fn who_names_a_function_that_fails_speaks_for_a_failure() {
     let with = |vague: u32| {
         let mut small = rise(2.0, 20);
         let of = |what, observed| Counted { what, observed: f64::from(observed), usual: 5.0 };
-        small.kinds = vec![of(ProblemKind::Unreachable, 5 + vague), of(ProblemKind::Payments, 45 - vague)];
+        small.parts.kinds =
+            vec![of(ProblemKind::Unreachable, 5 + vague), of(ProblemKind::Payments, 45 - vague)];
         nats((&a, &small), (&b, &large))
     };
     for more in 0..40 {
@@ -243,11 +250,15 @@ fn once_a_networks_fault_is_known_noise_elsewhere_does_not_hide_its_victims() {
     let catalogue = Catalogue::new([vec![provider], apps.to_vec()].concat()).expect("a catalogue");
     let of = |on: f64, elsewhere: f64, usual: f64| {
         let mut rise = rise((on + elsewhere) / 10.0, 10);
-        rise.whole = Counted { what: (), observed: usual + on + elsewhere, usual };
+        rise.parts.whole = Counted { what: (), observed: usual + on + elsewhere, usual };
         let other = Asn::new(64_999).expect("a network");
-        rise.networks = vec![
-            Counted { what: asn, observed: on + 0.2 * usual, usual: 0.2 * usual },
-            Counted { what: other, observed: elsewhere + 0.8 * usual, usual: 0.8 * usual },
+        rise.parts.networks = vec![
+            Counted { what: Network { asn, home: None }, observed: on + 0.2 * usual, usual: 0.2 * usual },
+            Counted {
+                what: Network { asn: other, home: None },
+                observed: elsewhere + 0.8 * usual,
+                usual: 0.8 * usual,
+            },
         ];
         rise
     };

@@ -10,7 +10,7 @@ use super::super::looking::Signal;
 use super::super::ongoing::Incident;
 use crate::model::{Facet, ServiceId, UtcTime};
 use crate::series::Reading;
-use crate::snapshot::{CauseMember, CauseView, State};
+use crate::snapshot::{CauseMember, CauseView, Rarest, State};
 use crate::verdict::{Bond, Cause, ClueKind, Part, Reason, odds};
 
 /// Services named where one explains several.
@@ -141,6 +141,7 @@ impl Groups {
                 ln_per_year: group.ln_per_year,
                 window_minutes: 15,
                 window_sources: observed,
+                window_expected: expected,
                 glr: 0.0,
                 elevated: f64::from(observed) > 2.0 * expected,
             };
@@ -235,7 +236,7 @@ pub(crate) fn pour(looks: &mut Vec<ServiceLook>, pooled: impl Iterator<Item = (S
                 look.signals.insert(0, signal);
             }
             Err(index) => {
-                let whole = Part { facet: Facet::All, observed, expected, recurrence_years: 0.0 };
+                let whole = Part { facet: Facet::All, observed, expected, rarest: Rarest::default() };
                 let look = ServiceLook {
                     service: owner,
                     signals: vec![signal],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use brownout_core::effect::Derived;
 use brownout_core::model::{ChannelId, Evidence, Facet, IncidentId, Minute, Seq, ServiceId, Weight};
-use brownout_core::snapshot::State;
+use brownout_core::snapshot::{Rarest, State};
 use brownout_core::verdict::{Confidence, Locus, Reason, Verdict};
 
 use super::support::*;
@@ -140,12 +140,12 @@ fn figures_without_bound_are_kept_as_the_largest() {
     let mut open = store(folder.path());
     let mut endless = (*verdict(1)).clone();
     let (facet, recurrence_years) = (Facet::All, f64::INFINITY);
-    endless.reasons =
-        vec![Reason::ReportsAboveUsual { facet, observed: 9, expected: f32::NAN, recurrence_years }];
+    let rarest = Rarest { minutes: 15, observed: 9, expected: f32::INFINITY, recurrence_years };
+    endless.reasons = vec![Reason::ReportsAboveUsual { facet, observed: 9, expected: f32::NAN, rarest }];
     let derived = Derived { verdicts: vec![Arc::new(endless.clone())], ..Derived::default() };
     open.derived.apply(Seq(1), &derived).expect("applied");
-    let recurrence_years = f64::MAX;
-    endless.reasons = vec![Reason::ReportsAboveUsual { facet, observed: 9, expected: 0.0, recurrence_years }];
+    let rarest = Rarest { expected: f32::MAX, recurrence_years: f64::MAX, ..rarest };
+    endless.reasons = vec![Reason::ReportsAboveUsual { facet, observed: 9, expected: 0.0, rarest }];
     let incident = endless.incident.expect("one");
     assert_eq!(open.history.verdicts(incident).expect("readable"), [endless]);
     assert!(verify(folder.path()).expect("readable").is_sound());
