@@ -230,7 +230,8 @@ impl<'a, 'b> Reporters<'a, 'b> {
             None => {
                 let is_known = |(cause, _): &&(Cause, f64)| known.contains(cause);
                 let victim = self.above.iter().find(is_known).map(|(cause, _)| of(*cause));
-                let victim = victim.filter(|(_, one)| one.is_calm_elsewhere());
+                let victim =
+                    victim.filter(|(_, one)| one.is_calm_elsewhere() && 2.0 * one.on > one.on_failing);
                 victim.or_else(|| self.above.first().map(|(cause, _)| of(*cause)))
             }
         };

@@ -12,9 +12,6 @@ use brownout_core::model::{
 use crate::rng::Rng;
 use crate::scoreboard::{NOISE_SIZE, Settings, in_parallel_told, shape_of_week};
 
-pub(super) const YEARS: u32 = 10;
-/// Services that one engine looks after.
-const SERVICES_PER_ENGINE: u32 = 25;
 const CITIES_PER_COUNTRY: usize = 6;
 const NETWORKS_PER_COUNTRY: u32 = 5;
 const HOUR_MILLIS: i64 = 3_600_000;
@@ -22,19 +19,65 @@ const DAY_MILLIS: i64 = 24 * HOUR_MILLIS;
 /// Monday, 6 January 2020.
 const BEGIN: UtcTime = UtcTime::from_millis(1_578_268_800_000);
 
-/// How busy a service is.
+/// How busy a service is, and when.
 pub(super) struct Level {
     pub(super) per_hour: f64,
-    /// Of all services.
+    pub(super) week: Week,
+    /// Of all services of a mixture.
     pub(super) share: f64,
 }
 
-pub(super) const LEVELS: [Level; 4] = [
-    Level { per_hour: 0.2, share: 0.48 },
-    Level { per_hour: 1.0, share: 0.28 },
-    Level { per_hour: 10.0, share: 0.20 },
-    Level { per_hour: 50.0, share: 0.04 },
+impl Level {
+    const fn new(per_hour: f64, week: Week, share: f64) -> Self {
+        Level { per_hour, week, share }
+    }
+}
+
+/// How the hours of a week differ.
+#[derive(Clone, Copy)]
+pub(super) enum Week {
+    /// Days that rise and fall, and quieter weekends.
+    Smooth,
+    /// Twenty times as many on weekdays from eight to six, from one minute to the next.
+    Office,
+}
+
+impl Week {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Week::Smooth => "",
+            Week::Office => " in office hours",
+        }
+    }
+
+    /// Factor at an instant, 1 on average.
+    fn factor(self, at: i64) -> f64 {
+        let of_day = at.rem_euclid(DAY_MILLIS) as f64 / DAY_MILLIS as f64;
+        let is_weekend = (at - BEGIN.millis()).div_euclid(DAY_MILLIS) % 7 >= 5;
+        match self {
+            // Highest at 0.8 of the day.
+            Week::Smooth => shape_of_week(of_day - 0.8, is_weekend),
+            Week::Office => {
+                let hour = (of_day * 24.0) as u32;
+                let factor = if !is_weekend && (8..18).contains(&hour) { 20.0 } else { 1.0 };
+                factor * 168.0 / (50.0 * 20.0 + 118.0)
+            }
+        }
+    }
+}
+
+/// What most services are like.
+pub(super) const MIXTURE: &[Level] = &[
+    Level::new(0.2, Week::Smooth, 0.48),
+    Level::new(1.0, Week::Smooth, 0.28),
+    Level::new(10.0, Week::Smooth, 0.12),
+    Level::new(10.0, Week::Office, 0.08),
+    Level::new(50.0, Week::Smooth, 0.04),
 ];
+
+/// What few are like.
+pub(super) const BUSY: &[Level] =
+    &[Level::new(1000.0, Week::Smooth, 0.52), Level::new(1000.0, Week::Office, 0.48)];
 
 /// What was called at services of one level.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,9 +88,9 @@ pub(super) struct Called {
 }
 
 /// What was called, by level.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outcome {
-    pub(super) levels: [Called; LEVELS.len()],
+    pub(super) levels: Vec<Called>,
 }
 
 impl Outcome {
@@ -63,8 +106,9 @@ impl Outcome {
         self.levels.iter().map(|level| level.detected).sum()
     }
 
-    fn add(&mut self, other: Outcome) {
-        for (own, other) in self.levels.iter_mut().zip(other.levels) {
+    fn add(&mut self, other: &Outcome) {
+        self.levels.resize(other.levels.len(), Called::default());
+        for (own, other) in self.levels.iter_mut().zip(&other.levels) {
             own.service_years += other.service_years;
             own.possible += other.possible;
             own.detected += other.detected;
@@ -72,20 +116,24 @@ impl Outcome {
     }
 }
 
-/// A policy, and how many calm service-years it is given.
+/// A policy, what services it is tried on, and for how many service-years.
 pub(super) struct Trial {
     pub(super) policy: Policy,
+    pub(super) levels: &'static [Level],
+    /// How many services one engine looks after, and for how many years.
+    pub(super) per_engine: u32,
+    pub(super) years: u32,
     pub(super) service_years: u32,
 }
 
 impl Trial {
     fn engines(&self) -> u32 {
-        self.service_years.div_ceil(YEARS * SERVICES_PER_ENGINE)
+        self.service_years.div_ceil(self.years * self.per_engine)
     }
 
     /// How many services are simulated.
     pub(super) fn services(&self) -> u32 {
-        self.engines() * SERVICES_PER_ENGINE
+        self.engines() * self.per_engine
     }
 }
 
@@ -105,11 +153,11 @@ pub(super) fn run(settings: &Settings, trials: &[Trial], progress: &mut impl FnM
         |piece| {
             let (trial, engine) = pieces[piece as usize];
             let rng = Rng::new(settings.seed, 0x00ca_1000 + u64::from(engine));
-            live(&world, rng, &trials[trial].policy)
+            live(&world, rng, &trials[trial])
         },
         |piece, part| {
             let trial = pieces[piece as usize].0;
-            outcomes[trial].add(*part);
+            outcomes[trial].add(part);
             done += 1;
             let so_far = |outcome: &Outcome| {
                 let years = outcome.service_years();
@@ -176,22 +224,23 @@ struct Source {
 }
 
 /// One engine through all years.
-fn live(world: &World, mut rng: Rng, policy: &Policy) -> Outcome {
-    let mut sources: Vec<Source> = (0..SERVICES_PER_ENGINE)
+fn live(world: &World, mut rng: Rng, trial: &Trial) -> Outcome {
+    let mut sources: Vec<Source> = (0..trial.per_engine)
         .map(|number| Source {
-            level: level_of(number),
+            level: level_of(trial, number),
             phase: rng.unit(),
             factor: rng.gamma_factor(NOISE_SIZE),
         })
         .collect();
-    let mut watched = Watched::new(policy);
+    let mut watched = Watched::new(trial);
     let mut hour_reports: Vec<(i64, ServiceId)> = Vec::new();
-    let hours = i64::from(YEARS) * 365 * 24;
+    let hours = i64::from(trial.years) * 365 * 24;
     for hour in 0..hours {
         let begin = BEGIN.millis() + hour * HOUR_MILLIS;
         hour_reports.clear();
         for (number, source) in sources.iter_mut().enumerate() {
-            let mean = LEVELS[source.level].per_hour * shape(begin);
+            let Level { per_hour, week, .. } = trial.levels[source.level];
+            let mean = per_hour * week.factor(begin);
             let service = ServiceId(number as u32);
             let turn = source.phase;
             draw(&mut rng, &mut hour_reports, service, mean * source.factor, (begin, 0.0, turn));
@@ -220,7 +269,7 @@ fn live(world: &World, mut rng: Rng, policy: &Policy) -> Outcome {
         }
     }
     watched.pass(UtcTime::from_millis(BEGIN.millis() + hours * HOUR_MILLIS));
-    watched.outcome()
+    watched.outcome(trial)
 }
 
 /// Reports of a part of an hour, at instants of their own.
@@ -238,22 +287,17 @@ fn draw(
 }
 
 /// The same mixture in every engine.
-fn level_of(number: u32) -> usize {
-    let share = (f64::from(number) + 0.5) / f64::from(SERVICES_PER_ENGINE);
+fn level_of(trial: &Trial, number: u32) -> usize {
+    let share = (f64::from(number) + 0.5) / f64::from(trial.per_engine);
     let mut sum = 0.0;
-    LEVELS
+    trial
+        .levels
         .iter()
         .position(|level| {
             sum += level.share;
             share < sum
         })
-        .unwrap_or(LEVELS.len() - 1)
-}
-
-/// Factor of day and week of an instant, which is highest at 0.8 of the day.
-fn shape(at: i64) -> f64 {
-    let of_day = at.rem_euclid(DAY_MILLIS) as f64 / DAY_MILLIS as f64;
-    shape_of_week(of_day - 0.8, (at - BEGIN.millis()).div_euclid(DAY_MILLIS) % 7 >= 5)
+        .unwrap_or(trial.levels.len() - 1)
 }
 
 /// An engine, and what it called.
@@ -265,8 +309,8 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(policy: &Policy) -> Self {
-        let services = (0..SERVICES_PER_ENGINE).map(|number| {
+    fn new(trial: &Trial) -> Self {
+        let services = (0..trial.per_engine).map(|number| {
             let slug = format!("calm-{number}");
             Service::new(ServiceId(number), slug.clone(), slug, Category::Social)
         });
@@ -279,7 +323,7 @@ impl Watched {
         // Names and numbers are made here and fit.
         let catalogue = Catalogue::new(services.collect()).unwrap_or_default();
         watched.tell(BEGIN, &Evidence::Catalogue(Box::new(catalogue)));
-        watched.tell(BEGIN, &Evidence::Policy(Box::new(policy.clone())));
+        watched.tell(BEGIN, &Evidence::Policy(Box::new(trial.policy.clone())));
         watched
     }
 
@@ -304,17 +348,18 @@ impl Watched {
         }
     }
 
-    fn outcome(&self) -> Outcome {
-        let mut outcome = Outcome::default();
-        for number in 0..SERVICES_PER_ENGINE {
-            outcome.levels[level_of(number)].service_years += f64::from(YEARS);
+    fn outcome(&self, trial: &Trial) -> Outcome {
+        let mut levels = vec![Called::default(); trial.levels.len()];
+        let level_of = |number| level_of(trial, number);
+        for number in 0..trial.per_engine {
+            levels[level_of(number)].service_years += f64::from(trial.years);
         }
         for incident in &self.possible {
-            outcome.levels[level_of(incident.service.0)].possible += 1;
+            levels[level_of(incident.service.0)].possible += 1;
         }
         for incident in &self.detected {
-            outcome.levels[level_of(incident.service.0)].detected += 1;
+            levels[level_of(incident.service.0)].detected += 1;
         }
-        outcome
+        Outcome { levels }
     }
 }
