@@ -38,8 +38,12 @@ const MOST_AFFECTED_MAX: usize = 5;
 /// An extent in force gives way only to one that says this much: what is looked for every minute is found
 /// by chance too, above all when little is left of the incident.
 const REVISED_STATISTIC_MIN: f64 = 2.0 * STATISTIC_MIN;
-/// It gives way when this many looks in a row, a minute apart, said something else.
+/// It gives way when this many looks in a row, a minute apart, said something else ...
 const LOOKS_TO_REVISE: u8 = 3;
+/// ... and after this many revisions, for twice as many each time: what grows is followed at once, and of two
+/// extents that describe the same counts as well one stays.
+const REVISIONS_AT_ONCE: u8 = 3;
+const DOUBLINGS_MAX: u8 = 4;
 
 /// What kind of places an extent is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -395,6 +399,8 @@ pub struct ExtentTrack {
     in_force: Option<Extent>,
     /// Looks in a row that said something else.
     other_looks: u8,
+    /// How often it was revised.
+    revisions: u8,
 }
 
 impl ExtentTrack {
@@ -422,11 +428,13 @@ impl ExtentTrack {
             return false;
         }
         self.other_looks += 1;
-        if self.other_looks < LOOKS_TO_REVISE {
+        let doublings = self.revisions.saturating_sub(REVISIONS_AT_ONCE).min(DOUBLINGS_MAX);
+        if self.other_looks < LOOKS_TO_REVISE << doublings {
             return false;
         }
         *known = estimate;
         self.other_looks = 0;
+        self.revisions = self.revisions.saturating_add(1);
         true
     }
 }

@@ -149,6 +149,10 @@ fn an_extent_in_force_gives_way_after_three_looks_that_say_something_else() {
         !track.follow(country.clone()) && !track.follow(country.clone()) && track.follow(country.clone())
     );
     assert_eq!(track.get(), country.as_ref());
+    // Two that fit as well, by turns: one of them stays.
+    let by_turns = (0..120).map(|look| if look / 5 % 2 == 0 { city.clone() } else { country.clone() });
+    let revised = by_turns.filter(|estimate| track.follow(estimate.clone())).count();
+    assert_eq!(revised, 3);
 }
 
 proptest! {
