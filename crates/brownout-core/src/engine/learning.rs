@@ -11,6 +11,9 @@ use crate::series::{Expected, Learned, LearningRates, Profile};
 /// Sources an hour from which a country has a weekly shape of its own: with fewer, weeks of counts tell less
 /// than the shape of the service does.
 const SHAPED_PER_HOUR_MIN: f64 = 2.0;
+/// When what is usual changes for good, what was known of the shape of the week keeps so much less weight than
+/// what was known of the noise: more users of another kind have other days.
+const SHAPE_ANEW: f32 = 0.25;
 /// A place or network without a report for this many hours loses its series.
 const EVICTED_AFTER_HOURS: u32 = 28 * 24;
 
@@ -83,7 +86,7 @@ impl Subject {
         }
         let last = hour.saturating_sub(1);
         let mut learned = self.views_learned.unwrap_or_else(|| Learned::new(last));
-        if self.is_frozen(last, policy)
+        if self.is_frozen(last, hour, policy)
             || learned.folded_hour != last
             || gaps.touch(Minute(last.saturating_mul(60)), 60)
         {
@@ -147,7 +150,16 @@ impl Subject {
             let folding = learned.folded_hour;
             let Some((_, series)) = self.series.get_index(index) else { break };
             let Some(recent) = &series.recent else { break };
-            if self.is_frozen(folding, policy) || gaps.touch(Minute(folding.saturating_mul(60)), 60) {
+            if self.begins_anew(folding, hour, policy) {
+                let hours = folding..hour;
+                let counted = hours.clone().map(|hour| f64::from(recent.hour(hour)) / 100.0).sum();
+                let profile = own.as_deref().or_else(|| self.profile(series));
+                let middle = |hour: u32| Minute(hour.saturating_mul(60)).start().plus_seconds(1800);
+                let factor = |hour| profile.map_or(1.0, |profile| f64::from(profile.at(middle(hour))));
+                let kept = learned.begin_anew(counted, hours.map(factor).sum());
+                own.iter_mut().for_each(|profile| profile.fade(SHAPE_ANEW * kept));
+            }
+            if self.is_frozen(folding, hour, policy) || gaps.touch(Minute(folding.saturating_mul(60)), 60) {
                 learned.leave_out(folding + 1);
                 continue;
             }

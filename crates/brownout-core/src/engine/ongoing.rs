@@ -290,6 +290,7 @@ impl Incident {
             held: self.held.as_deref(),
             doubts: &self.doubts,
             because,
+            freeze_hours: now.policy.freeze_hours_max,
             policy: now.policy_digest,
         });
         let news = self.verdicts.last().is_none_or(|last| {

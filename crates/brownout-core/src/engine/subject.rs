@@ -326,10 +326,18 @@ impl Subject {
         }
     }
 
-    pub(super) fn is_frozen(&self, hour: u32, policy: &Policy) -> bool {
+    /// Whether nothing is learned from an hour, as is known `now`.
+    pub(super) fn is_frozen(&self, hour: u32, now: u32, policy: &Policy) -> bool {
         self.frozen.iter().any(|(from, to)| {
-            hour >= *from && hour < (*to).min(from.saturating_add(policy.freeze_hours_max + 1))
+            let normal = new_normal((*from, *to), now, policy);
+            let longest = from.saturating_add(policy.freeze_hours_max + 1);
+            hour >= *from && hour < normal.unwrap_or((*to).min(longest))
         })
+    }
+
+    /// Whether an hour is the first of what an incident that does not end has made usual.
+    pub(super) fn begins_anew(&self, hour: u32, now: u32, policy: &Policy) -> bool {
+        self.frozen.iter().any(|stretch| new_normal(*stretch, now, policy) == Some(hour))
     }
 
     /// Whether a series has counts that may not have become history yet, or a signal of such goes on.
@@ -354,4 +362,12 @@ impl Subject {
     pub(crate) fn is_touched(&self) -> bool {
         !self.touched.is_empty()
     }
+}
+
+/// What an incident brings that goes on for as long as learning may be frozen is usual from then on. Then the
+/// hours of late are learned, which is as many as learning lags behind.
+fn new_normal((from, to): (u32, u32), now: u32, policy: &Policy) -> Option<u32> {
+    let longest = from.saturating_add(policy.freeze_hours_max + 1);
+    let goes_on = to == u32::MAX && now >= longest;
+    goes_on.then(|| longest.saturating_sub(policy.learning_lag_hours).max(from + 1))
 }

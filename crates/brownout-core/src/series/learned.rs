@@ -65,6 +65,8 @@ const NOISE_SIZE: f64 = 6.0;
 const NOISE_PRIOR_HOURS: f64 = 12.0;
 /// Hours of exposure below which a level is called a guess.
 const LEARNING_HOURS: f32 = 24.0;
+/// Hours of exposure that are left when what is usual changes for good: no less, for it is no guess.
+const ANEW_HOURS: f32 = LEARNING_HOURS + 2.0;
 /// From here on outliers are down-weighted; before, there is nothing to call an outlier.
 const OUTLIER_HOURS: f32 = 48.0;
 /// Half-life of what is known of the noise, in hours: a week. Until its weekly shape is known, a service
@@ -172,6 +174,19 @@ impl Learned {
     /// Hours up to `hour` are left out: an incident, or nothing was collected.
     pub fn leave_out(&mut self, hour: u32) {
         self.folded_hour = self.folded_hour.max(hour);
+    }
+
+    /// What is usual has changed for good: the level is that of `counted` sources in hours whose factors add up
+    /// to `factors`, known as well as after a day. Returns the part of its weight that what was known of the
+    /// noise keeps.
+    pub fn begin_anew(&mut self, counted: f64, factors: f64) -> f32 {
+        let keep = (ANEW_HOURS / self.exposure.max(ANEW_HOURS)).min(1.0);
+        self.fade(keep, keep, keep);
+        if factors > 0.0 {
+            let level = (counted / factors) as f32;
+            (self.counted, self.counted_lately) = (level * self.exposure, level * self.exposure_lately);
+        }
+        keep
     }
 
     /// Learns from one whole hour with `counted` sources under profile factor `factor`; returns

@@ -127,6 +127,13 @@ impl Profile {
         (self.ahead_minutes, self.ahead_before) = (minutes, minutes);
     }
 
+    /// Keeps a part, 0 to 1, of the weight of all that it has learned.
+    pub fn fade(&mut self, keep: f32) {
+        let seen = self.day.iter_mut().chain(&mut self.weekdays).chain(&mut self.week);
+        seen.for_each(|seen| seen.add(0.0, 0.0, keep));
+        self.settle();
+    }
+
     /// Learns one hour of its own week, by any minute of it: `ratio` is its count over the level, `weight`
     /// is u (see the type), `decay` (0 to 1) what is left of older hours of the same place in the week.
     pub fn learn(&mut self, local: Minute, ratio: f32, weight: f32, decay: f32) {

@@ -30,6 +30,9 @@ pub struct Part {
     pub rarest: Rarest,
 }
 
+/// What ended brings at least this share of what has become usual, unless it fell.
+const STILL_COMING_SHARE: f64 = 0.5;
+
 /// Everything a judgement rests on.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -67,6 +70,8 @@ pub struct Facts<'a> {
     pub doubts: &'a [Doubt],
     /// What is known of causes beyond the service.
     pub because: &'a [Reason],
+    /// Hours after which what an incident brings counts as usual.
+    pub freeze_hours: u32,
     /// Digest of the policy.
     pub policy: &'a str,
 }
@@ -154,7 +159,7 @@ fn reasons(facts: &Facts<'_>, countries: &[Facet]) -> Vec<Reason> {
             }
         }
         State::Ended if withdrawn(facts) => {}
-        State::Ended => reasons.push(Reason::BackToUsual),
+        State::Ended => reasons.push(became_usual(facts).unwrap_or(Reason::BackToUsual)),
         State::Calm => reasons.push(Reason::ReportsAsUsual {
             observed: facts.whole.observed,
             expected: facts.whole.expected as f32,
@@ -185,6 +190,15 @@ fn only_country(facts: &Facts<'_>, countries: &[Facet]) -> Option<Facet> {
         [only] if !facts.located.is_some_and(narrower) => Some(*only),
         _ => None,
     }
+}
+
+/// What goes on for as long as learning may be frozen is usual from then on: the counts did not fall, the
+/// yardstick moved.
+fn became_usual(facts: &Facts<'_>) -> Option<Reason> {
+    let lasted = facts.as_of.millis_since(facts.since?) / 3_600_000;
+    let goes_on = f64::from(facts.whole.observed) >= STILL_COMING_SHARE * facts.whole.expected;
+    let is_usual = lasted >= i64::from(facts.freeze_hours) && goes_on;
+    is_usual.then_some(Reason::BecameUsual { hours: facts.freeze_hours, observed: facts.whole.observed })
 }
 
 /// Ended for another is to blame, and not for its reports fell.

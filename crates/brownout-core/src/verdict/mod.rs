@@ -148,6 +148,13 @@ pub enum Reason {
     },
     /// Reports fell back to their usual band.
     BackToUsual,
+    /// They did not fall, but went on for so long that they count as usual.
+    BecameUsual {
+        /// For how many hours.
+        hours: u32,
+        /// Distinct sources in the last 15 minutes.
+        observed: u32,
+    },
     /// It is held at "possible", for the reports may not be people's.
     Doubted {
         /// Why, and how many.

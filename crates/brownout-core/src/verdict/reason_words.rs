@@ -113,6 +113,11 @@ pub fn explain(reason: &Reason, names: Names<'_>) -> String {
         Reason::Held { reason } => format!("An operator holds this at \"possible\": {reason}"),
         Reason::Doubted { doubt } => format!("Held at “possible”: {}.", doubt_words(doubt, names)),
         Reason::BackToUsual => "Reports fell back to what is usual.".to_owned(),
+        Reason::BecameUsual { hours, observed } => format!(
+            "{} in 15 minutes: they did not fall, but what goes on for {} counts as usual from then on.",
+            capital(&reports(*observed)),
+            counted(*hours, "hour", "hours")
+        ),
         // The four that speak of causes have their words in `cause_words`.
         Reason::LikelyCausedBy { .. }
         | Reason::Clue { .. }

@@ -149,6 +149,13 @@ pub fn sentence(verdict: &Verdict, names: Names<'_>) -> String {
             let ending = cause_words::ending(verdict, names);
             format!("The reports on {service}{} came{}.", since(verdict), ending.trim_start_matches(','))
         }
+        State::Ended if became_usual(verdict) => {
+            let since = since(verdict);
+            format!(
+                "The reports on {service}{since} go on, and count as usual since {}.",
+                clock(verdict.as_of, verdict.as_of)
+            )
+        }
         State::Ended => {
             let since = since(verdict);
             format!("The problems at {service}{since} ended at {}.", clock(verdict.as_of, verdict.as_of))
@@ -254,6 +261,11 @@ pub(super) fn some(places: &[Facet], (one, many): (&str, &str), names: Names<'_>
     listed(&named)
 }
 
+/// An incident ended because it went on.
+fn became_usual(verdict: &Verdict) -> bool {
+    matches!(verdict.reasons.first(), Some(Reason::BecameUsual { .. }))
+}
+
 /// An incident is open, and no part of it is above usual just now.
 pub(super) fn is_easing(verdict: &Verdict) -> bool {
     matches!(verdict.reasons.first(), Some(Reason::Easing { .. }))
@@ -356,6 +368,7 @@ mod tests {
             held: None,
             doubts: &[],
             because: &[],
+            freeze_hours: 72,
             policy: "test",
         }
     }
@@ -449,9 +462,9 @@ mod tests {
             let parts = [Part { rarest, ..part(Facet::All, seen) }];
             explained(&judge(&facts(State::Possible, parts[0], &parts)), names).remove(0)
         };
-        insta::assert_snapshot!(explain(360, 5), @"");
-        insta::assert_snapshot!(explain(1, 40), @"");
-        insta::assert_snapshot!(explain(15, 23), @"");
+        insta::assert_snapshot!(explain(360, 5), @"Worldwide: 5 reports in 15 minutes, where about 25 are usual; it was called at 23 in 6 hours, where about 4 are usual (by chance alone about once in 159 years).");
+        insta::assert_snapshot!(explain(1, 40), @"Worldwide: 40 reports in 15 minutes, where about 25 are usual; it was called at 23 in 1 minute, where about 4 are usual (by chance alone about once in 159 years).");
+        insta::assert_snapshot!(explain(15, 23), @"Worldwide: 23 reports in 15 minutes, where about 25 are usual (by chance alone about once in 159 years).");
     }
 
     #[test]
@@ -522,6 +535,12 @@ mod tests {
         insta::assert_snapshot!(say(State::Possible, 65, &all[..1], Some(&customers)), @"Possible problems at X since 09:47 UTC among customers of Deutsche Telekom (AS3320): 31,403 reports everywhere together in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Calm, 0, &[], None), @"No problems detected at X: no reports in 15 minutes, where about 25 are usual.");
         insta::assert_snapshot!(say(State::Ended, 0, &[], None), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
+        let long = Facts {
+            as_of: "2025-03-13T10:02:00Z".parse().expect("a time"),
+            ..facts(State::Ended, all[0], &[])
+        };
+        insta::assert_snapshot!(sentence(&judge(&long), names), @"The reports on X since 09:47 UTC on 2025-03-10 go on, and count as usual since 10:02 UTC.");
+        insta::assert_snapshot!(explained(&judge(&long), names).remove(0), @"31,403 reports in 15 minutes: they did not fall, but what goes on for 72 hours counts as usual from then on.");
         insta::assert_snapshot!(say(State::Insufficient, 0, &[], None), @"Not enough data on X: nobody has reported it since this observatory began to watch.");
     }
 }

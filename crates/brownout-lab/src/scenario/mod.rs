@@ -47,7 +47,10 @@ shipped!(
     "isp-five-services",
     "office-hours",
     "bank-holiday",
-    "short"
+    "short",
+    "new-normal",
+    "two-faults",
+    "two-providers"
 );
 
 /// The text of a shipped scenario.

@@ -5,9 +5,9 @@
 //! (AT&T 2024-02-22, Verizon 2024-09-30 and 2026-01-14, Google Cloud 2025-06-12), whose echoes run
 //! from 1% to 38% of what they echo: no fixed share parts them from failures.
 
-use libm::{lgamma, log};
+use libm::{exp, lgamma, log};
 
-use super::parts::Counted;
+use super::parts::{Counted, UsualShares};
 use super::rise::{COURSE_MINUTES, Rise};
 use crate::model::{Category, CountryCode, ProblemKind, Service};
 use crate::verdict::{Clue, ClueKind};
@@ -53,6 +53,8 @@ const NETWORK_NATS: f64 = 4.0;
 /// how many reports such shares, and usual ones, are known.
 const SHARE_OF_FAULT: f64 = 0.92;
 const SHARE_STRENGTH: f64 = 12.0;
+/// How often a failure of a service is one of a single country.
+const ONE_COUNTRY: f64 = 0.2;
 const PLACES_NATS: f64 = 3.5;
 const SHARED_DEPENDENCY_NATS: f64 = -1.5;
 
@@ -256,22 +258,26 @@ fn their_network(small: Party<'_>, large: &Service) -> Option<(ClueKind, f64)> {
         return None;
     }
     let (on, all) = small.rise.parts.on_networks(|asn| large.networks.contains(&asn));
-    let usual = small.rise.parts.usual_share(|asn| large.networks.contains(&asn));
+    let usual = small.rise.parts.usual_shares(|asn| large.networks.contains(&asn));
     let nats = concentration(on, all, usual).unwrap_or(0.0) - 2.0;
     Some((ClueKind::TheirNetwork { percent: percent(on, all) }, nats))
 }
 
-/// How much it says, in nats, that `on` of `all` sources above usual are of one network whose usual
-/// share is `usual`: a fault of that network against one of the service. `None` for too few.
-pub(super) fn concentration(on: f64, all: f64, usual: f64) -> Option<f64> {
+/// How much it says, in nats, that `on` of `all` sources above usual are of one network whose usual shares
+/// are `usual`: a fault of that network against one of the service, which may fail in that network's
+/// country only. `None` for too few.
+pub(super) fn concentration(on: f64, all: f64, usual: UsualShares) -> Option<f64> {
     if all < 3.0 {
         return None;
     }
-    let usual = usual.clamp(0.02, 0.8);
     let counts = [on, all - on];
     let beta = |share: f64| [share * SHARE_STRENGTH, (1.0 - share) * SHARE_STRENGTH];
+    let own = |share: f64| ln_dirichlet(&counts, &beta(share.clamp(0.02, 0.8)));
     let fault = ln_dirichlet(&counts, &beta(SHARE_OF_FAULT));
-    let own = ln_dirichlet(&counts, &beta(usual));
+    let (everywhere, at_home) = (own(usual.everywhere), own(usual.at_home));
+    let own = everywhere.max(at_home)
+        + log((1.0 - ONE_COUNTRY) * exp(everywhere - everywhere.max(at_home))
+            + ONE_COUNTRY * exp(at_home - everywhere.max(at_home)));
     Some((fault - own).clamp(-6.0, 6.0))
 }
 

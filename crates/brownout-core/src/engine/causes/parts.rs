@@ -32,6 +32,13 @@ pub(crate) struct Network {
     pub(crate) home: Option<CountryCode>,
 }
 
+/// The usual share of some networks among all sources, and among those of the networks' own countries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct UsualShares {
+    pub(crate) everywhere: f64,
+    pub(crate) at_home: f64,
+}
+
 /// Sources of some minutes up to now.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parts {
@@ -103,18 +110,17 @@ impl Parts {
         (on, (on + others.max(abroad).max(0.0)).max(KNOWN_OF_RISE * self.whole.excess()))
     }
 
-    /// The usual share of some networks among all in their countries, of which few may have a series: what
-    /// fails in one country only is no fault of the networks there.
-    pub(crate) fn usual_share(&self, wanted: impl Fn(Asn) -> bool) -> f64 {
-        let all: f64 = self.networks.iter().map(|counted| counted.usual).sum();
+    /// The usual share of some networks, of which few may have a series.
+    pub(crate) fn usual_shares(&self, wanted: impl Fn(Asn) -> bool) -> UsualShares {
         let on: f64 = self.of_networks(&wanted).map(|counted| counted.usual).sum();
+        let all: f64 = self.networks.iter().map(|counted| counted.usual).sum();
         let all = all.max(KNOWN_OF_USUAL * self.whole.usual);
         let at_home = self.homes(&wanted).map_or(all, |homes| {
             let countries = self.countries.iter().filter(|one| homes.contains(&one.what));
-            countries.map(|one| one.usual).sum::<f64>().max(on)
+            countries.map(|one| one.usual).sum::<f64>().clamp(on, all.max(on))
         });
-        let all = all.min(at_home);
-        if all > 0.0 { on / all } else { 0.0 }
+        let of = |all: f64| if all > 0.0 { on / all } else { 0.0 };
+        UsualShares { everywhere: of(all), at_home: of(at_home) }
     }
 
     fn of_networks<'a>(

@@ -152,7 +152,6 @@ fn held_for_network(rising: &Rising<'_>) -> Option<Cause> {
 struct Reporters<'a, 'b> {
     rising: &'a Rising<'b>,
     catalogue: &'a Catalogue,
-    /// What they are told by: since it began, or lately where it is held for a network already.
     parts: &'a Parts,
     /// Sources above usual by network, most first.
     above: Vec<(Cause, f64)>,
@@ -164,15 +163,17 @@ impl<'a, 'b> Reporters<'a, 'b> {
         if catalogue.get(rising.service).is_none_or(is_provider) {
             return None;
         }
-        let lately = rising.rise.lately.as_ref().filter(|_| held_for_network(rising).is_some());
-        let parts = lately.unwrap_or(&rising.rise.parts);
+        Some(Self::among(rising, &rising.rise.parts, catalogue))
+    }
+
+    fn among(rising: &'a Rising<'b>, parts: &'a Parts, catalogue: &'a Catalogue) -> Self {
         let mut above: BTreeMap<Cause, f64> = BTreeMap::new();
         for counted in &parts.networks {
             *above.entry(cause_of(counted.what.asn, catalogue)).or_default() += counted.excess();
         }
         let mut above: Vec<(Cause, f64)> = above.into_iter().collect();
         above.sort_by(|these, those| those.1.total_cmp(&these.1).then(these.0.cmp(&those.0)));
-        Some(Reporters { rising, catalogue, parts, above })
+        Reporters { rising, catalogue, parts, above }
     }
 
     /// Networks of which clearly more report than usual, the largest.
@@ -188,16 +189,16 @@ impl<'a, 'b> Reporters<'a, 'b> {
     fn on(&self, causes: &[Cause]) -> Customer<'a, 'b> {
         let of = |asn: Asn| cause_of(asn, self.catalogue);
         let (on_failing, all) = self.parts.on_networks(|asn| causes.contains(&of(asn)));
-        let usual_share = self.parts.usual_share(|asn| causes.contains(&of(asn)));
+        let usual = self.parts.usual_shares(|asn| causes.contains(&of(asn)));
         // Where only a part departs, the noise of the others is no evidence against its network.
         let all = self.rising.rise.of_part.map_or(all, |part| all.min(part.max(on_failing)));
         // Of what is held already, too few to tell are no evidence against it.
         let is_held = held_for_network(self.rising).is_some();
         let too_few = if is_held { 0.0 } else { f64::MIN };
-        let nats = concentration(on_failing, all, usual_share).unwrap_or(too_few);
+        let nats = concentration(on_failing, all, usual).unwrap_or(too_few);
         let first = causes.first();
         let on = self.above.iter().find(|(cause, _)| Some(cause) == first).map_or(0.0, |(_, on)| *on);
-        let whole = self.parts.whole;
+        let (whole, usual_share) = (self.parts.whole, usual.everywhere);
         Customer { rising: self.rising, is_first: true, nats, on, on_failing, all, usual_share, whole }
     }
 
@@ -213,6 +214,13 @@ impl<'a, 'b> Reporters<'a, 'b> {
         if joint.usual_share <= FAULTS_SHARE_MAX && joint.nats > alone.nats { joint } else { alone }
     }
 
+    /// Whether others report it lately than a network's customers, which were all that did at first.
+    fn fails_lately(&self, cause: Cause, together: &BTreeMap<Cause, usize>) -> bool {
+        let Some(parts) = &self.rising.rise.lately else { return false };
+        let lately = Self::among(self.rising, parts, self.catalogue).with_others(cause, together);
+        lately.nats < STILL_NETWORK_NATS && !lately.is_calm_elsewhere()
+    }
+
     fn is_own(&self, cause: Cause) -> bool {
         cause == Cause::Service(self.rising.service)
     }
@@ -226,7 +234,8 @@ impl<'a, 'b> Reporters<'a, 'b> {
     ) -> Vec<(Cause, Customer<'a, 'b>)> {
         let of = |cause: Cause| (cause, self.with_others(cause, together));
         let first = match held_for_network(self.rising) {
-            Some(cause) => Some(of(cause)).filter(|(_, one)| one.nats >= STILL_NETWORK_NATS),
+            Some(cause) => Some(of(cause))
+                .filter(|(_, one)| one.nats >= STILL_NETWORK_NATS && !self.fails_lately(cause, together)),
             None => {
                 let is_known = |(cause, _): &&(Cause, f64)| known.contains(cause);
                 let victim = self.above.iter().find(is_known).map(|(cause, _)| of(*cause));

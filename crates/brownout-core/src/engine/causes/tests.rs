@@ -2,7 +2,7 @@ use super::clues::{Party, weigh};
 use super::parts::{Counted, Network, Parts};
 use super::rise::{COURSE_MINUTES, Rise};
 use super::*;
-use crate::model::{Asn, Category, Minute, ProblemKind, Service};
+use crate::model::{Asn, Category, CountryCode, Minute, ProblemKind, Service};
 use crate::snapshot::Onset;
 use crate::verdict::ClueKind;
 
@@ -272,4 +272,57 @@ fn once_a_networks_fault_is_known_noise_elsewhere_does_not_hide_its_victims() {
     };
     assert_eq!(explained(Some((Bond::Network, Cause::Service(ServiceId(0))))), Some((Bond::Network, true)));
     assert_eq!(explained(None), None);
+}
+
+fn country(name: &str) -> CountryCode {
+    name.parse().expect("a country")
+}
+
+/// A service with customers of three networks in Germany, and people in France who name none.
+fn of_two_countries(on: [f64; 2], elsewhere: [f64; 2]) -> Parts {
+    let [de, fr] = ["DE", "FR"].map(country);
+    let counted = |what, observed, usual| Counted { what, observed, usual };
+    let whole =
+        Counted { what: (), observed: 20.0 + on[0] + on[1] + elsewhere[0] + elsewhere[1], usual: 20.0 };
+    let network = |number, above: f64, usual| {
+        let asn = Asn::new(number).expect("a network");
+        Counted { what: Network { asn, home: Some(de) }, observed: usual + above, usual }
+    };
+    let above_de = on[0] + on[1] + elsewhere[0];
+    Parts {
+        minutes: 15,
+        whole,
+        kinds: Vec::new(),
+        countries: vec![counted(de, 10.0 + above_de, 10.0), counted(fr, 10.0 + elsewhere[1], 10.0)],
+        networks: vec![network(1, on[0], 4.0), network(2, on[1], 2.0), network(3, elsewhere[0], 4.0)],
+    }
+}
+
+#[test]
+fn what_rises_in_other_countries_is_not_of_a_network_although_nobody_there_names_one() {
+    let is_first = |asn: Asn| asn.0.get() == 1;
+    let (on, all) = of_two_countries([100.0, 0.0], [0.0, 300.0]).on_networks(is_first);
+    assert_eq!((on, all), (100.0, 400.0));
+    // Customers who are abroad are customers.
+    let mut abroad = of_two_countries([100.0, 0.0], [0.0, 0.0]);
+    (abroad.countries[0].observed, abroad.countries[1].observed) = (10.0, 110.0);
+    assert_eq!(abroad.on_networks(is_first), (100.0, 100.0));
+}
+
+#[test]
+fn what_fails_in_one_country_is_no_fault_of_its_largest_network() {
+    let nats = |parts: &Parts, wanted: &dyn Fn(Asn) -> bool| {
+        let (on, all) = parts.on_networks(wanted);
+        clues::concentration(on, all, parts.usual_shares(wanted)).expect("enough")
+    };
+    let is_first = |asn: Asn| asn.0.get() == 1;
+    let is_either = |asn: Asn| asn.0.get() <= 2;
+    // Germany alone, everybody alike: 40% of what is usual there is of the first.
+    let country = of_two_countries([40.0, 20.0], [40.0, 0.0]);
+    assert!(nats(&country, &is_first) < -2.0 && nats(&country, &is_either) < 0.0);
+    let network = of_two_countries([40.0, 0.0], [1.0, 1.0]);
+    assert!(nats(&network, &is_first) > 4.0);
+    // Two at once.
+    let both = of_two_countries([40.0, 30.0], [1.0, 1.0]);
+    assert!(nats(&both, &is_first) < 0.0 && nats(&both, &is_either) > 2.0);
 }
