@@ -5,6 +5,7 @@
 //! weighed in nats, not counted in percent; `docs/decisions/007-causes.md` says why.
 
 mod clues;
+mod networks;
 mod parts;
 mod rise;
 mod shared;
@@ -93,7 +94,7 @@ pub(crate) fn explain(rising: &[Rising<'_>], catalogue: &Catalogue) -> BTreeMap<
         size(those).total_cmp(&size(these)).then(these.service.cmp(&those.service))
     });
     order.truncate(RISING_MAX);
-    shared::networks(&order, catalogue, &mut explained);
+    networks::explain(&order, catalogue, &mut explained);
     shared::dependencies(&order, catalogue, &mut explained);
     let beside_pattern = shared::patterns(&order, catalogue, &mut explained);
     echoes(&order, catalogue, &mut explained, &beside_pattern);
