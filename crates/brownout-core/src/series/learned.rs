@@ -63,6 +63,8 @@ pub(crate) const LEVEL_SHAPE: f64 = 0.2;
 const NOISE_SIZE: f64 = 6.0;
 /// How many hours' worth of evidence the prior of the noise weighs.
 const NOISE_PRIOR_HOURS: f64 = 12.0;
+/// Standard deviations of the estimate of the noise, by that noise, that are doubt.
+const NOISE_DEVIATIONS: f64 = 2.0;
 /// Hours of exposure below which a level is called a guess.
 const LEARNING_HOURS: f32 = 24.0;
 /// Hours of exposure that are left when what is usual changes for good: no less, for it is no guess.
@@ -128,15 +130,18 @@ impl Learned {
     /// Size k of the noise of an hour, given the size that would be assumed without data.
     ///
     /// The moment estimate Σ w ((y − m)² − y) / Σ w m² of 1/k has a standard deviation of about
-    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's. A series is taken for
-    /// quieter than the prior only as far as it is so beyond that doubt, so that a sparse one is not
-    /// by luck.
+    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's, and of √((2 + 6 / k) / h) / k over h
+    /// hours by the noise itself, here that of a Gamma factor of the default size. A series is taken for quieter
+    /// than the prior only as far as it is so beyond that doubt, so that none is by luck: the rarest readings
+    /// are those of series whose noise was thought too small.
     pub fn noise_size(&self, prior: f64, level: f64) -> f64 {
         let weight = NOISE_PRIOR_HOURS * level * level;
         let base = f64::from(self.noise_base);
         let total = (weight + base).max(1e-12);
         let estimate = (weight / prior + f64::from(self.noise)) / total;
-        let cautious = (estimate + sqrt(2.0 * base) / total).min(1.0 / prior);
+        let hours = total / (level * level).max(1e-12);
+        let by_noise = NOISE_DEVIATIONS * estimate.max(0.0) * sqrt((2.0 + 6.0 / NOISE_SIZE) / hours);
+        let cautious = (estimate + sqrt(2.0 * base) / total + by_noise).min(1.0 / prior);
         (1.0 / estimate.max(cautious).max(1e-9)).clamp(0.5, 200.0)
     }
 

@@ -9,7 +9,9 @@ use self::calm::{BUSY, Called, Level, MIXTURE, Outcome, Trial};
 use super::Settings;
 use super::board::{Board, Table};
 
-/// Of the years of other policies, the part that the one without floors is given.
+/// Of the years of the shipped policy, the part that a larger budget is given, which has more to count, and
+/// the part of the one without floors.
+const SPENT_SHARE: u32 = 3;
 const NO_FLOOR_SHARE: u32 = 10;
 /// How long services of the mixture are watched, in years, and how many by one engine.
 const YEARS: u32 = 10;
@@ -20,7 +22,7 @@ const BUSY_YEARS: u32 = 1;
 const BUSY_PER_ENGINE: u32 = 2;
 const BUSY_SHARE: u32 = 120;
 /// A level has broken a promise if a count as large has less than this probability under it: one in twenty
-/// over the levels of two policies and two states.
+/// over seven levels, two policies and two states.
 const BEYOND_CHANCE: f64 = 0.05 / 28.0;
 
 /// What a policy promises, and what came of it.
@@ -68,7 +70,7 @@ pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl
     let shipped = Policy::default();
     let trials = [
         mixture(&shipped, 1),
-        mixture(&spent, 1),
+        mixture(&spent, SPENT_SHARE),
         // It promises nothing, and shows with far fewer years what floors are for.
         mixture(&no_floor, NO_FLOOR_SHARE),
         busy(&shipped),
