@@ -63,8 +63,11 @@ pub(crate) const LEVEL_SHAPE: f64 = 0.2;
 const NOISE_SIZE: f64 = 6.0;
 /// How many hours' worth of evidence the prior of the noise weighs.
 const NOISE_PRIOR_HOURS: f64 = 12.0;
-/// Standard deviations of the estimate of the noise, by that noise, that are doubt.
-const NOISE_DEVIATIONS: f64 = 2.0;
+/// Standard deviations of the estimate of the noise, by that noise, that are doubt. The budget is spent where
+/// chance is as rare as e^-16, an exponent that goes with k: an error of k with a relative deviation of s calls
+/// e^(128 s²) times as often, five to nine times by the hours that are kept, and one deviation of caution takes
+/// nearly all of that away.
+const NOISE_DEVIATIONS: f64 = 1.0;
 /// Hours of exposure below which a level is called a guess.
 const LEARNING_HOURS: f32 = 24.0;
 /// Hours of exposure that are left when what is usual changes for good: no less, for it is no guess.
