@@ -28,6 +28,8 @@ pub enum RowReject {
     Field,
     /// There were more than [`ROWS_MAX`].
     TooMany,
+    /// It has not happened yet.
+    Future,
 }
 
 impl fmt::Display for RowReject {
@@ -38,6 +40,7 @@ impl fmt::Display for RowReject {
             RowReject::Source => "nothing says who reported",
             RowReject::Field => "a field is empty or too long",
             RowReject::TooMany => "too many rows",
+            RowReject::Future => "the time is yet to come",
         })
     }
 }
@@ -99,6 +102,16 @@ impl Imported {
             *self.rejected.entry(reason).or_default() += count;
         }
         self.cities_unknown += other.cities_unknown;
+    }
+
+    /// Leaves out what happened after `now`: one wrong time would be played for decades.
+    pub fn leave_out_after(&mut self, now: UtcTime) {
+        let before = self.rows.len();
+        self.rows.retain(|row| row.at <= now);
+        let left_out = (before - self.rows.len()) as u64;
+        if left_out > 0 {
+            *self.rejected.entry(RowReject::Future).or_default() += left_out;
+        }
     }
 
     fn keep(&mut self, row: Result<Row, RowReject>) {

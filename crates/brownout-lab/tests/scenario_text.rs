@@ -64,6 +64,10 @@ fn errors_say_where_and_what_was_meant() {
             "line 6, column 19: `posible` is not a state; did you mean `possible`?",
         ),
         ("pulse 10:00 a PK +5 per hour for 0 minutes", "line 6, column 36: an event lasts a minute at least"),
+        (
+            "step 2026-03-10T10:00Z a PK +5 per hour",
+            "line 6, column 1: this happens outside of what is played, from 2025-03-10T09:00:00Z to 2025-03-10T12:00:00Z",
+        ),
         ("warm-up 7 dais", "line 6, column 11: `dais` is not a unit of time; did you mean `days`?"),
         (
             "baseline a UK 5 per hour",

@@ -18,7 +18,7 @@ pub(super) fn finish(draft: Draft, last: u32) -> Result<Scenario, ScenarioError>
         message: message.to_owned(),
         did_you_mean: None,
     };
-    let Draft { mut scenario, start, end, anchor_lines } = draft;
+    let Draft { mut scenario, start, end, anchor_lines, event_lines } = draft;
     scenario.start = start.ok_or_else(|| at_end("the scenario has no `start`"))?;
     scenario.end = end.ok_or_else(|| at_end("the scenario has no `end`"))?;
     if scenario.title.is_empty() {
@@ -50,7 +50,13 @@ pub(super) fn finish(draft: Draft, last: u32) -> Result<Scenario, ScenarioError>
         return Err(at_end("at least one channel must have a share"));
     }
     check_shares(&scenario).map_err(|message| at_end(&message))?;
-    let end = scenario.end;
+    let (from, end) = (scenario.plays_from(), scenario.end);
+    for (event, line) in scenario.events.iter().zip(event_lines) {
+        if event.start >= end || event.end <= from {
+            let message = format!("this happens outside of what is played, from {from} to {end}");
+            return Err(ScenarioError { line, column: 1, message, did_you_mean: None });
+        }
+    }
     for event in &mut scenario.events {
         event.end = event.end.min(end);
     }

@@ -58,6 +58,7 @@ pub(super) struct Draft {
     pub(super) end: Option<UtcTime>,
     /// Lines of the anchors, to name them in errors.
     pub(super) anchor_lines: Vec<u32>,
+    pub(super) event_lines: Vec<u32>,
 }
 
 pub(super) fn parse(text: &str) -> Result<Scenario, ScenarioError> {
@@ -65,7 +66,13 @@ pub(super) fn parse(text: &str) -> Result<Scenario, ScenarioError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(too_long(format!("a scenario has {TEXT_BYTES_MAX} bytes at most")));
     }
-    let mut draft = Draft { scenario: empty(), start: None, end: None, anchor_lines: Vec::new() };
+    let mut draft = Draft {
+        scenario: empty(),
+        start: None,
+        end: None,
+        anchor_lines: Vec::new(),
+        event_lines: Vec::new(),
+    };
     let mut last = 1;
     for (line, number) in text.lines().zip(1_u32..) {
         let mut cursor = Cursor::new(number, line)?;
@@ -155,6 +162,7 @@ fn statement(draft: &mut Draft, cursor: &mut Cursor<'_>, line: &str) -> Result<(
         "pulse" | "ramp" | "step" | "brigade" | "silence" => {
             let event = event(draft, cursor, word)?;
             draft.scenario.events.push(event);
+            draft.event_lines.push(cursor.line());
         }
         "note" => {
             let at = time_of(draft.start, cursor)?;

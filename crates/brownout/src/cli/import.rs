@@ -15,8 +15,11 @@ use serde_json::{Value, json};
 
 use super::token::parse_name;
 use super::{Console, Exit, Failure, Format, Settings, Table};
+use crate::host::wall_clock;
 use player::Outcome;
 
+/// How far ahead of this clock a table's may be, in seconds.
+const AHEAD_SECONDS: i64 = 3600;
 /// Places of an incident that are listed.
 const PLACES_MAX: usize = 20;
 /// Places that a table has room for.
@@ -153,6 +156,7 @@ pub(super) fn run(args: &Import, settings: &Settings, console: &mut Console<'_>)
         };
         imported.merge(read.map_err(|error| of(file, &error))?);
     }
+    imported.leave_out_after(wall_clock().plus_seconds(AHEAD_SECONDS));
     if imported.rows.is_empty() {
         for (reason, count) in &imported.rejected {
             console.say(&format!("{count} rows refused: {reason}"));

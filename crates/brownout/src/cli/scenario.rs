@@ -109,5 +109,6 @@ fn play(args: &Run, settings: &Settings, console: &mut Console<'_>) -> Result<Ex
         judged.len() - unmet,
         judged.len()
     ));
-    Ok(if unmet == 0 { Exit::Ok } else { Exit::CheckFailed })
+    let is_whole = stage.refused.0 == 0;
+    Ok(if unmet == 0 && is_whole { Exit::Ok } else { Exit::CheckFailed })
 }

@@ -138,6 +138,19 @@ fn rubbish_is_refused_with_a_reason_and_never_a_panic() {
         assert!(ran.err.contains(says), "{text:?}: {}", ran.err);
     }
     assert!(!Path::new(&folder.data).exists(), "nothing was made of nothing");
+    fs::write(&folder.csv, "at,source,service\n2199-01-01T00:00:00Z,a,x\n").expect("written");
+    let ran = import(&folder, &[]);
+    assert!(
+        ran.exit == Exit::Error && ran.err.contains("1 rows refused: the time is yet to come"),
+        "{}",
+        ran.err
+    );
+    // One wrong time among right ones is counted, and no reason to do without the others.
+    fs::write(&folder.csv, "at,source,service\n2199-01-01T00:00:00Z,a,x\n2025-03-09T12:00:00Z,b,x\n")
+        .expect("written");
+    let ran = import(&folder, &[]);
+    assert_eq!(ran.exit, Exit::Ok);
+    assert!(ran.err.contains("refused: the time is yet to come"), "{}", ran.err);
     let ran = brownout(&["import", "spectrum", "/no/such/file", "--into", &folder.data]);
     assert_eq!(ran.exit, Exit::Error);
 }
