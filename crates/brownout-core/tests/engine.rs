@@ -323,6 +323,35 @@ fn a_hold_is_judged_at_the_next_look() {
 }
 
 #[test]
+fn what_goes_on_for_three_days_is_usual_unless_an_operator_says_that_it_is_not() {
+    let played = |extends: bool| {
+        let mut world = World::new(12, 1, "2025-03-03T00:00:00Z");
+        world.play("2025-03-03T00:00:00Z", 3 * 1440, &CALM);
+        world.play("2025-03-06T00:00:00Z", 60 * 60, &[("US", 15.0)]);
+        let incident = world.engine.snapshot().incidents[0].id;
+        assert_eq!(world.engine.snapshot().incidents[0].state, State::Confirmed);
+        if extends {
+            let reason = "The cable is still cut.".to_owned();
+            let at = "2025-03-08T12:00:00Z".parse().expect("a time");
+            world.append(at, Evidence::Operator(Box::new(OperatorAction::Extend { incident, reason })));
+        }
+        world.play("2025-03-08T12:00:00Z", 24 * 60, &[("US", 15.0)]);
+        let snapshot = world.engine.snapshot();
+        let view = snapshot.incidents.iter().find(|view| view.id == incident).expect("known");
+        (view.state, view.verdicts.last().expect("a verdict").reasons[0].clone(), view.timeline.clone())
+    };
+    let (state, reason, _) = played(false);
+    assert!(
+        state == State::Ended && matches!(reason, Reason::BecameUsual { hours: 72..80, .. }),
+        "{reason:?}"
+    );
+    let (state, _, timeline) = played(true);
+    assert_eq!(state, State::Confirmed);
+    let words = Change::Operator("The cable is still cut.".to_owned());
+    assert!(timeline.iter().any(|entry| entry.change == words));
+}
+
+#[test]
 fn countries_are_summed_before_small_ones_are_left_out() {
     let mut world = World::new(1, 2, "2025-03-10T09:00:00Z");
     let at: UtcTime = "2025-03-10T09:01:00Z".parse().expect("a time");

@@ -39,6 +39,8 @@ pub(crate) struct ServiceLook {
     /// Where it fails, if that was asked and the counts decide it.
     pub(crate) extent: Option<Extent>,
     pub(crate) learning: bool,
+    /// An incident has gone on for so long that what it brings counts as usual.
+    pub(crate) became_usual: bool,
     /// Why next to nothing can be heard of it.
     pub(crate) silence: Option<Silence>,
     /// Why the rise may be nobody's, the largest first.
@@ -47,12 +49,21 @@ pub(crate) struct ServiceLook {
     pub(crate) settled: Vec<SettledSignal>,
 }
 
+/// What becomes of learning: nothing is learned during an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Freeze {
+    Begin,
+    /// An operator says that it still is none of what is usual.
+    Extend,
+    End,
+}
+
 /// A decision that goes back to a shard with the next tick.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Decision {
     pub(crate) service: ServiceId,
     pub(crate) watched: BTreeMap<Facet, Watch>,
-    pub(crate) freeze: Option<bool>,
+    pub(crate) freeze: Option<Freeze>,
     pub(crate) behind: Behind,
 }
 
@@ -83,13 +94,13 @@ impl Decision {
     fn hold(look: &ServiceLook) -> Self {
         let departing = look.signals.iter().filter(|signal| signal.departs).map(|signal| signal.facet);
         let watched = departing.chain([Facet::All]).map(|facet| (facet, Watch::Departures)).collect();
-        Decision { service: look.service, watched, freeze: Some(true), behind: Behind::Nothing }
+        Decision { service: look.service, watched, freeze: Some(Freeze::Begin), behind: Behind::Nothing }
     }
 
     /// What was laid to another is left behind; what only waited was laid to nobody.
     fn let_go(service: ServiceId, is_explained: bool) -> Self {
         let behind = if is_explained { Behind::Everything } else { Behind::Nothing };
-        Decision { service, watched: BTreeMap::new(), freeze: Some(false), behind }
+        Decision { service, watched: BTreeMap::new(), freeze: Some(Freeze::End), behind }
     }
 }
 
@@ -187,6 +198,7 @@ impl Correlator {
             changed |= incident.doubt(look, now.at);
         }
         let over = incident.is_over();
+        let extends = incident.is_extended_by(asked);
         changed |= incident.judge(look, now, &self.holding.reasons(look.service), derived);
         if changed {
             incident.change();
@@ -194,8 +206,13 @@ impl Correlator {
         }
         let is_held = self.holding.is_held(look.service);
         let watched = if over { BTreeMap::new() } else { incident.watched() };
-        let decision = (opened || over || watched != before).then(|| {
-            let freeze = if over { Some(false) } else { (opened && !was_held).then_some(true) };
+        let decision = (opened || over || extends || watched != before).then(|| {
+            let freeze = match (over, opened && !was_held, extends) {
+                (true, _, _) => Some(Freeze::End),
+                (_, true, _) => Some(Freeze::Begin),
+                (_, _, true) => Some(Freeze::Extend),
+                _ => None,
+            };
             match is_held {
                 true => Decision { freeze: None, ..Decision::hold(look) },
                 false => {

@@ -56,7 +56,7 @@ impl Subject {
         }
         let horizon = Minute(hour.saturating_sub(24) * 60);
         self.candidates.retain(|_, waiting| waiting.last().is_some_and(|(minute, ..)| *minute >= horizon));
-        self.frozen.retain(|(_, to)| *to > hour.saturating_sub(48));
+        self.frozen.retain(|frozen| frozen.to > hour.saturating_sub(48));
         if hour.is_multiple_of(24) {
             self.evict(hour);
         }

@@ -152,9 +152,9 @@ impl Incident {
         let mut changed = false;
         for action in asked {
             let (incident, words) = match action {
-                OperatorAction::Hold { incident, reason } | OperatorAction::Close { incident, reason } => {
-                    (incident, reason)
-                }
+                OperatorAction::Hold { incident, reason }
+                | OperatorAction::Extend { incident, reason }
+                | OperatorAction::Close { incident, reason } => (incident, reason),
                 OperatorAction::Note { incident, text } => (incident, text),
             };
             if *incident != self.id {
@@ -172,10 +172,16 @@ impl Incident {
                         self.record(facet, steps, at);
                     }
                 }
-                OperatorAction::Note { .. } => {}
+                OperatorAction::Extend { .. } | OperatorAction::Note { .. } => {}
             }
         }
         changed
+    }
+
+    /// Whether an operator asks that it be learned later.
+    pub(super) fn is_extended_by(&self, asked: &[OperatorAction]) -> bool {
+        let of = |action: &OperatorAction| matches!(action, OperatorAction::Extend { incident, .. } if *incident == self.id);
+        asked.iter().any(of)
     }
 
     /// Ends all parts, for another is to blame.
@@ -290,7 +296,7 @@ impl Incident {
             held: self.held.as_deref(),
             doubts: &self.doubts,
             because,
-            freeze_hours: now.policy.freeze_hours_max,
+            became_usual: look.became_usual,
             policy: now.policy_digest,
         });
         let news = self.verdicts.last().is_none_or(|last| {
@@ -461,6 +467,7 @@ mod tests {
             subnets: 5000,
             extent: None,
             learning: false,
+            became_usual: false,
             silence: None,
             doubts: Vec::new(),
             settled: Vec::new(),

@@ -161,7 +161,7 @@ impl Publisher {
                 held: None,
                 doubts: &[],
                 because: &state.correlator.holding().reasons(service),
-                freeze_hours: state.policy.freeze_hours_max,
+                became_usual: false,
                 policy: &state.policy_digest,
             }))
         });

@@ -112,7 +112,7 @@ impl Shard {
                     false => signals.iter().any(|signal| signal.departs),
                 };
                 let extent = asks.then(|| subject.locate(catalogue.get(service), at, policy)).flatten();
-                looks.push(ServiceLook { extent, rise, ..look_of(subject, signals, at, arrivals) });
+                looks.push(ServiceLook { extent, rise, ..look_of(subject, signals, at, (policy, arrivals)) });
             }
         }
         looks
@@ -145,7 +145,12 @@ impl Shard {
     }
 }
 
-fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arrivals) -> ServiceLook {
+fn look_of(
+    subject: &Subject,
+    signals: Vec<Signal>,
+    at: UtcTime,
+    (policy, arrivals): (&Policy, &Arrivals),
+) -> ServiceLook {
     let windows = |series: &Series| Some(series.recent.as_deref()?.windows(at));
     let all = subject.series.get(&Facet::All);
     let whole = all.and_then(windows).unwrap_or_default();
@@ -165,6 +170,7 @@ fn look_of(subject: &Subject, signals: Vec<Signal>, at: UtcTime, arrivals: &Arri
         subnets: subject.sources.subnets(),
         extent: None,
         learning: subject.is_learning(),
+        became_usual: subject.became_usual(at.minute().hour(), policy),
         silence: arrivals.deafens(subject),
         doubts: subject.doubts.in_force(),
         settled: subject.settled.signals().cloned().collect(),

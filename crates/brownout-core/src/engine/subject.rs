@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use super::correlator::Freeze;
 use super::doubts::Doubts;
 use super::order::Order;
 use super::priors::Prior;
@@ -72,7 +73,7 @@ pub(crate) struct Subject {
     /// Parts of an open incident: read at every look.
     pub(super) watched: BTreeMap<Facet, Watch>,
     /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
-    pub(super) frozen: Vec<(u32, u32)>,
+    pub(super) frozen: Vec<Frozen>,
     pub(crate) page_views: MinuteRing,
     /// Views an hour; nothing before the first.
     pub(super) views_learned: Option<Learned>,
@@ -85,6 +86,39 @@ pub(crate) struct Subject {
     /// anybody looked must not tell a live engine from a replayed one.
     #[serde(skip)]
     pub(crate) dirty: bool,
+}
+
+/// Hours from which nothing is learned.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Frozen {
+    from: u32,
+    /// One past the last; the greatest while an incident goes on.
+    pub(super) to: u32,
+    /// From when on the longest time is counted: its beginning, or when an operator extended it.
+    since: u32,
+}
+
+impl Frozen {
+    fn new(from: u32, to: u32) -> Self {
+        Frozen { from, to, since: from }
+    }
+
+    fn longest(&self, policy: &Policy) -> u32 {
+        self.since.saturating_add(policy.freeze_hours_max + 1)
+    }
+
+    fn holds(&self, hour: u32, now: u32, policy: &Policy) -> bool {
+        let until = self.new_normal(now, policy).unwrap_or(self.to.min(self.longest(policy)));
+        (self.from..until).contains(&hour)
+    }
+
+    /// What an incident brings that goes on for as long as learning may be frozen is usual from then on. Then
+    /// the hours of late are learned, which are as many as learning lags behind; the first of them.
+    fn new_normal(&self, now: u32, policy: &Policy) -> Option<u32> {
+        let longest = self.longest(policy);
+        let goes_on = self.to == u32::MAX && now >= longest;
+        goes_on.then(|| longest.saturating_sub(policy.learning_lag_hours).max(self.from + 1))
+    }
 }
 
 impl Subject {
@@ -283,7 +317,7 @@ impl Subject {
     pub(crate) fn obey(
         &mut self,
         watched: BTreeMap<Facet, Watch>,
-        freeze: Option<bool>,
+        freeze: Option<Freeze>,
         behind: Behind,
         now: Minute,
     ) {
@@ -306,38 +340,37 @@ impl Subject {
         }
         self.watched = watched;
         self.dirty = true;
-        match freeze {
+        let running = self.frozen.last_mut().filter(|last| last.to == u32::MAX);
+        match (freeze, running) {
             // The hour before is left out too: the rise began before it was called.
-            Some(true) => self.frozen.push((hour.saturating_sub(1), u32::MAX)),
-            Some(false) => {
-                if let Some(last) = self.frozen.last_mut().filter(|last| last.1 == u32::MAX) {
-                    last.1 = hour + 1;
-                }
-            }
-            None => {}
+            (Some(Freeze::Begin), _) => self.frozen.push(Frozen::new(hour.saturating_sub(1), u32::MAX)),
+            (Some(Freeze::Extend), Some(running)) => running.since = hour,
+            (Some(Freeze::End), Some(running)) => running.to = hour + 1,
+            _ => {}
         }
     }
 
     /// Nothing is learned from the hours `[from, to)`: too little of what happened was heard.
     pub(crate) fn leave_out(&mut self, from: u32, to: u32) {
         match self.frozen.last_mut() {
-            Some(last) if last.0 <= from && from <= last.1 => last.1 = last.1.max(to),
-            _ => self.frozen.push((from, to)),
+            Some(last) if last.from <= from && from <= last.to => last.to = last.to.max(to),
+            _ => self.frozen.push(Frozen::new(from, to)),
         }
     }
 
     /// Whether nothing is learned from an hour, as is known `now`.
     pub(super) fn is_frozen(&self, hour: u32, now: u32, policy: &Policy) -> bool {
-        self.frozen.iter().any(|(from, to)| {
-            let normal = new_normal((*from, *to), now, policy);
-            let longest = from.saturating_add(policy.freeze_hours_max + 1);
-            hour >= *from && hour < normal.unwrap_or((*to).min(longest))
-        })
+        self.frozen.iter().any(|frozen| frozen.holds(hour, now, policy))
     }
 
     /// Whether an hour is the first of what an incident that does not end has made usual.
     pub(super) fn begins_anew(&self, hour: u32, now: u32, policy: &Policy) -> bool {
-        self.frozen.iter().any(|stretch| new_normal(*stretch, now, policy) == Some(hour))
+        self.frozen.iter().any(|frozen| frozen.new_normal(now, policy) == Some(hour))
+    }
+
+    /// Whether the incident that goes on has made usual what it brings.
+    pub(crate) fn became_usual(&self, now: u32, policy: &Policy) -> bool {
+        self.frozen.iter().any(|frozen| frozen.new_normal(now, policy).is_some())
     }
 
     /// Whether a series has counts that may not have become history yet, or a signal of such goes on.
@@ -362,12 +395,4 @@ impl Subject {
     pub(crate) fn is_touched(&self) -> bool {
         !self.touched.is_empty()
     }
-}
-
-/// What an incident brings that goes on for as long as learning may be frozen is usual from then on. Then the
-/// hours of late are learned, which is as many as learning lags behind.
-fn new_normal((from, to): (u32, u32), now: u32, policy: &Policy) -> Option<u32> {
-    let longest = from.saturating_add(policy.freeze_hours_max + 1);
-    let goes_on = to == u32::MAX && now >= longest;
-    goes_on.then(|| longest.saturating_sub(policy.learning_lag_hours).max(from + 1))
 }

@@ -72,6 +72,13 @@ pub enum OperatorAction {
         /// Why, for the page.
         reason: String,
     },
+    /// Keep what an incident brings from becoming usual: it is learned no sooner than if it had begun now.
+    Extend {
+        /// Which incident.
+        incident: IncidentId,
+        /// Why, for the page.
+        reason: String,
+    },
     /// End an incident now.
     Close {
         /// Which incident.

@@ -181,7 +181,7 @@ mod tests {
             held: None,
             doubts: &[],
             because,
-            freeze_hours: 72,
+            became_usual: false,
             policy: "test",
         });
         format!("{}\n{}", sentence(&verdict, names), explained(&verdict, names).join("\n"))

@@ -70,8 +70,8 @@ pub struct Facts<'a> {
     pub doubts: &'a [Doubt],
     /// What is known of causes beyond the service.
     pub because: &'a [Reason],
-    /// Hours after which what an incident brings counts as usual.
-    pub freeze_hours: u32,
+    /// The incident went on for so long that what it brings counts as usual.
+    pub became_usual: bool,
     /// Digest of the policy.
     pub policy: &'a str,
 }
@@ -192,13 +192,12 @@ fn only_country(facts: &Facts<'_>, countries: &[Facet]) -> Option<Facet> {
     }
 }
 
-/// What goes on for as long as learning may be frozen is usual from then on: the counts did not fall, the
-/// yardstick moved.
+/// The counts did not fall, the yardstick moved.
 fn became_usual(facts: &Facts<'_>) -> Option<Reason> {
-    let lasted = facts.as_of.millis_since(facts.since?) / 3_600_000;
-    let goes_on = f64::from(facts.whole.observed) >= STILL_COMING_SHARE * facts.whole.expected;
-    let is_usual = lasted >= i64::from(facts.freeze_hours) && goes_on;
-    is_usual.then_some(Reason::BecameUsual { hours: facts.freeze_hours, observed: facts.whole.observed })
+    let observed = facts.whole.observed;
+    let goes_on = f64::from(observed) >= STILL_COMING_SHARE * facts.whole.expected;
+    let hours = facts.as_of.millis_since(facts.since?) / 3_600_000;
+    (facts.became_usual && goes_on).then(|| Reason::BecameUsual { hours: hours as u32, observed })
 }
 
 /// Ended for another is to blame, and not for its reports fell.

@@ -368,7 +368,7 @@ mod tests {
             held: None,
             doubts: &[],
             because: &[],
-            freeze_hours: 72,
+            became_usual: false,
             policy: "test",
         }
     }
@@ -537,6 +537,7 @@ mod tests {
         insta::assert_snapshot!(say(State::Ended, 0, &[], None), @"The problems at X since 09:47 UTC ended at 10:02 UTC.");
         let long = Facts {
             as_of: "2025-03-13T10:02:00Z".parse().expect("a time"),
+            became_usual: true,
             ..facts(State::Ended, all[0], &[])
         };
         insta::assert_snapshot!(sentence(&judge(&long), names), @"The reports on X since 09:47 UTC on 2025-03-10 go on, and count as usual since 10:02 UTC.");

@@ -29,6 +29,8 @@ pub enum OrderKind {
     Close = 2,
     /// Add a line to its timeline.
     Note = 3,
+    /// Keep what it brings from becoming usual.
+    Extend = 4,
 }
 
 /// Something an operator asked for.
@@ -124,6 +126,7 @@ fn order_of(row: &Row<'_>) -> rusqlite::Result<Order> {
         1 => OrderKind::Hold,
         2 => OrderKind::Close,
         3 => OrderKind::Note,
+        4 => OrderKind::Extend,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(1, other)),
     };
     Ok(Order { id: row.get(0)?, kind, incident: row.get(2)?, words: row.get(3)? })

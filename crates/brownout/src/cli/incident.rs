@@ -45,6 +45,14 @@ pub enum Action {
         The reason is public: it stands in the incident's timeline. Where and by whom: as for `close`."
     )]
     Hold(Close),
+    /// Keep what a long incident brings from becoming what is usual
+    #[command(
+        after_help = "Example:\n  brownout incident extend x-2025-03-10-0947 --reason \"The cable is still cut.\"\n\n\
+        What goes on for freeze_hours_max (72 hours, if nothing else is set) counts as usual from then on,\n\
+        and the incident ends. After this order the hours are counted from now. The reason is public: it\n\
+        stands in the incident's timeline. Where and by whom: as for `close`."
+    )]
+    Extend(Close),
     /// Add a note to an ongoing incident's timeline
     #[command(
         after_help = "Example:\n  brownout incident note x-2025-03-10-0947 \"The operator confirms a fibre cut.\"\n\n\
@@ -137,6 +145,7 @@ pub(super) fn run(args: &Incident, settings: &Settings, console: &mut Console<'_
         Action::Show(show) => self::show(show, console),
         Action::Close(close) => order(OrderKind::Close, (&close.name, &close.reason), settings, console),
         Action::Hold(hold) => order(OrderKind::Hold, (&hold.name, &hold.reason), settings, console),
+        Action::Extend(extend) => order(OrderKind::Extend, (&extend.name, &extend.reason), settings, console),
         Action::Note(note) => order(OrderKind::Note, (&note.name, &note.text), settings, console),
     }
 }

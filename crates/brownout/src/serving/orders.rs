@@ -64,6 +64,7 @@ fn action(order: &Order, snapshot: &Snapshot) -> Result<OperatorAction, String> 
             Err(format!("{name} is confirmed already; only a possible incident can be held"))
         }
         (OrderKind::Hold, _) => Ok(OperatorAction::Hold { incident, reason: words }),
+        (OrderKind::Extend, _) => Ok(OperatorAction::Extend { incident, reason: words }),
         (OrderKind::Close, _) => Ok(OperatorAction::Close { incident, reason: words }),
         (OrderKind::Note, _) => Ok(OperatorAction::Note { incident, text: words }),
     }

@@ -246,6 +246,7 @@ pub(crate) fn pour(looks: &mut Vec<ServiceLook>, pooled: impl Iterator<Item = (S
                     subnets: observed,
                     extent: None,
                     learning: false,
+                    became_usual: false,
                     silence: None,
                     doubts: Vec::new(),
                     settled: Vec::new(),
