@@ -4,7 +4,7 @@ use super::clocks::Clocks;
 use super::gaps::Gaps;
 use super::order::Order;
 use super::recent::Series;
-use super::subject::Subject;
+use super::subject::{RECURS_WITHIN_DAYS, Subject};
 use crate::model::{Facet, Minute, Policy};
 use crate::series::{Expected, Learned, LearningRates, Profile};
 
@@ -56,7 +56,8 @@ impl Subject {
         }
         let horizon = Minute(hour.saturating_sub(24) * 60);
         self.candidates.retain(|_, waiting| waiting.last().is_some_and(|(minute, ..)| *minute >= horizon));
-        self.frozen.retain(|frozen| frozen.to > hour.saturating_sub(48));
+        let known_from = hour.saturating_sub(24 * (RECURS_WITHIN_DAYS + 2));
+        self.frozen.retain(|frozen| frozen.to > known_from);
         if hour.is_multiple_of(24) {
             self.evict(hour);
         }

@@ -88,19 +88,31 @@ pub(crate) struct Subject {
     pub(crate) dirty: bool,
 }
 
+/// What so many incidents of the last days held at the same hour is usual at that hour: as nothing is learned
+/// from incidents, it would be called for ever.
+const RECURS_INCIDENTS: usize = 3;
+pub(super) const RECURS_WITHIN_DAYS: u32 = 10;
+
 /// Hours from which nothing is learned.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Frozen {
     from: u32,
     /// One past the last; the greatest while an incident goes on.
     pub(super) to: u32,
+    /// It is one of an incident, and not of silence.
+    is_incident: bool,
     /// From when on the longest time is counted: its beginning, or when an operator extended it.
     since: u32,
 }
 
 impl Frozen {
     fn new(from: u32, to: u32) -> Self {
-        Frozen { from, to, since: from }
+        Frozen { from, to, since: from, is_incident: to == u32::MAX }
+    }
+
+    /// Whether it held an hour and has ended.
+    fn held(&self, hour: u32) -> bool {
+        self.to != u32::MAX && (self.from..self.to).contains(&hour)
     }
 
     fn longest(&self, policy: &Policy) -> u32 {
@@ -358,14 +370,26 @@ impl Subject {
         }
     }
 
-    /// Whether nothing is learned from an hour, as is known `now`.
-    pub(super) fn is_frozen(&self, hour: u32, now: u32, policy: &Policy) -> bool {
-        self.frozen.iter().any(|frozen| frozen.holds(hour, now, policy))
+    /// Whether so many incidents that ended held the same hour of days before that it is usual.
+    pub(super) fn recurs(&self, hour: u32) -> bool {
+        let held_it = |frozen: &&Frozen| {
+            let mut days = 1..=RECURS_WITHIN_DAYS;
+            frozen.is_incident && days.any(|day| frozen.held(hour.saturating_sub(24 * day)))
+        };
+        self.frozen.iter().filter(held_it).count() >= RECURS_INCIDENTS
     }
 
-    /// Whether an hour is the first of what an incident that does not end has made usual.
+    /// Whether nothing is learned from an hour, as is known `now`.
+    pub(super) fn is_frozen(&self, hour: u32, now: u32, policy: &Policy) -> bool {
+        let holds =
+            |frozen: &Frozen| frozen.holds(hour, now, policy) && !(frozen.is_incident && self.recurs(hour));
+        self.frozen.iter().any(holds)
+    }
+
+    /// Whether an hour is the first of what an incident that does not end, or several by turns, have made usual.
     pub(super) fn begins_anew(&self, hour: u32, now: u32, policy: &Policy) -> bool {
         self.frozen.iter().any(|frozen| frozen.new_normal(now, policy) == Some(hour))
+            || (self.recurs(hour) && !self.recurs(hour.saturating_sub(1)))
     }
 
     /// Whether the incident that goes on has made usual what it brings.

@@ -9,6 +9,11 @@ use crate::series::{DayShape, Expected, Learned, Profile, elevation_minutes};
 /// Share of its service that a place or network is given before anything is known of it.
 const PRIOR_SHARE: f64 = 0.1;
 
+/// An hour of the day that was not seen yet may be as usual as the others, or bring twenty times as many: that
+/// is how offices begin. A Gamma factor of this mean and squared relative deviation.
+const UNSEEN_TIMES: f64 = 1.5;
+const UNSEEN_DOUBT: f64 = 2.0;
+
 /// What is usual for one series up to one instant; what does not hang on the length of an interval is
 /// worked out once.
 #[derive(Clone, Copy)]
@@ -39,9 +44,12 @@ impl Shape {
         let (mut factors, mut doubts) = (0.0, 0.0);
         for part in 0..parts as u32 {
             let middle = at.plus_millis(-((f64::from(part) + 0.5) * part_millis) as i64);
-            let factor = f64::from(profile.at(middle));
+            let (factor, doubt) = match profile.is_unseen(middle) {
+                true => (UNSEEN_TIMES * f64::from(profile.at(middle)), UNSEEN_DOUBT),
+                false => (f64::from(profile.at(middle)), f64::from(profile.doubt(middle))),
+            };
             factors += factor;
-            doubts += factor * f64::from(profile.doubt(middle));
+            doubts += factor * doubt;
         }
         // Hours that were seen as seldom are off together, at most: their doubts do not average out.
         Shape { factor: factors / parts, doubt: doubts / factors.max(1e-9) }

@@ -191,6 +191,12 @@ impl Profile {
         1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
     }
 
+    /// Whether an hour of the day at an instant was seen on no day, while others were.
+    pub fn is_unseen(&self, at: UtcTime) -> bool {
+        let hour = self.local(at).minute().hour_of_week() % DAY;
+        self.day.get(hour).is_some_and(|seen| seen.weight <= 0.0)
+    }
+
     /// The factor of a whole hour of its own week.
     pub fn hour(&self, hour_of_week: usize) -> f32 {
         if self.day.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }

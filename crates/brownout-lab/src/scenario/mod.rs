@@ -50,7 +50,8 @@ shipped!(
     "short",
     "new-normal",
     "two-faults",
-    "two-providers"
+    "two-providers",
+    "new-hours"
 );
 
 /// The text of a shipped scenario.
