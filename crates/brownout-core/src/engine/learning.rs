@@ -22,6 +22,7 @@ impl Subject {
     pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
         let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
         self.set_clocks(hour, policy);
+        self.note_recurring(hour.saturating_sub(rates.lag_hours));
         let mut clocks = Clocks::default();
         let active = std::mem::take(&mut self.active);
         for index in &active {

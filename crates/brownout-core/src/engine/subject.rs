@@ -74,6 +74,8 @@ pub(crate) struct Subject {
     pub(super) watched: BTreeMap<Facet, Watch>,
     /// Hours during which nothing is learned, `[from, to)`, oldest first; the last may be open.
     pub(super) frozen: Vec<Frozen>,
+    /// The last hour from which on what recurs is learned as usual.
+    anew_at: Option<u32>,
     pub(crate) page_views: MinuteRing,
     /// Views an hour; nothing before the first.
     pub(super) views_learned: Option<Learned>,
@@ -152,6 +154,7 @@ impl Subject {
             unsettled: Vec::new(),
             watched: BTreeMap::new(),
             frozen: Vec::new(),
+            anew_at: None,
             day: DayRing::new(Minute(born_hour.saturating_mul(60))),
             page_views: MinuteRing::new(Minute(0)),
             views_learned: None,
@@ -389,7 +392,16 @@ impl Subject {
     /// Whether an hour is the first of what an incident that does not end, or several by turns, have made usual.
     pub(super) fn begins_anew(&self, hour: u32, now: u32, policy: &Policy) -> bool {
         self.frozen.iter().any(|frozen| frozen.new_normal(now, policy) == Some(hour))
-            || (self.recurs(hour) && !self.recurs(hour.saturating_sub(1)))
+            || self.anew_at == Some(hour)
+    }
+
+    /// Notes that an hour, the next to be learned, is the first of what recurs; not again within the days that
+    /// it is told by.
+    pub(super) fn note_recurring(&mut self, hour: u32) {
+        let is_news = self.anew_at.is_none_or(|last| hour >= last + 24 * RECURS_WITHIN_DAYS);
+        if is_news && self.recurs(hour) && !self.recurs(hour.saturating_sub(1)) {
+            self.anew_at = Some(hour);
+        }
     }
 
     /// Whether the incident that goes on has made usual what it brings.

@@ -59,6 +59,8 @@ impl Seen {
 const DAY_PRIOR: f32 = 3.0;
 /// Weight of a day like any other: days of a week differ by a relative deviation of about 0.3.
 const WEEKDAY_PRIOR: f32 = 12.0;
+/// The first day that is of a weekend somewhere: Friday.
+const WEEKEND_FROM: usize = 4;
 /// Weight of the product of day and hour in an hour of the week: that of about two noisy weeks.
 const WEEK_PRIOR: f32 = 8.0;
 /// Weight of a day that was learned elsewhere, of the parent or the category: services of one kind
@@ -191,10 +193,18 @@ impl Profile {
         1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
     }
 
-    /// Whether an hour of the day at an instant was seen on no day, while others were.
+    /// Whether an instant lies in an hour of the day that was seen on no day, while others were, or on a
+    /// working day while only days about the weekend were.
     pub fn is_unseen(&self, at: UtcTime) -> bool {
-        let hour = self.local(at).minute().hour_of_week() % DAY;
-        self.day.get(hour).is_some_and(|seen| seen.weight <= 0.0)
+        let hour = self.local(at).minute().hour_of_week() % HOURS;
+        let is_new_hour = self.day.get(hour % DAY).is_some_and(|seen| seen.weight <= 0.0);
+        is_new_hour || (hour / DAY < WEEKEND_FROM && self.knows_weekends_only())
+    }
+
+    fn knows_weekends_only(&self) -> bool {
+        let (working, others) = self.weekdays.split_at(WEEKEND_FROM);
+        let is_seen = |day: &Seen| day.weight > 0.0;
+        !working.iter().any(is_seen) && others.iter().any(is_seen)
     }
 
     /// The factor of a whole hour of its own week.
@@ -281,6 +291,25 @@ mod tests {
         }
         assert!(profile.hour(20) < 1.6, "{}", profile.hour(20));
         assert_eq!(Profile::default().day(), None);
+    }
+
+    #[test]
+    fn an_hour_or_a_working_day_that_was_not_seen_is_told() {
+        let mut profile = Profile::default();
+        let friday: UtcTime = "2025-03-07T00:30:00Z".parse().expect("a time");
+        let at = |hour: i64| friday.plus_seconds(3600 * hour);
+        assert!(!profile.is_unseen(at(0)), "nothing is known at all");
+        let mut seen = 0..;
+        let mut learn = |profile: &mut Profile, hours: usize| {
+            seen.by_ref().take(hours).for_each(|hour| profile.learn(at(hour).minute(), 1.0, 4.0, 1.0));
+        };
+        learn(&mut profile, 8);
+        assert!(!profile.is_unseen(at(24 + 7)) && profile.is_unseen(at(8)));
+        // Sunday evening: Monday is another matter, the next Sunday is not.
+        learn(&mut profile, 60);
+        assert!(profile.is_unseen(at(72 + 10)) && !profile.is_unseen(at(48 + 168 + 10)));
+        learn(&mut profile, 5);
+        assert!(!profile.is_unseen(at(72 + 10)));
     }
 
     #[test]

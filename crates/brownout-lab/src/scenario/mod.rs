@@ -51,7 +51,8 @@ shipped!(
     "new-normal",
     "two-faults",
     "two-providers",
-    "new-hours"
+    "new-hours",
+    "first-days"
 );
 
 /// The text of a shipped scenario.

@@ -95,7 +95,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn service_years(&self) -> f64 {
-        self.levels.iter().map(|level| level.service_years).sum()
+        self.levels.iter().map(|level| level.service_years).sum::<f64>().abs()
     }
 
     pub(super) fn possible(&self) -> u64 {
