@@ -197,7 +197,7 @@ fn became_usual(facts: &Facts<'_>) -> Option<Reason> {
     let observed = facts.whole.observed;
     let goes_on = f64::from(observed) >= STILL_COMING_SHARE * facts.whole.expected;
     let hours = facts.as_of.millis_since(facts.since?) / 3_600_000;
-    (facts.became_usual && goes_on).then(|| Reason::BecameUsual { hours: hours as u32, observed })
+    (facts.became_usual && goes_on).then_some(Reason::BecameUsual { hours: hours as u32, observed })
 }
 
 /// Ended for another is to blame, and not for its reports fell.
