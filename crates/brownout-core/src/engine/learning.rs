@@ -158,8 +158,10 @@ impl Subject {
                 let profile = own.as_deref().or_else(|| self.profile(series));
                 let middle = |hour: u32| Minute(hour.saturating_mul(60)).start().plus_seconds(1800);
                 let factor = |hour| profile.map_or(1.0, |profile| f64::from(profile.at(middle(hour))));
-                let kept = learned.begin_anew(counted, hours.map(factor).sum());
-                own.iter_mut().for_each(|profile| profile.fade(SHAPE_ANEW * kept));
+                let kept = learned.begin_anew(counted, hours.map(factor).sum(), prior.mean);
+                if let (Some(kept), Some(profile)) = (kept, &mut own) {
+                    profile.fade(SHAPE_ANEW * kept);
+                }
             }
             if self.is_frozen(folding, hour, policy) || gaps.touch(Minute(folding.saturating_mul(60)), 60) {
                 learned.leave_out(folding + 1);

@@ -373,13 +373,16 @@ impl Subject {
         }
     }
 
-    /// Whether so many incidents that ended held the same hour of days before that it is usual.
+    /// Whether incidents held the same hour on so many days before that it is usual. One that went on over
+    /// several days counts once, and so do several of one day.
     pub(super) fn recurs(&self, hour: u32) -> bool {
-        let held_it = |frozen: &&Frozen| {
-            let mut days = 1..=RECURS_WITHIN_DAYS;
-            frozen.is_incident && days.any(|day| frozen.held(hour.saturating_sub(24 * day)))
+        let on_day = |day: u32| {
+            let then = hour.saturating_sub(24 * day);
+            self.frozen.iter().position(|frozen| frozen.is_incident && frozen.held(then))
         };
-        self.frozen.iter().filter(held_it).count() >= RECURS_INCIDENTS
+        let mut incidents: Vec<usize> = (1..=RECURS_WITHIN_DAYS).filter_map(on_day).collect();
+        incidents.dedup();
+        incidents.len() >= RECURS_INCIDENTS
     }
 
     /// Whether nothing is learned from an hour, as is known `now`.

@@ -72,6 +72,8 @@ const NOISE_DEVIATIONS: f64 = 1.0;
 const LEARNING_HOURS: f32 = 24.0;
 /// Hours of exposure that are left when what is usual changes for good: no less, for it is no guess.
 const ANEW_HOURS: f32 = LEARNING_HOURS + 2.0;
+/// How many times as much, or as little, a level is that has changed for good.
+const CHANGED_TIMES: f64 = 1.3;
 /// From here on outliers are down-weighted; before, there is nothing to call an outlier.
 const OUTLIER_HOURS: f32 = 48.0;
 /// Half-life of what is known of the noise, in hours: a week. Until its weekly shape is known, a service
@@ -186,15 +188,17 @@ impl Learned {
 
     /// What is usual has changed for good: the level is that of `counted` sources in hours whose factors add up
     /// to `factors`, known as well as after a day. Returns the part of its weight that what was known of the
-    /// noise keeps.
-    pub fn begin_anew(&mut self, counted: f64, factors: f64) -> f32 {
+    /// noise keeps; `None` where the level is what it was, for a service changes in some of its parts only.
+    pub fn begin_anew(&mut self, counted: f64, factors: f64, prior: f64) -> Option<f32> {
+        let (level, known) = (counted / factors.max(1e-9), self.level(prior));
+        if level < CHANGED_TIMES * known && known < CHANGED_TIMES * level {
+            return None;
+        }
         let keep = (ANEW_HOURS / self.exposure.max(ANEW_HOURS)).min(1.0);
         self.fade(keep, keep, keep);
-        if factors > 0.0 {
-            let level = (counted / factors) as f32;
-            (self.counted, self.counted_lately) = (level * self.exposure, level * self.exposure_lately);
-        }
-        keep
+        (self.counted, self.counted_lately) =
+            (level as f32 * self.exposure, level as f32 * self.exposure_lately);
+        Some(keep)
     }
 
     /// Learns from one whole hour with `counted` sources under profile factor `factor`; returns
