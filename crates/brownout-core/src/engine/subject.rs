@@ -355,10 +355,10 @@ impl Subject {
         }
         self.watched = watched;
         self.dirty = true;
-        let running = self.frozen.last_mut().filter(|last| last.to == u32::MAX);
+        let running = self.frozen.iter_mut().find(|frozen| frozen.to == u32::MAX);
         match (freeze, running) {
             // The hour before is left out too: the rise began before it was called.
-            (Some(Freeze::Begin), _) => self.frozen.push(Frozen::new(hour.saturating_sub(1), u32::MAX)),
+            (Some(Freeze::Begin), None) => self.frozen.push(Frozen::new(hour.saturating_sub(1), u32::MAX)),
             (Some(Freeze::Extend), Some(running)) => running.since = hour,
             (Some(Freeze::End), Some(running)) => running.to = hour + 1,
             _ => {}
@@ -367,7 +367,7 @@ impl Subject {
 
     /// Nothing is learned from the hours `[from, to)`: too little of what happened was heard.
     pub(crate) fn leave_out(&mut self, from: u32, to: u32) {
-        match self.frozen.last_mut() {
+        match self.frozen.iter_mut().rfind(|frozen| !frozen.is_incident) {
             Some(last) if last.from <= from && from <= last.to => last.to = last.to.max(to),
             _ => self.frozen.push(Frozen::new(from, to)),
         }

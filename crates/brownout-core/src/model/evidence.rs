@@ -72,13 +72,6 @@ pub enum OperatorAction {
         /// Why, for the page.
         reason: String,
     },
-    /// Keep what an incident brings from becoming usual: it is learned no sooner than if it had begun now.
-    Extend {
-        /// Which incident.
-        incident: IncidentId,
-        /// Why, for the page.
-        reason: String,
-    },
     /// End an incident now.
     Close {
         /// Which incident.
@@ -92,5 +85,12 @@ pub enum OperatorAction {
         incident: IncidentId,
         /// The text.
         text: String,
+    },
+    /// Keep what an incident brings from becoming usual: it is learned no sooner than if it had begun now.
+    Extend {
+        /// Which incident.
+        incident: IncidentId,
+        /// Why, for the page.
+        reason: String,
     },
 }

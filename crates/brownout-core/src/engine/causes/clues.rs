@@ -274,11 +274,9 @@ pub(super) fn concentration(on: f64, all: f64, usual: UsualShares) -> Option<f64
     let beta = |share: f64| [share * SHARE_STRENGTH, (1.0 - share) * SHARE_STRENGTH];
     let own = |share: f64| ln_dirichlet(&counts, &beta(share.clamp(0.02, 0.8)));
     let fault = ln_dirichlet(&counts, &beta(SHARE_OF_FAULT));
-    let (everywhere, at_home) = (own(usual.everywhere), own(usual.at_home));
-    let own = everywhere.max(at_home)
-        + log((1.0 - ONE_COUNTRY) * exp(everywhere - everywhere.max(at_home))
-            + ONE_COUNTRY * exp(at_home - everywhere.max(at_home)));
-    Some((fault - own).clamp(-6.0, 6.0))
+    let [everywhere, at_home] = [usual.everywhere, usual.at_home].map(|share| exp(own(share) - fault));
+    let odds = (1.0 - ONE_COUNTRY) * everywhere + ONE_COUNTRY * at_home;
+    Some((-log(odds)).clamp(-6.0, 6.0))
 }
 
 /// An echo comes from where the other service fails.

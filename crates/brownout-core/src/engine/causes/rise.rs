@@ -17,6 +17,7 @@ const WINDOW_MINUTES_MAX: u32 = 60;
 const LATELY_MINUTES: u32 = 15;
 /// Up to so many times its usual a service as a whole may be by the noise of an hour, while a part departs.
 pub(super) const NOISE_OF_USUAL: f64 = 2.5;
+
 /// A service whose reports are above usual.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rise {
