@@ -61,8 +61,8 @@ pub(super) fn explain(order: &[&Rising<'_>], catalogue: &Catalogue, explained: &
     let customers = order.iter().filter_map(|rising| Reporters::of(rising, catalogue));
     let customers: Vec<Reporters<'_, '_>> = customers.collect();
     let mut together: BTreeMap<Cause, usize> = BTreeMap::new();
-    for cause in customers.iter().flat_map(Reporters::standing_out) {
-        *together.entry(cause).or_default() += 1;
+    for cause in customers.iter().flat_map(|reporters| &reporters.standing_out) {
+        *together.entry(*cause).or_default() += 1;
     }
     for reporters in &customers {
         for (cause, customer) in reporters.victims_of(&known, &together) {
@@ -131,8 +131,12 @@ struct Reporters<'a, 'b> {
     rising: &'a Rising<'b>,
     catalogue: &'a Catalogue,
     parts: &'a Parts,
+    /// To whom each network belongs.
+    causes: BTreeMap<Asn, Cause>,
     /// Sources above usual by network, most first.
     above: Vec<(Cause, f64)>,
+    /// Networks of which clearly more report than usual, the largest.
+    standing_out: Vec<Cause>,
 }
 
 impl<'a, 'b> Reporters<'a, 'b> {
@@ -145,29 +149,34 @@ impl<'a, 'b> Reporters<'a, 'b> {
     }
 
     fn among(rising: &'a Rising<'b>, parts: &'a Parts, catalogue: &'a Catalogue) -> Self {
+        let cause_of = |asn: Asn| match catalogue.provider_of(asn) {
+            Some(provider) => Cause::Service(provider.id),
+            None => Cause::Network(asn),
+        };
+        let asns = parts.networks.iter().map(|counted| counted.what.asn);
+        let causes: BTreeMap<Asn, Cause> = asns.map(|asn| (asn, cause_of(asn))).collect();
         let mut above: BTreeMap<Cause, f64> = BTreeMap::new();
         for counted in &parts.networks {
-            *above.entry(cause_of(counted.what.asn, catalogue)).or_default() += counted.excess();
+            let Some(cause) = causes.get(&counted.what.asn) else { continue };
+            *above.entry(*cause).or_default() += counted.excess();
         }
         let mut above: Vec<(Cause, f64)> = above.into_iter().collect();
         above.sort_by(|these, those| those.1.total_cmp(&these.1).then(these.0.cmp(&those.0)));
-        Reporters { rising, catalogue, parts, above }
-    }
-
-    /// Networks of which clearly more report than usual, the largest.
-    fn standing_out(&self) -> impl Iterator<Item = Cause> {
+        let mut reporters = Reporters { rising, catalogue, parts, causes, above, standing_out: Vec::new() };
         let stands_out = |(cause, on): &&(Cause, f64)| {
-            let one = self.on(&[*cause]);
+            let one = reporters.on(&[*cause]);
             *on >= CUSTOMERS_MIN && *on >= CUSTOMERS_TIMES * one.usual_share * one.all
         };
-        self.above.iter().take(FAULTS_MAX).filter(stands_out).map(|(cause, _)| *cause)
+        let largest = reporters.above.iter().take(FAULTS_MAX);
+        reporters.standing_out = largest.filter(stands_out).map(|(cause, _)| *cause).collect();
+        reporters
     }
 
     /// As victim of the first of some networks, and of the others with it.
     fn on(&self, causes: &[Cause]) -> Customer<'a, 'b> {
-        let of = |asn: Asn| cause_of(asn, self.catalogue);
-        let (on_failing, all) = self.parts.on_networks(|asn| causes.contains(&of(asn)));
-        let usual = self.parts.usual_shares(|asn| causes.contains(&of(asn)));
+        let is_of_them = |asn: Asn| self.causes.get(&asn).is_some_and(|cause| causes.contains(cause));
+        let (on_failing, all) = self.parts.on_networks(is_of_them);
+        let usual = self.parts.usual_shares(is_of_them);
         // Where only a part departs, the noise of the others is no evidence against its network.
         let all = self.rising.rise.of_part.map_or(all, |part| all.min(part.max(on_failing)));
         // Of what is held already, too few to tell are no evidence against it.
@@ -183,11 +192,12 @@ impl<'a, 'b> Reporters<'a, 'b> {
     /// The same, with those that stand out at several services where that tells more.
     fn with_others(&self, cause: Cause, together: &BTreeMap<Cause, usize>) -> Customer<'a, 'b> {
         let alone = self.on(&[cause]);
-        let is_other = |other: &Cause| {
-            *other != cause && !self.is_own(*other) && together.get(other).is_some_and(|count| *count >= 2)
-        };
+        let is_shared = |other: &Cause| together.get(other).is_some_and(|count| *count >= 2);
         let mut causes = vec![cause];
-        causes.extend(self.standing_out().filter(is_other));
+        causes.extend(self.others(cause).filter(is_shared));
+        if causes.len() == 1 {
+            return alone;
+        }
         let joint = self.on(&causes);
         if joint.usual_share <= FAULTS_SHARE_MAX && joint.nats > alone.nats { joint } else { alone }
     }
@@ -197,6 +207,11 @@ impl<'a, 'b> Reporters<'a, 'b> {
         let Some(parts) = &self.rising.rise.lately else { return false };
         let lately = Self::among(self.rising, parts, self.catalogue).with_others(cause, together);
         lately.nats < STILL_NETWORK_NATS && !lately.is_calm_elsewhere()
+    }
+
+    /// What stands out beside a network, and is none of the service's own.
+    fn others(&self, cause: Cause) -> impl Iterator<Item = Cause> {
+        self.standing_out.iter().copied().filter(move |other| *other != cause && !self.is_own(*other))
     }
 
     fn is_own(&self, cause: Cause) -> bool {
@@ -226,16 +241,10 @@ impl<'a, 'b> Reporters<'a, 'b> {
         else {
             return Vec::new();
         };
-        let others = self.standing_out().filter(|other| *other != cause && !self.is_own(*other));
         let mut found = vec![(cause, first)];
-        found.extend(others.map(of).map(|(cause, one)| (cause, Customer { is_first: false, ..one })));
+        found.extend(
+            self.others(cause).map(of).map(|(cause, one)| (cause, Customer { is_first: false, ..one })),
+        );
         found
-    }
-}
-
-fn cause_of(asn: Asn, catalogue: &Catalogue) -> Cause {
-    match catalogue.provider_of(asn) {
-        Some(provider) => Cause::Service(provider.id),
-        None => Cause::Network(asn),
     }
 }

@@ -4,6 +4,8 @@
 mod calm;
 
 use brownout_core::model::Policy;
+use brownout_core::series::Expected;
+use brownout_core::series::negative_binomial::ln_tail;
 
 use self::calm::{BUSY, Called, Level, MIXTURE, Outcome, Trial};
 use super::Settings;
@@ -112,7 +114,9 @@ fn broken(board: &mut Board, rows: &[Row]) {
                 ("detected", called.detected, row.promised_detected()),
             ];
             for (what, count, promised) in counts {
-                if count > 0 && poisson_tail(count, promised * called.service_years) < BEYOND_CHANCE {
+                if count > 0
+                    && ln_poisson_tail(count, promised * called.service_years) < libm::log(BEYOND_CHANCE)
+                {
                     broken.push(format!("{what} at {}, policy {}", name(level), row.name));
                 }
             }
@@ -127,14 +131,9 @@ fn broken(board: &mut Board, rows: &[Row]) {
     );
 }
 
-/// P(X >= count) of a Poisson count.
-fn poisson_tail(count: u64, mean: f64) -> f64 {
-    let (mut term, mut below) = (libm::exp(-mean), 0.0);
-    for i in 0..count {
-        below += term;
-        term *= mean / (i + 1) as f64;
-    }
-    (1.0 - below).max(0.0)
+/// ln P(X >= count) of a Poisson count: a negative binomial one of hardly any noise.
+fn ln_poisson_tail(count: u64, mean: f64) -> f64 {
+    ln_tail(u32::try_from(count).unwrap_or(u32::MAX), Expected { mean, size: 1e7 })
 }
 
 fn name(level: &Level) -> String {
