@@ -5,30 +5,34 @@ use rustc_hash::FxBuildHasher;
 
 use super::recent::Series;
 use super::subject::Subject;
+use super::week::home_of;
 use crate::model::{CountryCode, Facet, Holiday, Minute, Policy, UtcTime, week_ahead};
 
 /// A service goes by the clock of the country that at least this share of its usual reports comes from.
 const ONE_CLOCK_SHARE: f64 = 0.5;
 
 /// How far ahead of UTC the weeks of countries are, remembered while one hour turns.
-#[derive(Default)]
-pub(super) struct Clocks {
+pub(super) struct Clocks<'a> {
+    holidays: &'a [Holiday],
     known: IndexMap<(Option<CountryCode>, UtcTime), i32, FxBuildHasher>,
 }
 
-impl Clocks {
-    pub(super) fn ahead(&mut self, country: Option<CountryCode>, at: UtcTime, holidays: &[Holiday]) -> i32 {
-        *self.known.entry((country, at)).or_insert_with(|| week_ahead(country, at, holidays))
+impl<'a> Clocks<'a> {
+    pub(super) fn new(holidays: &'a [Holiday]) -> Self {
+        Clocks { holidays, known: IndexMap::default() }
+    }
+
+    /// The time of the week in a country, or of UTC, by the clock that held at an instant.
+    pub(super) fn local(&mut self, country: Option<CountryCode>, at: UtcTime) -> UtcTime {
+        let ahead = self.known.entry((country, at)).or_insert_with(|| week_ahead(country, at, self.holidays));
+        at.plus_seconds(60 * i64::from(*ahead))
     }
 }
 
 impl Subject {
     /// The country by whose clock a series lives; `None` is UTC.
     pub(super) fn clock_of(&self, facet: Facet, series: &Series) -> Option<CountryCode> {
-        match facet {
-            Facet::Country(country) => Some(country),
-            _ => series.home.or(self.clock),
-        }
+        home_of(facet, series).or(self.clock)
     }
 
     /// Sets the clocks of its weekly shapes for an hour that begins.
@@ -40,9 +44,16 @@ impl Subject {
         }
         let clock = self.clock;
         for (facet, series) in &mut self.series {
-            let Some(profile) = series.profile.as_deref_mut() else { continue };
-            let country = if let Facet::Country(country) = facet { Some(*country) } else { clock };
-            profile.set_ahead(week_ahead(country, at, &policy.holidays), from);
+            let country = match facet {
+                Facet::Country(country) => Some(*country),
+                Facet::All => clock,
+                _ => continue,
+            };
+            let ahead = week_ahead(country, at, &policy.holidays);
+            series.ahead_minutes = i16::try_from(ahead).unwrap_or_default();
+            if let Some(profile) = series.profile.as_deref_mut() {
+                profile.set_ahead(ahead, from);
+            }
         }
     }
 

@@ -279,8 +279,7 @@ impl Subject {
     fn without_views(&self, at: UtcTime, rarity: Rarity) -> Option<Doubt> {
         let learned = self.views_learned.as_ref().filter(|learned| !learned.is_learning())?;
         let until = at.minute().minus(1 + VIEWS_LATE_MINUTES);
-        let profile = self.series.get(&Facet::All).and_then(|whole| self.profile(whole));
-        let factor = profile.map_or(1.0, |profile| f64::from(profile.at(at)));
+        let factor = self.week_of_whole().at(at);
         let seen = self.page_views.sum(until.plus(VIEWS_LATE_MINUTES), 15) as f64;
         let views = Share { sources: seen, usual: learned.level(1.0) * factor * 0.25 };
         let web = self.series.get(&Facet::Channel(ChannelId::WEB))?;

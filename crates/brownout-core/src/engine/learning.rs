@@ -5,7 +5,7 @@ use super::gaps::Gaps;
 use super::order::Order;
 use super::recent::Series;
 use super::subject::{RECURS_WITHIN_DAYS, Subject};
-use crate::model::{Facet, Minute, Policy};
+use crate::model::{Facet, Minute, Policy, UtcTime};
 use crate::series::{Expected, Learned, LearningRates, Profile};
 
 /// Sources an hour from which a country has a weekly shape of its own: with fewer, weeks of counts tell less
@@ -17,21 +17,27 @@ const SHAPE_ANEW: f32 = 0.25;
 /// A place or network without a report for this many hours loses its series.
 const EVICTED_AFTER_HOURS: u32 = 28 * 24;
 
+fn middle_of(hour: u32) -> UtcTime {
+    Minute(hour.saturating_mul(60)).start().plus_seconds(1800)
+}
+
 impl Subject {
     /// Once an hour: learns from hours that are old enough and puts idle series to rest.
     pub(crate) fn turn_hour(&mut self, hour: u32, policy: &Policy, rates: LearningRates, gaps: &Gaps) {
         let keep_per_week = libm::pow(rates.keep_per_hour, 168.0) as f32;
         self.set_clocks(hour, policy);
         self.note_recurring(hour.saturating_sub(rates.lag_hours));
-        let mut clocks = Clocks::default();
+        let mut clocks = Clocks::new(&policy.holidays);
         let active = std::mem::take(&mut self.active);
         for index in &active {
             self.shape_country(*index as usize);
         }
         // What borrows a weekly shape learns before what it borrows from: a shape that has learned from an
-        // hour already follows its noise, and the borrower would seem to have less than it has.
-        let (lenders, borrowers): (Vec<u32>, Vec<u32>) =
+        // hour already follows its noise, and the borrower would seem to have less than it has. The service
+        // as a whole, the first, borrows from its countries.
+        let (mut lenders, borrowers): (Vec<u32>, Vec<u32>) =
             active.iter().partition(|index| self.own_profile(**index as usize).is_some());
+        lenders.sort_unstable();
         for index in borrowers.into_iter().chain(lenders) {
             self.fold(index as usize, hour, policy, (rates, keep_per_week), (gaps, &mut clocks));
         }
@@ -62,6 +68,7 @@ impl Subject {
         if hour.is_multiple_of(24) {
             self.evict(hour);
         }
+        self.note_shaped();
     }
 
     /// A country that is known and busy enough to show a day of its own begins with that of the service.
@@ -95,9 +102,7 @@ impl Subject {
             learned.leave_out(hour);
         } else {
             let views = self.page_views.sum(Minute(hour.saturating_mul(60)).minus(1), 60) as f64;
-            let profile = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
-            let middle = Minute(last.saturating_mul(60)).start().plus_seconds(1800);
-            let factor = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
+            let factor = self.week_of_whole().at(middle_of(last));
             let prior = Expected { mean: views.max(1.0), size: Learned::noise_size_default() };
             learned.learn(views, factor, prior, rates);
         }
@@ -140,7 +145,7 @@ impl Subject {
         hour: u32,
         policy: &Policy,
         (rates, keep_per_week): (LearningRates, f32),
-        (gaps, clocks): (&Gaps, &mut Clocks),
+        (gaps, clocks): (&Gaps, &mut Clocks<'_>),
     ) {
         let Some((facet, series)) = self.series.get_index_mut(index) else { return };
         let (facet, mut learned) = (*facet, series.learned);
@@ -155,10 +160,9 @@ impl Subject {
             if self.begins_anew(folding, hour, policy) {
                 let hours = folding..hour;
                 let counted = hours.clone().map(|hour| f64::from(recent.hour(hour)) / 100.0).sum();
-                let profile = own.as_deref().or_else(|| self.profile(series));
-                let middle = |hour: u32| Minute(hour.saturating_mul(60)).start().plus_seconds(1800);
-                let factor = |hour| profile.map_or(1.0, |profile| f64::from(profile.at(middle(hour))));
-                let kept = learned.begin_anew(counted, hours.map(factor).sum(), prior.mean);
+                let week = self.week_with(facet, series, own.as_deref());
+                let factors = hours.map(|hour| week.at(middle_of(hour))).sum();
+                let kept = learned.begin_anew(counted, factors, prior.mean);
                 if let (Some(kept), Some(profile)) = (kept, &mut own) {
                     profile.fade(SHAPE_ANEW * kept);
                 }
@@ -168,17 +172,18 @@ impl Subject {
                 continue;
             }
             // By the clock that held then: an hour is learned a day later.
-            let middle = Minute(folding.saturating_mul(60)).start().plus_seconds(1800);
-            let ahead = clocks.ahead(self.clock_of(facet, series), middle, &policy.holidays);
-            let local = middle.plus_seconds(i64::from(ahead) * 60);
-            let profile = own.as_deref().or_else(|| self.profile(series));
-            let factor = profile.map_or(1.0, |profile| profile.at_local(local));
+            let (middle, clock) = (middle_of(folding), self.clock_of(facet, series));
+            let week = self.week_with(facet, series, own.as_deref());
+            let factor = week.at_clocks(middle, clock, clocks);
             let counted = f64::from(recent.hour(folding)) / 100.0;
-            let weight = learned.learn(counted, f64::from(factor), prior, rates);
+            let most = learned.most_usual(factor, prior);
+            learned.learn(counted, factor, prior, rates);
             if let Some(profile) = &mut own {
                 let level = learned.level(prior.mean).max(1e-6);
                 let size = learned.noise_size(prior.size, level);
-                let told = weight * level * size / (level + size);
+                let told = level * size / (level + size);
+                let counted = counted.min(most);
+                let local = clocks.local(clock, middle);
                 profile.learn(local.minute(), (counted / level) as f32, told as f32, keep_per_week);
             }
         }

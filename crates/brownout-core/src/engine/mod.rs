@@ -33,6 +33,7 @@ mod sources;
 mod subject;
 mod subnets;
 mod usual;
+mod week;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "16";
+pub const ENGINE_VERSION: &str = "17";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;

@@ -190,6 +190,8 @@ pub(crate) struct Series {
     /// The country that a region or city is in, or where a network was first seen: its weekly shape
     /// is borrowed.
     pub(crate) home: Option<CountryCode>,
+    /// By how many minutes the week of a country is ahead of UTC at present.
+    pub(super) ahead_minutes: i16,
     pub(crate) recent: Option<Box<Recent>>,
     /// The weekly shape; only the service as a whole and its countries have one of their own.
     pub(crate) profile: Option<Box<Profile>>,

@@ -15,7 +15,8 @@ use super::routes::Routes;
 use super::settled::Settled;
 use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
-use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, ServiceId, UtcTime};
+use super::week::Shaped;
+use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, ServiceId, UtcTime, minutes_ahead};
 use crate::series::{DayRing, Learned, LearningRates, MinuteRing, Profile};
 
 /// Most series of one service; what is beyond is counted in its parents only.
@@ -64,6 +65,8 @@ pub(crate) struct Subject {
     #[serde(skip)]
     pub(super) routes: Routes,
     pub(super) candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
+    /// Countries with a weekly shape of their own, as of this hour.
+    pub(super) shaped: Vec<Shaped>,
     /// Indices of series that have recent counts.
     pub(super) active: Vec<u32>,
     /// Indices of series that got counts since the last look.
@@ -149,6 +152,7 @@ impl Subject {
             series: IndexMap::default(),
             routes: Routes::default(),
             candidates: IndexMap::default(),
+            shaped: Vec::new(),
             active: Vec::new(),
             touched: Vec::new(),
             unsettled: Vec::new(),
@@ -171,7 +175,7 @@ impl Subject {
         // taught enough (see `shape_country`).
         let profile = || Box::new(self.prior.day.as_ref().map(Profile::borrowed).unwrap_or_default());
         let profile = (facet == Facet::All).then(profile);
-        Series { learned: Learned::new(self.born_hour), home, recent: None, profile }
+        Series { learned: Learned::new(self.born_hour), home, ahead_minutes: 0, recent: None, profile }
     }
 
     /// Counts a report in the minute it happened. `received_at` is the present.
@@ -275,7 +279,12 @@ impl Subject {
             None => {
                 let local = matches!(facet, Facet::Region(_) | Facet::City(_) | Facet::Network(_));
                 let home = local.then_some(count.home).flatten();
-                self.series.insert_full(facet, self.new_series(facet, home)).0
+                let mut series = self.new_series(facet, home);
+                if let Facet::Country(country) = facet {
+                    let ahead = minutes_ahead(country, count.minute.start());
+                    series.ahead_minutes = i16::try_from(ahead).unwrap_or_default();
+                }
+                self.series.insert_full(facet, series).0
             }
         };
         self.add_at(index, count, rates);

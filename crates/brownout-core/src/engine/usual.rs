@@ -2,6 +2,7 @@
 
 use super::recent::Series;
 use super::subject::Subject;
+use super::week::{Lender, Week, home_of};
 use crate::model::{CountryCode, Facet, UtcTime};
 use crate::series::crossings::{SIZE_WITHIN_HOUR, size_of_window};
 use crate::series::{DayShape, Expected, Learned, Profile, elevation_minutes};
@@ -19,7 +20,7 @@ const UNSEEN_DOUBT: f64 = 2.0;
 #[derive(Clone, Copy)]
 pub(crate) struct Usual<'a> {
     learned: &'a Learned,
-    profile: Option<&'a Profile>,
+    week: Week<'a>,
     /// Of intervals of some minutes, where they are at hand.
     shapes: Option<[(f64, Shape); 2]>,
     level: f64,
@@ -37,16 +38,15 @@ struct Shape {
 impl Shape {
     /// Of the `minutes` up to an instant: the mean over parts of an hour at most, each by its middle. The
     /// middle of six hours of a morning says next to nothing of their end.
-    fn of(profile: Option<&Profile>, at: UtcTime, minutes: f64) -> Shape {
-        let Some(profile) = profile else { return Shape { factor: 1.0, doubt: 0.0 } };
+    fn of(week: Week<'_>, at: UtcTime, minutes: f64) -> Shape {
         let parts = libm::ceil(minutes / 60.0).max(1.0);
         let part_millis = minutes * 60_000.0 / parts;
         let (mut factors, mut doubts) = (0.0, 0.0);
         for part in 0..parts as u32 {
             let middle = at.plus_millis(-((f64::from(part) + 0.5) * part_millis) as i64);
-            let (factor, doubt) = match profile.is_unseen(middle) {
-                true => (UNSEEN_TIMES * f64::from(profile.at(middle)), UNSEEN_DOUBT),
-                false => (f64::from(profile.at(middle)), f64::from(profile.doubt(middle))),
+            let (factor, doubt) = match week.is_unseen(middle) {
+                true => (UNSEEN_TIMES * week.at(middle), UNSEEN_DOUBT),
+                false => (week.at(middle), week.doubt(middle)),
             };
             factors += factor;
             doubts += factor * doubt;
@@ -57,10 +57,10 @@ impl Shape {
 }
 
 impl<'a> Usual<'a> {
-    fn new(series: &'a Series, profile: Option<&'a Profile>, prior: Expected, at: UtcTime) -> Self {
+    fn new(series: &'a Series, week: Week<'a>, prior: Expected, at: UtcTime) -> Self {
         let level = series.learned.level(prior.mean);
         let size = series.learned.noise_size(prior.size, level);
-        Usual { learned: &series.learned, profile, shapes: None, level, size, at }
+        Usual { learned: &series.learned, week, shapes: None, level, size, at }
     }
 
     /// Up to which instant.
@@ -72,7 +72,7 @@ impl<'a> Usual<'a> {
     pub(crate) fn of(&self, minutes: f64) -> Expected {
         let known = self.shapes.iter().flatten().find(|(length, _)| *length == minutes);
         let Shape { factor, doubt } =
-            known.map_or_else(|| Shape::of(self.profile, self.at, minutes), |(_, shape)| *shape);
+            known.map_or_else(|| Shape::of(self.week, self.at, minutes), |(_, shape)| *shape);
         let hours = minutes / 60.0;
         let size_of_window = size_of_window(self.size * SIZE_WITHIN_HOUR, hours);
         self.learned.expected(self.level * factor * hours, self.size, size_of_window, doubt)
@@ -92,8 +92,7 @@ pub(crate) struct Usuals {
 #[derive(Clone, Copy)]
 struct Borrowed {
     home: Option<CountryCode>,
-    /// Index of the series that it is borrowed from.
-    from: usize,
+    from: Lender,
     shapes: [(f64, Shape); 2],
 }
 
@@ -105,24 +104,24 @@ impl Usuals {
 
     /// What is usual for the series at an index; it must be of the subject that this was made of.
     pub(crate) fn of<'a>(&mut self, subject: &'a Subject, index: usize) -> Option<(&'a Series, Usual<'a>)> {
-        let (_, series) = subject.series.get_index(index)?;
+        let (facet, series) = subject.series.get_index(index)?;
         let prior = if index == 0 { self.of_whole } else { self.of_parts };
-        let own = series.profile.as_deref();
-        if own.is_some() {
-            return Some((series, Usual::new(series, own, prior, self.at)));
+        if series.profile.is_some() {
+            return Some((series, Usual::new(series, subject.week(*facet, series), prior, self.at)));
         }
-        let known = match self.borrowed.iter().find(|known| known.home == series.home) {
+        let home = home_of(*facet, series);
+        let known = match self.borrowed.iter().find(|known| known.home == home) {
             Some(known) => *known,
             None => {
-                let from = subject.lender(series.home);
-                let shape = |minutes| (minutes, Shape::of(subject.own_profile(from), self.at, minutes));
+                let from = subject.lender(home);
+                let shape = |minutes| (minutes, Shape::of(subject.lent(from), self.at, minutes));
                 let shapes = elevation_minutes(self.at).map(shape);
-                let known = Borrowed { home: series.home, from, shapes };
+                let known = Borrowed { home, from, shapes };
                 self.borrowed.push(known);
                 known
             }
         };
-        let usual = Usual::new(series, subject.own_profile(known.from), prior, self.at);
+        let usual = Usual::new(series, subject.lent(known.from), prior, self.at);
         Some((series, Usual { shapes: Some(known.shapes), ..usual }))
     }
 }
@@ -130,7 +129,7 @@ impl Usuals {
 impl Subject {
     /// What is usual for a series up to `at`.
     pub(crate) fn usual<'a>(&'a self, facet: Facet, series: &'a Series, at: UtcTime) -> Usual<'a> {
-        Usual::new(series, self.profile(series), self.prior(facet), at)
+        Usual::new(series, self.week(facet, series), self.prior(facet), at)
     }
 
     /// Level per hour and noise size that are assumed where a series has taught nothing: for the
@@ -167,21 +166,6 @@ impl Subject {
         let level = whole.learned.level(f64::from(self.prior.per_hour));
         Some((level as f32, whole.profile.as_deref().and_then(Profile::day)))
     }
-
-    /// A series' own weekly shape, its country's, or that of the service as a whole.
-    pub(super) fn profile<'a>(&'a self, series: &'a Series) -> Option<&'a Profile> {
-        series.profile.as_deref().or_else(|| self.own_profile(self.lender(series.home)))
-    }
-
-    /// Index of the series that those in a country borrow their weekly shape from.
-    fn lender(&self, home: Option<CountryCode>) -> usize {
-        let of_home = home.and_then(|home| self.place_of(Facet::Country(home)));
-        of_home.filter(|index| self.own_profile(*index).is_some()).unwrap_or(0)
-    }
-
-    pub(super) fn own_profile(&self, index: usize) -> Option<&Profile> {
-        self.series.get_index(index)?.1.profile.as_deref()
-    }
 }
 
 /// What is usual on average for one interval, for one series after the other: what they share is
@@ -192,10 +176,8 @@ pub(crate) struct Means<'a> {
     level: f64,
     middle: UtcTime,
     hours: f64,
-    /// Factor of the service's own shape.
-    whole: f64,
-    /// Factors of countries' shapes.
-    countries: Vec<(CountryCode, f64)>,
+    /// Factors by home.
+    homes: Vec<(Option<CountryCode>, f64)>,
 }
 
 impl<'a> Means<'a> {
@@ -204,30 +186,24 @@ impl<'a> Means<'a> {
         let series = subject.series.get_index(0).map(|(_, whole)| whole);
         let unknown = f64::from(subject.prior.per_hour);
         let level = series.map_or(unknown, |whole| whole.learned.level(unknown));
-        let profile = series.and_then(|whole| whole.profile.as_deref());
-        let whole = profile.map_or(1.0, |profile| f64::from(profile.at(middle)));
-        Means { subject, level, middle, hours: minutes / 60.0, whole, countries: Vec::new() }
+        Means { subject, level, middle, hours: minutes / 60.0, homes: Vec::new() }
     }
 
     pub(crate) fn mean(&mut self, facet: Facet, series: &Series) -> f64 {
-        let factor = match (&series.profile, series.home) {
-            (Some(own), _) => f64::from(own.at(self.middle)),
-            (None, Some(home)) => self.of_country(home),
-            (None, None) => self.whole,
-        };
+        let factor = self.factor(facet, series);
         let level =
             if facet == Facet::All { self.level } else { series.learned.level(self.level * PRIOR_SHARE) };
         level * factor * self.hours
     }
 
-    fn of_country(&mut self, country: CountryCode) -> f64 {
-        if let Some((_, factor)) = self.countries.iter().find(|(known, _)| *known == country) {
+    fn factor(&mut self, facet: Facet, series: &Series) -> f64 {
+        let home = home_of(facet, series);
+        if let Some((_, factor)) = self.homes.iter().find(|(known, _)| *known == home) {
             return *factor;
         }
-        let series = self.subject.series.get(&Facet::Country(country));
-        let profile = series.and_then(|series| series.profile.as_deref());
-        let factor = profile.map_or(self.whole, |profile| f64::from(profile.at(self.middle)));
-        self.countries.push((country, factor));
+        // All at home in one country share its shape, its own or the one that it borrows.
+        let factor = self.subject.lent(self.subject.lender(home)).at(self.middle);
+        self.homes.push((home, factor));
         factor
     }
 }
@@ -249,7 +225,7 @@ mod tests {
         }
         for (at, minutes) in [(9, 360.0), (10, 360.0), (8, 360.0), (9, 180.0), (19, 360.0), (9, 60.0)] {
             let until = monday.plus_seconds(i64::from(at) * 3600 + 7 * 86_400);
-            let shape = Shape::of(Some(&profile), until, minutes);
+            let shape = Shape::of(Week::One(&profile), until, minutes);
             let hours = (minutes / 60.0) as u32;
             let learned = (at - hours..at).map(|hour| f64::from(profile.hour(hour as usize))).sum::<f64>();
             let ratio = shape.factor * f64::from(hours) / learned;

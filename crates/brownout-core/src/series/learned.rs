@@ -63,11 +63,6 @@ pub(crate) const LEVEL_SHAPE: f64 = 0.2;
 const NOISE_SIZE: f64 = 6.0;
 /// How many hours' worth of evidence the prior of the noise weighs.
 const NOISE_PRIOR_HOURS: f64 = 12.0;
-/// Standard deviations of the estimate of the noise, by that noise, that are doubt. The budget is spent where
-/// chance is as rare as e^-16, an exponent that goes with k: an error of k with a relative deviation of s calls
-/// e^(128 s²) times as often, five to nine times by the hours that are kept, and one deviation of caution takes
-/// nearly all of that away.
-const NOISE_DEVIATIONS: f64 = 1.0;
 /// Hours of exposure below which a level is called a guess.
 const LEARNING_HOURS: f32 = 24.0;
 /// Hours of exposure that are left when what is usual changes for good: no less, for it is no guess.
@@ -135,18 +130,15 @@ impl Learned {
     /// Size k of the noise of an hour, given the size that would be assumed without data.
     ///
     /// The moment estimate Σ w ((y − m)² − y) / Σ w m² of 1/k has a standard deviation of about
-    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's, and of √((2 + 6 / k) / h) / k over h
-    /// hours by the noise itself, here that of a Gamma factor of the default size. A series is taken for quieter
-    /// than the prior only as far as it is so beyond that doubt, so that none is by luck: the rarest readings
-    /// are those of series whose noise was thought too small.
+    /// √(2 Σ w m²) / Σ w m² even where there is no noise beyond Poisson's. A series is taken for quieter than the
+    /// prior only as far as it is so beyond that doubt, so that none is by luck: the rarest readings are those of
+    /// series whose noise was thought too small.
     pub fn noise_size(&self, prior: f64, level: f64) -> f64 {
         let weight = NOISE_PRIOR_HOURS * level * level;
         let base = f64::from(self.noise_base);
         let total = (weight + base).max(1e-12);
         let estimate = (weight / prior + f64::from(self.noise)) / total;
-        let hours = total / (level * level).max(1e-12);
-        let by_noise = NOISE_DEVIATIONS * estimate.max(0.0) * sqrt((2.0 + 6.0 / NOISE_SIZE) / hours);
-        let cautious = (estimate + sqrt(2.0 * base) / total + by_noise).min(1.0 / prior);
+        let cautious = (estimate + sqrt(2.0 * base) / total).min(1.0 / prior);
         (1.0 / estimate.max(cautious).max(1e-9)).clamp(0.5, 200.0)
     }
 
@@ -201,6 +193,20 @@ impl Learned {
         Some(keep)
     }
 
+    /// The most sources of an hour under profile factor `factor` that are no outlier: what the shape of a week
+    /// learns of an hour is cut off here instead of down-weighted. A Saturday that brings seven times what the
+    /// other days and its evenings make expect is an outlier every week, and would never be learned; so it is
+    /// in four or five, while an hour's outage that nobody called moves one hour of the week by half at most.
+    pub fn most_usual(&self, factor: f64, prior: Expected) -> f64 {
+        if self.exposure < OUTLIER_HOURS {
+            return f64::INFINITY;
+        }
+        let level = self.level(prior.mean);
+        let mean = (level * factor).max(1e-6);
+        let deviation = sqrt(1.0 + mean / self.noise_size(prior.size, level));
+        pow(sqrt(mean) + OUTLIER_FROM * deviation / 1.5, 1.5) * pow(mean, 0.25)
+    }
+
     /// Learns from one whole hour with `counted` sources under profile factor `factor`; returns
     /// the weight that the hour was given (1, or less for an outlier).
     pub fn learn(&mut self, counted: f64, factor: f64, prior: Expected, rates: LearningRates) -> f64 {
@@ -233,14 +239,16 @@ impl Learned {
     }
 }
 
-/// Weight of an observation by its Anscombe residual, as in Farrington Flexible (Noufaily et al.
-/// 2013): 1 up to a residual of 2.58, then its inverse square. The leverage term is left out: one
-/// hour of weeks has next to none.
+/// The Anscombe residual from which on a count is an outlier, as in Farrington Flexible (Noufaily et al. 2013).
+const OUTLIER_FROM: f64 = 2.58;
+
+/// Weight of an observation by its Anscombe residual, as there: 1 up to that, then its inverse square. The
+/// leverage term is left out: one hour of weeks has next to none.
 fn outlier_weight(counted: f64, mean: f64, size: f64) -> f64 {
     let mean = mean.max(1e-6);
     let dispersion = 1.0 + mean / size;
     let residual = 1.5 * (pow(counted, 2.0 / 3.0) * pow(mean, -1.0 / 6.0) - sqrt(mean)) / sqrt(dispersion);
-    if residual <= 2.58 { 1.0 } else { 1.0 / (residual * residual) }
+    if residual <= OUTLIER_FROM { 1.0 } else { 1.0 / (residual * residual) }
 }
 
 #[cfg(test)]

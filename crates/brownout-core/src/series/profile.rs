@@ -14,8 +14,8 @@ const WEEKDAYS: usize = 7;
 pub type DayShape = [f32; DAY_HOURS];
 
 /// Hour-of-week factors, learned in three steps so that little data go far: an hour-of-day shape
-/// shrunk to flat, a factor for each day of the week shrunk to 1, and for each hour of the week a
-/// correction shrunk to their product.
+/// shrunk to flat, a factor for each day of the week shrunk to 1, and each hour of the week shrunk to
+/// their product as it is known now.
 ///
 /// Each hour's observation carries weight u = m k / (m + k): with a mean of m counts and a noise
 /// of size k, an hour tells as much as u independent counts, and never more than k.
@@ -38,6 +38,14 @@ pub struct Profile {
     /// holiday is of a working day.
     ahead_from: Minute,
     ahead_before: i32,
+}
+
+/// The factors of two hours, and which part of the way from the middle of the one to that of the other an
+/// instant is.
+struct Between {
+    before: f32,
+    after: f32,
+    part: f32,
 }
 
 /// What was seen at one place of the week.
@@ -153,9 +161,7 @@ impl Profile {
             let weekday = week / DAY;
             // Of sums: where the shape of the day is not known yet, a mean of ratios would be led by its nights.
             self.weekdays[weekday].add(weight * ratio, weight * shape, decay_per_day(decay));
-            let Seen { ratio: sum, weight: of } = self.weekdays[weekday];
-            let shape = shape * ((WEEKDAY_PRIOR + sum) / (WEEKDAY_PRIOR + of)).max(0.05);
-            seen.add(weight * ratio / shape, weight, decay);
+            seen.add(weight * ratio, weight, decay);
         }
         self.settle();
     }
@@ -173,8 +179,8 @@ impl Profile {
     /// The factor of an hour of the week before it is scaled.
     fn raw(&self, hour: usize) -> f32 {
         let Seen { ratio, weight } = self.week.get(hour).copied().unwrap_or_default();
-        let correction = (WEEK_PRIOR + ratio) / (WEEK_PRIOR + weight);
-        (self.day_factor(hour % DAY) * self.weekday_factor(hour / DAY) * correction).max(0.02)
+        let product = self.day_factor(hour % DAY) * self.weekday_factor(hour / DAY);
+        ((WEEK_PRIOR * product + ratio) / (WEEK_PRIOR + weight)).max(0.02)
     }
 
     /// Scales the factors to 1 on average.
@@ -186,17 +192,24 @@ impl Profile {
         self.mean = total / HOURS as f32;
     }
 
-    /// How far the factor at an instant may be off: its squared relative deviation, from the weight
-    /// of what was seen at that hour of the day. It adds to the inverse size of the noise.
-    pub fn doubt(&self, at: UtcTime) -> f32 {
-        let seen = self.day.get(self.local(at).minute().hour_of_week() % DAY);
-        1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
+    /// How far the factor at an instant of its own week may be off: its squared relative deviation, from the weight of what
+    /// was seen at that hour of the day, and from where between two hours the one becomes the other. It adds
+    /// to the inverse size of the noise.
+    ///
+    /// A morning that begins at eight sharp is as likely as one that grows from half past seven: an instant
+    /// that is a part w of the way from an hour of factor a to one of b has with that chance already come
+    /// there, so that its variance is w (1 - w) (b - a)².
+    pub fn doubt(&self, local: UtcTime) -> f32 {
+        let seen = self.day.get(local.minute().hour_of_week() % DAY);
+        let Between { before, after, part } = self.between(local);
+        let relative = (after - before) / (before + part * (after - before));
+        1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight)) + part * (1.0 - part) * relative * relative
     }
 
-    /// Whether an instant lies in an hour of the day that was seen on no day, while others were, or on a
-    /// working day while only days about the weekend were.
-    pub fn is_unseen(&self, at: UtcTime) -> bool {
-        let hour = self.local(at).minute().hour_of_week() % HOURS;
+    /// Whether an instant of its own week lies in an hour of the day that was seen on no day, while others
+    /// were, or on a working day while only days about the weekend were.
+    pub fn is_unseen(&self, local: UtcTime) -> bool {
+        let hour = local.minute().hour_of_week() % HOURS;
         let is_new_hour = self.day.get(hour % DAY).is_some_and(|seen| seen.weight <= 0.0);
         is_new_hour || (hour / DAY < WEEKEND_FROM && self.knows_weekends_only())
     }
@@ -217,17 +230,23 @@ impl Profile {
         self.at_local(self.local(at))
     }
 
-    fn local(&self, at: UtcTime) -> UtcTime {
+    /// The time of its own week at an instant.
+    pub fn local(&self, at: UtcTime) -> UtcTime {
         let ahead = if at.minute() < self.ahead_from { self.ahead_before } else { self.ahead_minutes };
         at.plus_seconds(i64::from(ahead) * 60)
     }
 
     /// The factor at an instant of its own week, between the middles of the hours before and after.
     pub fn at_local(&self, local: UtcTime) -> f32 {
+        let Between { before, after, part } = self.between(local);
+        before + part * (after - before)
+    }
+
+    fn between(&self, local: UtcTime) -> Between {
         let shifted = local.plus_seconds(-1800);
         let hour = shifted.minute().hour_of_week();
-        let into = shifted.millis().rem_euclid(3_600_000) as f32 / 3_600_000.0;
-        self.hour(hour) * (1.0 - into) + self.hour(hour + 1) * into
+        let part = shifted.millis().rem_euclid(3_600_000) as f32 / 3_600_000.0;
+        Between { before: self.hour(hour), after: self.hour(hour + 1), part }
     }
 }
 

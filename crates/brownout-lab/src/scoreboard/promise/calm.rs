@@ -6,15 +6,18 @@ use brownout_core::effect::Effect;
 use brownout_core::engine::Engine;
 use brownout_core::model::{
     Asn, Catalogue, Category, ChannelId, City, Evidence, Geography, IncidentId, Place, Policy, ProblemKind,
-    Report, Seq, Service, ServiceId, SourceKeys, UtcTime, Weight,
+    Report, Seq, Service, ServiceId, SourceKeys, UtcTime, Weight, minutes_ahead,
 };
 
 use crate::rng::Rng;
 use crate::scoreboard::{NOISE_SIZE, Settings, in_parallel_told, shape_of_week};
 
+/// Which part of the reports of a service comes from each of its countries.
+const COUNTRY_SHARES: [f64; 3] = [0.6, 0.3, 0.1];
 const CITIES_PER_COUNTRY: usize = 6;
 const NETWORKS_PER_COUNTRY: u32 = 5;
-const HOUR_MILLIS: i64 = 3_600_000;
+const MINUTE_MILLIS: i64 = 60_000;
+const HOUR_MILLIS: i64 = 60 * MINUTE_MILLIS;
 const DAY_MILLIS: i64 = 24 * HOUR_MILLIS;
 /// Monday, 6 January 2020.
 const BEGIN: UtcTime = UtcTime::from_millis(1_578_268_800_000);
@@ -50,7 +53,7 @@ impl Week {
         }
     }
 
-    /// Factor at an instant, 1 on average.
+    /// Factor at an instant by the clock on the wall, 1 on average.
     fn factor(self, at: i64) -> f64 {
         let of_day = at.rem_euclid(DAY_MILLIS) as f64 / DAY_MILLIS as f64;
         let is_weekend = (at - BEGIN.millis()).div_euclid(DAY_MILLIS) % 7 >= 5;
@@ -174,6 +177,13 @@ pub(super) fn run(settings: &Settings, trials: &[Trial], progress: &mut impl FnM
     outcomes
 }
 
+/// A service, and which of its countries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Home {
+    service: ServiceId,
+    country: usize,
+}
+
 /// Where reports come from.
 struct World {
     countries: Vec<Vec<City>>,
@@ -193,14 +203,19 @@ impl World {
         World { countries: countries.into_values().collect() }
     }
 
-    /// A place and network of a service: 60% from its first country, 30% from its second.
-    fn place(&self, rng: &mut Rng, service: ServiceId) -> (Place, Option<Asn>) {
-        let country = match rng.below(10) {
-            0..6 => 0,
-            6..9 => 1,
-            _ => 2,
-        };
-        let number = (service.0 as usize * 7 + country * 31) % self.countries.len();
+    /// The time of the clocks in a country of a service, in milliseconds.
+    fn local(&self, home: Home, at: i64) -> i64 {
+        let country = self.countries[self.number(home)][0].country;
+        at + MINUTE_MILLIS * i64::from(minutes_ahead(country, UtcTime::from_millis(at)))
+    }
+
+    fn number(&self, home: Home) -> usize {
+        (home.service.0 as usize * 7 + home.country * 31) % self.countries.len()
+    }
+
+    /// A place and network in a country of a service.
+    fn place(&self, rng: &mut Rng, home: Home) -> (Place, Option<Asn>) {
+        let number = self.number(home);
         let cities = &self.countries[number];
         let city = &cities[uneven(rng, CITIES_PER_COUNTRY as u32) as usize];
         let network = uneven(rng, NETWORKS_PER_COUNTRY);
@@ -233,30 +248,34 @@ fn live(world: &World, mut rng: Rng, trial: &Trial) -> Outcome {
         })
         .collect();
     let mut watched = Watched::new(trial);
-    let mut hour_reports: Vec<(i64, ServiceId)> = Vec::new();
+    let mut hour_reports: Vec<(i64, Home)> = Vec::new();
     let hours = i64::from(trial.years) * 365 * 24;
     for hour in 0..hours {
         let begin = BEGIN.millis() + hour * HOUR_MILLIS;
         hour_reports.clear();
         for (number, source) in sources.iter_mut().enumerate() {
             let Level { per_hour, week, .. } = trial.levels[source.level];
-            let mean = per_hour * week.factor(begin);
-            let service = ServiceId(number as u32);
-            let turn = source.phase;
-            draw(&mut rng, &mut hour_reports, service, mean * source.factor, (begin, 0.0, turn));
-            source.factor = rng.gamma_factor(NOISE_SIZE);
-            draw(&mut rng, &mut hour_reports, service, mean * source.factor, (begin, turn, 1.0));
+            let next = rng.gamma_factor(NOISE_SIZE);
+            for (country, share) in COUNTRY_SHARES.into_iter().enumerate() {
+                let home = Home { service: ServiceId(number as u32), country };
+                let mean = per_hour * share * week.factor(world.local(home, begin));
+                let (until_turn, from_turn) = ((0.0, source.phase), (source.phase, 1.0));
+                draw(&mut rng, &mut hour_reports, home, mean * source.factor, begin, until_turn);
+                draw(&mut rng, &mut hour_reports, home, mean * next, begin, from_turn);
+            }
+            source.factor = next;
         }
         hour_reports.sort_unstable();
-        for (at, service) in &hour_reports {
-            let (place, network) = world.place(&mut rng, *service);
+        for (at, home) in &hour_reports {
+            let (place, network) = world.place(&mut rng, *home);
+            let service = home.service;
             let source = SourceKeys { generation: 1, source: rng.bits(), subnet: rng.bits(), previous: None };
             let at = UtcTime::from_millis(*at);
             watched.pass(at);
             watched.tell(
                 at,
                 &Evidence::Report(Report {
-                    service: *service,
+                    service,
                     kind: ProblemKind::ALL[rng.below(5) as usize],
                     channel: ChannelId::WEB,
                     occurred_at: at,
@@ -275,14 +294,15 @@ fn live(world: &World, mut rng: Rng, trial: &Trial) -> Outcome {
 /// Reports of a part of an hour, at instants of their own.
 fn draw(
     rng: &mut Rng,
-    into: &mut Vec<(i64, ServiceId)>,
-    service: ServiceId,
+    into: &mut Vec<(i64, Home)>,
+    home: Home,
     per_hour: f64,
-    (begin, from, to): (i64, f64, f64),
+    begin: i64,
+    (from, to): (f64, f64),
 ) {
     for _ in 0..rng.poisson(per_hour * (to - from)) {
         let into_hour = from + rng.unit() * (to - from);
-        into.push((begin + (into_hour * HOUR_MILLIS as f64) as i64, service));
+        into.push((begin + (into_hour * HOUR_MILLIS as f64) as i64, home));
     }
 }
 

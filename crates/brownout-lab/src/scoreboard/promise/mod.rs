@@ -163,7 +163,8 @@ fn section(rows: &[Row]) -> Table {
             "The engine itself, from the first hour of a service on, with everything that it learns by \
              itself: {} services for {YEARS} years each, {}; and {} for {BUSY_YEARS} year each, {}. Their reports have a shape of day and week, a \
              Gamma factor of shape 4 that changes every hour at a random minute of it, three countries \
-             with six cities and five networks each, and a source and subnet of their own each. In office \
+             that live by their own clocks, with six cities and five networks each, and a source and \
+             subnet of their own each. In office \
              hours, eight to six on weekdays, come twenty times as many as else, from one minute to the next. \
              Nothing ever goes wrong, so whatever is called is false. The budget covers all series of a service: \
              the whole, countries, regions, cities and networks.",
