@@ -5,7 +5,7 @@ use libm::log;
 use super::driven::Driven;
 use crate::model::{
     Asn, ChannelId, CityId, CountryCode, Evidence, Facet, Place, ProblemKind, Report, ServiceId, SourceKeys,
-    UtcTime, Weight,
+    UtcTime, Weight, minutes_ahead,
 };
 use crate::series::Learned;
 
@@ -39,9 +39,9 @@ impl Draws {
     }
 }
 
-/// A report of one country and network by a source of its own.
-fn report(number: u64, occurred_at: UtcTime) -> Report {
-    let country = "PL".parse::<CountryCode>().ok();
+/// A report of a country and of one network by a source of its own.
+fn report(number: u64, country: &str, occurred_at: UtcTime) -> Report {
+    let country = country.parse::<CountryCode>().ok();
     Report {
         service: ServiceId(0),
         kind: ProblemKind::ALL[(number % 3) as usize],
@@ -68,7 +68,7 @@ fn parts_that_borrow_a_weekly_shape_are_not_taken_for_quieter_than_they_are() {
             reports += 1;
             let at = begin.plus_millis(((hour as f64 + instant) * 3_600_000.0) as i64);
             driven.pass(at, |_, _| {});
-            driven.tell(at, &Evidence::Report(report(reports, at)));
+            driven.tell(at, &Evidence::Report(report(reports, "PL", at)));
         }
         if hour >= 3 * 168 && hour % 42 == 0 {
             let subject = &driven.engine.state.shards[0].subjects[&ServiceId(0)];
@@ -86,4 +86,56 @@ fn parts_that_borrow_a_weekly_shape_are_not_taken_for_quieter_than_they_are() {
     let truth = 1.0 / SHAPE as f64;
     assert!((whole - truth).abs() < 0.25 * truth, "{whole}");
     assert!((network - whole).abs() < 0.1 * truth, "{network} {whole}");
+}
+
+/// Countries and how many reports an hour come from each on average: enough for a weekly shape, as many from
+/// where clocks do not change, and too few.
+const OFFICES: [(&str, f64); 3] = [("GB", 9.0), ("JP", 6.0), ("BR", 0.7)];
+
+/// Offices open from eight to six by the clock on the wall, every day.
+fn of_offices(country: &str, at: UtcTime) -> f64 {
+    let country = country.parse().expect("a country");
+    let local = at.plus_seconds(60 * i64::from(minutes_ahead(country, at)));
+    let is_open = (8..18).contains(&(local.minute().hour_of_week() % 24));
+    if is_open { 2.2 } else { 0.14 }
+}
+
+#[test]
+fn each_country_lives_by_its_own_clock_and_the_whole_is_their_sum() {
+    let begin: UtcTime = "2025-03-03T00:00:00Z".parse().expect("a time");
+    // Clocks go forward in Britain on the 30th.
+    let monday: UtcTime = "2025-03-31T00:00:00Z".parse().expect("a time");
+    let mut driven = Driven::with_one_service(begin);
+    let mut draws = Draws(1);
+    let mut reports = 0;
+    for hour in 0..(28 + 1) * 24 {
+        let from = begin.plus_seconds(hour * 3600);
+        let mut instants = Vec::new();
+        for (country, per_hour) in OFFICES {
+            let mean = per_hour * of_offices(country, from);
+            instants.extend(draws.instants(mean).into_iter().map(|instant| (instant, country)));
+        }
+        instants.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (instant, country) in instants {
+            reports += 1;
+            let at = from.plus_millis((instant * 3_600_000.0) as i64);
+            driven.pass(at, |_, _| {});
+            driven.tell(at, &Evidence::Report(report(reports, country, at)));
+        }
+        let until = from.plus_seconds(3600);
+        if until <= monday {
+            continue;
+        }
+        driven.pass(until, |_, _| {});
+        let subject = &driven.engine.state.shards[0].subjects[&ServiceId(0)];
+        let usual = |facet| subject.usual(facet, &subject.series[&facet], until).of(60.0).mean;
+        let truth = |(country, per_hour): (&str, f64)| {
+            per_hour * (0..60).map(|minute| of_offices(country, from.plus_seconds(60 * minute))).sum::<f64>()
+                / 60.0
+        };
+        let whole = OFFICES.map(truth).iter().sum::<f64>();
+        assert!((0.6..1.5).contains(&(usual(Facet::All) / whole)), "{from} {} {whole}", usual(Facet::All));
+        let brazil = (usual(Facet::Country("BR".parse().expect("a country"))), truth(OFFICES[2]));
+        assert!((0.4..2.5).contains(&(brazil.0 / brazil.1)), "{from} {brazil:?}");
+    }
 }

@@ -254,6 +254,8 @@ fn outlier_weight(counted: f64, mean: f64, size: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Minute, UtcTime};
+    use crate::series::Profile;
 
     fn rates() -> LearningRates {
         LearningRates::new(&Policy::default())
@@ -325,5 +327,41 @@ mod tests {
         let calm = calm.noise_size(4.0, calm.level(6.0));
         let wild = wild.noise_size(4.0, wild.level(6.0));
         assert!(calm > 20.0 && wild < 4.0, "{calm} {wild}");
+    }
+
+    /// One hour as it is learned by the level and by the shape of the week.
+    fn learn_hour(learned: &mut Learned, profile: &mut Profile, hour: u32, counted: f64) {
+        let local = Minute(hour * 60 + 30);
+        let factor = f64::from(profile.at_local(local.start()));
+        let most = learned.most_usual(factor, PRIOR);
+        learned.learn(counted, factor, PRIOR, rates());
+        let level = learned.level(PRIOR.mean);
+        profile.learn(local, (counted.min(most) / level) as f32, 4.0, 0.9);
+    }
+
+    #[test]
+    fn a_weekend_unlike_other_days_is_learned_and_one_outage_hardly() {
+        let (mut learned, mut profile) = (Learned::new(0), Profile::default());
+        let monday = "2025-01-06T00:00:00Z".parse::<UtcTime>().expect("a time").minute().hour();
+        let truth = |hour: u32| match (hour % 168 / 24, hour % 24) {
+            (0..5, 8..18) => 2000.0,
+            _ => 100.0,
+        };
+        for hour in 0..168 * 6 {
+            learn_hour(&mut learned, &mut profile, monday + hour, truth(hour));
+        }
+        let known = |learned: &Learned, profile: &Profile, hour: u32| {
+            learned.level(PRIOR.mean) * f64::from(profile.at_local(Minute((monday + hour) * 60 + 30).start()))
+        };
+        let saturday_night = 168 * 6 + 5 * 24 + 4;
+        let before = known(&learned, &profile, saturday_night);
+        assert!(before > 60.0 && before < 160.0, "{before}");
+        // An hour of fifty times as many that nobody called.
+        for hour in 168 * 6..168 * 7 {
+            let times = if hour == saturday_night { 50.0 } else { 1.0 };
+            learn_hour(&mut learned, &mut profile, monday + hour, times * truth(hour));
+        }
+        let after = known(&learned, &profile, saturday_night + 168);
+        assert!(after < 1.5 * before, "{before} {after}");
     }
 }
