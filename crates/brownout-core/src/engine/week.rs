@@ -48,9 +48,9 @@ impl<'a> Week<'a> {
         match self {
             Week::Flat => 1.0,
             Week::One(own) | Week::Moved(own, _) => own.at_local(clocks.local(home, at)).into(),
-            Week::Sum(own, subject) => {
-                subject.summed(own, |profile, country| profile.at_local(clocks.local(country.or(home), at)))
-            }
+            Week::Sum(own, subject) => subject.summed(own, |profile, country| {
+                profile.at_local(clocks.local(country.or(subject.clock), at))
+            }),
         }
     }
 
