@@ -6,7 +6,7 @@ use rustc_hash::FxBuildHasher;
 use super::recent::Series;
 use super::subject::Subject;
 use super::week::home_of;
-use crate::model::{CountryCode, Facet, Holiday, Minute, Policy, UtcTime, week_ahead};
+use crate::model::{CountryCode, Facet, Holiday, Minute, Policy, UtcTime, minutes_ahead, week_ahead};
 
 /// A service goes by the clock of the country that at least this share of its usual reports comes from.
 const ONE_CLOCK_SHARE: f64 = 0.5;
@@ -75,5 +75,16 @@ impl Subject {
         {
             profile.adopt_clock(week_ahead(Some(country), at, &[]));
         }
+        let apart: Vec<i16> = self.series.keys().map(|facet| self.apart(*facet, at)).collect();
+        for (series, apart) in self.series.values_mut().zip(apart) {
+            series.apart_minutes = apart;
+        }
+    }
+
+    /// By how many minutes the clock of a country is ahead of the service's.
+    pub(super) fn apart(&self, facet: Facet, at: UtcTime) -> i16 {
+        let Facet::Country(country) = facet else { return 0 };
+        let own = self.clock.map_or(0, |clock| minutes_ahead(clock, at));
+        i16::try_from(minutes_ahead(country, at) - own).unwrap_or_default()
     }
 }

@@ -30,11 +30,11 @@ impl Subject {
         let mut clocks = Clocks::new(&policy.holidays);
         let active = std::mem::take(&mut self.active);
         for index in &active {
-            self.shape_country(*index as usize);
+            self.shape_country(*index as usize, hour);
         }
         // What borrows a weekly shape learns before what it borrows from: a shape that has learned from an
         // hour already follows its noise, and the borrower would seem to have less than it has. The service
-        // as a whole, the first, borrows from its countries.
+        // as a whole, the first, is moved by the shapes of its countries.
         let (mut lenders, borrowers): (Vec<u32>, Vec<u32>) =
             active.iter().partition(|index| self.own_profile(**index as usize).is_some());
         lenders.sort_unstable();
@@ -68,11 +68,11 @@ impl Subject {
         if hour.is_multiple_of(24) {
             self.evict(hour);
         }
-        self.note_shaped();
+        self.note_countries();
     }
 
     /// A country that is known and busy enough to show a day of its own begins with that of the service.
-    fn shape_country(&mut self, index: usize) {
+    fn shape_country(&mut self, index: usize, hour: u32) {
         let Some((facet, series)) = self.series.get_index(index) else { return };
         if series.profile.is_some() || !matches!(facet, Facet::Country(_)) || series.learned.is_learning() {
             return;
@@ -82,8 +82,9 @@ impl Subject {
         }
         let whole = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
         let day = whole.and_then(Profile::day).or(self.prior.day);
-        let profile = day.as_ref().map(Profile::borrowed).unwrap_or_default();
+        let mut profile = day.as_ref().map(Profile::borrowed).unwrap_or_default();
         if let Some((_, series)) = self.series.get_index_mut(index) {
+            profile.set_ahead(i32::from(series.ahead_minutes), Minute(hour.saturating_mul(60)));
             series.profile = Some(Box::new(profile));
         }
     }
@@ -184,7 +185,10 @@ impl Subject {
                 let told = level * size / (level + size);
                 let counted = counted.min(most);
                 let local = clocks.local(clock, middle);
-                profile.learn(local.minute(), (counted / level) as f32, told as f32, keep_per_week);
+                // The whole learns what there would be if all clocks stood as they usually do.
+                let moved = if facet == Facet::All { self.moved_by_clocks(middle, clocks) } else { 0.0 };
+                let ratio = ((counted / level) as f32 - moved).max(0.0);
+                profile.learn(local.minute(), ratio, told as f32, keep_per_week);
             }
         }
         if let Some((_, series)) = self.series.get_index_mut(index) {

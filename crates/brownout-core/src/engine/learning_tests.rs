@@ -101,7 +101,7 @@ fn of_offices(country: &str, at: UtcTime) -> f64 {
 }
 
 #[test]
-fn each_country_lives_by_its_own_clock_and_the_whole_is_their_sum() {
+fn each_country_lives_by_its_own_clock_and_moves_the_whole() {
     let begin: UtcTime = "2025-03-03T00:00:00Z".parse().expect("a time");
     // Clocks go forward in Britain on the 30th.
     let monday: UtcTime = "2025-03-31T00:00:00Z".parse().expect("a time");

@@ -192,6 +192,9 @@ pub(crate) struct Series {
     pub(crate) home: Option<CountryCode>,
     /// By how many minutes the week of a country is ahead of UTC at present.
     pub(super) ahead_minutes: i16,
+    /// By how many minutes the clock of a country was ahead of the service's when it was first heard of, or when
+    /// the service got one.
+    pub(super) apart_minutes: i16,
     pub(crate) recent: Option<Box<Recent>>,
     /// The weekly shape; only the service as a whole and its countries have one of their own.
     pub(crate) profile: Option<Box<Profile>>,

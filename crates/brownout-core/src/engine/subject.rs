@@ -15,7 +15,7 @@ use super::routes::Routes;
 use super::settled::Settled;
 use super::sources::{SourceWindow, Standing};
 use super::subnets::Subnet;
-use super::week::Shaped;
+use super::week::Part;
 use crate::model::{CountryCode, Facet, Minute, Place, Policy, Report, ServiceId, UtcTime, minutes_ahead};
 use crate::series::{DayRing, Learned, LearningRates, MinuteRing, Profile};
 
@@ -65,8 +65,8 @@ pub(crate) struct Subject {
     #[serde(skip)]
     pub(super) routes: Routes,
     pub(super) candidates: IndexMap<Facet, Vec<(Minute, u32, Subnet)>, FxBuildHasher>,
-    /// Countries with a weekly shape of their own, as of this hour.
-    pub(super) shaped: Vec<Shaped>,
+    /// How much of it its countries are, as of this hour.
+    pub(super) countries: Vec<Part>,
     /// Indices of series that have recent counts.
     pub(super) active: Vec<u32>,
     /// Indices of series that got counts since the last look.
@@ -152,7 +152,7 @@ impl Subject {
             series: IndexMap::default(),
             routes: Routes::default(),
             candidates: IndexMap::default(),
-            shaped: Vec::new(),
+            countries: Vec::new(),
             active: Vec::new(),
             touched: Vec::new(),
             unsettled: Vec::new(),
@@ -175,7 +175,14 @@ impl Subject {
         // taught enough (see `shape_country`).
         let profile = || Box::new(self.prior.day.as_ref().map(Profile::borrowed).unwrap_or_default());
         let profile = (facet == Facet::All).then(profile);
-        Series { learned: Learned::new(self.born_hour), home, ahead_minutes: 0, recent: None, profile }
+        Series {
+            learned: Learned::new(self.born_hour),
+            home,
+            ahead_minutes: 0,
+            apart_minutes: 0,
+            recent: None,
+            profile,
+        }
     }
 
     /// Counts a report in the minute it happened. `received_at` is the present.
@@ -283,6 +290,7 @@ impl Subject {
                 if let Facet::Country(country) = facet {
                     let ahead = minutes_ahead(country, count.minute.start());
                     series.ahead_minutes = i16::try_from(ahead).unwrap_or_default();
+                    series.apart_minutes = self.apart(facet, count.minute.start());
                 }
                 self.series.insert_full(facet, series).0
             }

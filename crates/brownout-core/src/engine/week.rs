@@ -1,4 +1,5 @@
-//! The weekly shape that a series goes by: its own, one that it borrows, or the sum of its countries'.
+//! The weekly shape that a series goes by: its own, one that it borrows, or that of a whole whose countries
+//! have clocks of their own.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,15 +19,18 @@ pub(crate) enum Week<'a> {
     /// That of another country by the clock at home, which is ahead of UTC by so many minutes: where too few
     /// reports come from to tell, people are taken to live as they do where most come from.
     Moved(&'a Profile, i32),
-    /// That of a service as a whole: of each country by the clock and the holidays there, and its own for
-    /// what comes from elsewhere. Where half of the users put their clocks forward and the others do not, the
-    /// whole has a week that it never had before; its parts have not.
-    Sum(&'a Profile, &'a Subject),
+    /// That of a service as a whole: its own, as it is while the clocks of its countries stand as they usually
+    /// do, and what it makes that those of some do not. Where half of the users put their clocks forward and
+    /// the others do not, or have a holiday, the whole has a week that it never had before; its parts have not.
+    Whole(&'a Profile, &'a Subject),
 }
 
-/// A country with a weekly shape of its own, and which share of the service comes from it.
+/// Countries of a smaller share of a service do not move its week.
+const SHARE_MIN: f32 = 0.01;
+
+/// A country, and which share of the service comes from it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Shaped {
+pub(super) struct Part {
     index: u32,
     share: f32,
 }
@@ -39,7 +43,10 @@ impl<'a> Week<'a> {
             Week::One(_) | Week::Moved(..) => {
                 self.own(at).map_or(1.0, |(own, local)| own.at_local(local).into())
             }
-            Week::Sum(own, subject) => subject.summed(own, |profile, _| profile.at_local(profile.local(at))),
+            Week::Whole(own, subject) => {
+                let local = own.local(at);
+                with_moved(own.at_local(local), subject.moved(local, |_, country| country.local(at)))
+            }
         }
     }
 
@@ -48,9 +55,10 @@ impl<'a> Week<'a> {
         match self {
             Week::Flat => 1.0,
             Week::One(own) | Week::Moved(own, _) => own.at_local(clocks.local(home, at)).into(),
-            Week::Sum(own, subject) => subject.summed(own, |profile, country| {
-                profile.at_local(clocks.local(country.or(subject.clock), at))
-            }),
+            Week::Whole(own, subject) => {
+                let local = clocks.local(home, at);
+                with_moved(own.at_local(local), subject.moved_by_clocks(at, clocks))
+            }
         }
     }
 
@@ -68,7 +76,7 @@ impl<'a> Week<'a> {
     fn own(self, at: UtcTime) -> Option<(&'a Profile, UtcTime)> {
         match self {
             Week::Flat => None,
-            Week::One(own) | Week::Sum(own, _) => Some((own, own.local(at))),
+            Week::One(own) | Week::Whole(own, _) => Some((own, own.local(at))),
             Week::Moved(own, ahead) => Some((own, at.plus_seconds(60 * i64::from(ahead)))),
         }
     }
@@ -81,6 +89,16 @@ pub(super) struct Lender {
     index: usize,
     /// By how many minutes the clock that it goes by is ahead of UTC; nothing where it is the lender's.
     ahead: Option<i32>,
+}
+
+impl Series {
+    /// The time of the week in a country.
+    fn local(&self, at: UtcTime) -> UtcTime {
+        match self.profile.as_deref() {
+            Some(own) => own.local(at),
+            None => at.plus_seconds(60 * i64::from(self.ahead_minutes)),
+        }
+    }
 }
 
 impl Subject {
@@ -97,7 +115,7 @@ impl Subject {
         own: Option<&'a Profile>,
     ) -> Week<'a> {
         match own {
-            Some(own) if facet == Facet::All => Week::Sum(own, self),
+            Some(own) if facet == Facet::All => Week::Whole(own, self),
             Some(own) => Week::One(own),
             None => self.lent(self.lender(home_of(facet, series))),
         }
@@ -117,8 +135,8 @@ impl Subject {
             return Lender { index, ahead: None };
         }
         let ahead = Some(i32::from(country.ahead_minutes));
-        match self.shaped.first() {
-            Some(main) => Lender { index: main.index as usize, ahead },
+        match self.main_country() {
+            Some((index, _)) => Lender { index, ahead },
             // That of the service as a whole is by the clock of most of its users, if it is by any.
             None if self.clock.is_some() => Lender { index: 0, ahead },
             None => whole,
@@ -129,7 +147,7 @@ impl Subject {
         match (self.own_profile(lender.index), lender.ahead) {
             (None, _) => Week::Flat,
             (Some(own), Some(ahead)) => Week::Moved(own, ahead),
-            (Some(own), None) if lender.index == 0 => Week::Sum(own, self),
+            (Some(own), None) if lender.index == 0 => Week::Whole(own, self),
             (Some(own), None) => Week::One(own),
         }
     }
@@ -138,36 +156,52 @@ impl Subject {
         self.series.get_index(index)?.1.profile.as_deref()
     }
 
-    /// Notes, the largest first, which countries have a weekly shape of their own, and how much of the service they are.
-    pub(super) fn note_shaped(&mut self) {
-        let mut shaped: Vec<Shaped> = Vec::new();
-        for (index, (facet, series)) in self.series.iter().enumerate() {
-            if matches!(facet, Facet::Country(_)) && series.profile.is_some() {
-                shaped.push(Shaped { index: index as u32, share: self.share_of(*facet) as f32 });
-            }
-        }
-        let total: f32 = shaped.iter().map(|country| country.share).sum();
-        shaped.iter_mut().for_each(|country| country.share /= total.max(1.0));
-        shaped.sort_by(|a, b| b.share.total_cmp(&a.share));
-        self.shaped = shaped;
+    /// The largest country with a weekly shape of its own, by its index.
+    fn main_country(&self) -> Option<(usize, &Profile)> {
+        let of = |part: &Part| Some((part.index as usize, self.own_profile(part.index as usize)?));
+        self.countries.iter().find_map(of)
     }
 
-    /// The sum of what `factor` says of the shape of each country, and of the whole for what is left.
-    fn summed(&self, own: &Profile, mut factor: impl FnMut(&Profile, Option<CountryCode>) -> f32) -> f64 {
-        let (mut sum, mut rest) = (0.0, 1.0);
-        for shaped in &self.shaped {
-            let Some((Facet::Country(country), series)) = self.series.get_index(shaped.index as usize) else {
-                continue;
-            };
-            let Some(profile) = series.profile.as_deref() else { continue };
-            sum += shaped.share * factor(profile, Some(*country));
-            rest -= shaped.share;
+    /// Notes, the largest first, how much of the service its countries are.
+    pub(super) fn note_countries(&mut self) {
+        let mut countries: Vec<Part> = Vec::new();
+        for (index, facet) in self.series.keys().enumerate() {
+            let share = if matches!(facet, Facet::Country(_)) { self.share_of(*facet) as f32 } else { 0.0 };
+            if share >= SHARE_MIN {
+                countries.push(Part { index: index as u32, share });
+            }
         }
-        if rest > 0.0 {
-            sum += rest * factor(own, None);
-        }
-        f64::from(sum)
+        let total: f32 = countries.iter().map(|country| country.share).sum();
+        countries.iter_mut().for_each(|country| country.share /= total.max(1.0));
+        countries.sort_by(|a, b| b.share.total_cmp(&a.share));
+        self.countries = countries;
     }
+
+    /// What the factor of the whole gains or loses by clocks at an instant that is an hour ago or a day.
+    pub(super) fn moved_by_clocks(&self, at: UtcTime, clocks: &mut Clocks) -> f32 {
+        let local = clocks.local(self.clock, at);
+        self.moved(local, |country, _| clocks.local(Some(country), at))
+    }
+
+    /// What the factor of the whole gains or loses where the weeks of countries, told by `there`, are not as far
+    /// ahead of its own, `local`, as they usually are.
+    fn moved(&self, local: UtcTime, mut there: impl FnMut(CountryCode, &Series) -> UtcTime) -> f32 {
+        let Some((_, main)) = self.main_country() else { return 0.0 };
+        let of_country = |part: &Part| {
+            let (facet, series) = self.series.get_index(part.index as usize)?;
+            let Facet::Country(country) = facet else { return None };
+            let usually = local.plus_seconds(60 * i64::from(series.apart_minutes));
+            let there = there(*country, series);
+            let profile = series.profile.as_deref().unwrap_or(main);
+            (there != usually).then(|| part.share * (profile.at_local(there) - profile.at_local(usually)))
+        };
+        self.countries.iter().filter_map(of_country).sum()
+    }
+}
+
+/// The factor of a whole, never nothing.
+fn with_moved(own: f32, moved: f32) -> f64 {
+    f64::from((own + moved).max(0.02))
 }
 
 /// The country that the people live in whom a series counts.
