@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
+use serde::{Deserialize, Serialize};
 
 use super::recent::Series;
 use super::subject::Subject;
@@ -10,6 +11,37 @@ use crate::model::{CountryCode, Facet, Holiday, Minute, Policy, UtcTime, minutes
 
 /// A service goes by the clock of the country that at least this share of its usual reports comes from.
 const ONE_CLOCK_SHARE: f64 = 0.5;
+
+/// By how many minutes the week that people live by is ahead of UTC: the clock of their country, and more on
+/// a holiday.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WeekClock {
+    ahead: i16,
+    /// Since when that is so, and by how many it was before: what reaches back before midnight of a holiday
+    /// is of a working day.
+    from: Minute,
+    before: i16,
+}
+
+impl WeekClock {
+    pub(super) fn new(ahead: i32) -> Self {
+        let ahead = i16::try_from(ahead).unwrap_or_default();
+        WeekClock { ahead, from: Minute(0), before: ahead }
+    }
+
+    pub(super) fn set(&mut self, ahead: i32, from: Minute) {
+        let ahead = i16::try_from(ahead).unwrap_or_default();
+        if ahead != self.ahead {
+            *self = WeekClock { ahead, from, before: self.ahead };
+        }
+    }
+
+    /// The time of the week at an instant.
+    pub(super) fn local(self, at: UtcTime) -> UtcTime {
+        let ahead = if at.minute() < self.from { self.before } else { self.ahead };
+        at.plus_seconds(60 * i64::from(ahead))
+    }
+}
 
 /// How far ahead of UTC the weeks of countries are, remembered while one hour turns.
 pub(super) struct Clocks<'a> {
@@ -49,11 +81,7 @@ impl Subject {
                 Facet::All => clock,
                 _ => continue,
             };
-            let ahead = week_ahead(country, at, &policy.holidays);
-            series.ahead_minutes = i16::try_from(ahead).unwrap_or_default();
-            if let Some(profile) = series.profile.as_deref_mut() {
-                profile.set_ahead(ahead, from);
-            }
+            series.clock.set(week_ahead(country, at, &policy.holidays), from);
         }
     }
 
@@ -73,7 +101,9 @@ impl Subject {
         if let Some((_, whole)) = self.series.get_index_mut(0)
             && let Some(profile) = whole.profile.as_deref_mut()
         {
-            profile.adopt_clock(week_ahead(Some(country), at, &[]));
+            let ahead = minutes_ahead(country, at);
+            whole.clock = WeekClock::new(ahead);
+            profile.turn(ahead);
         }
         let apart: Vec<i16> = self.series.keys().map(|facet| self.apart(*facet, at)).collect();
         for (series, apart) in self.series.values_mut().zip(apart) {

@@ -5,7 +5,7 @@ use super::gaps::Gaps;
 use super::order::Order;
 use super::recent::Series;
 use super::subject::{RECURS_WITHIN_DAYS, Subject};
-use crate::model::{Facet, Minute, Policy, UtcTime};
+use crate::model::{Facet, Minute, Policy, UtcTime, minutes_ahead};
 use crate::series::{Expected, Learned, LearningRates, Profile};
 
 /// Sources an hour from which a country has a weekly shape of its own: with fewer, weeks of counts tell less
@@ -68,13 +68,14 @@ impl Subject {
         if hour.is_multiple_of(24) {
             self.evict(hour);
         }
-        self.note_countries();
+        self.note_countries(hour, rates);
     }
 
     /// A country that is known and busy enough to show a day of its own begins with that of the service.
     fn shape_country(&mut self, index: usize, hour: u32) {
         let Some((facet, series)) = self.series.get_index(index) else { return };
-        if series.profile.is_some() || !matches!(facet, Facet::Country(_)) || series.learned.is_learning() {
+        let Facet::Country(country) = facet else { return };
+        if series.profile.is_some() || series.learned.is_learning() {
             return;
         }
         if series.learned.level(self.prior(*facet).mean) < SHAPED_PER_HOUR_MIN {
@@ -83,8 +84,10 @@ impl Subject {
         let whole = self.series.get_index(0).and_then(|(_, whole)| whole.profile.as_deref());
         let day = whole.and_then(Profile::day).or(self.prior.day);
         let mut profile = day.as_ref().map(Profile::borrowed).unwrap_or_default();
+        if self.clock.is_none() {
+            profile.turn(minutes_ahead(*country, Minute(hour.saturating_mul(60)).start()));
+        }
         if let Some((_, series)) = self.series.get_index_mut(index) {
-            profile.set_ahead(i32::from(series.ahead_minutes), Minute(hour.saturating_mul(60)));
             series.profile = Some(Box::new(profile));
         }
     }
@@ -185,10 +188,11 @@ impl Subject {
                 let told = level * size / (level + size);
                 let counted = counted.min(most);
                 let local = clocks.local(clock, middle);
-                // The whole learns what there would be if all clocks stood as they usually do.
-                let moved = if facet == Facet::All { self.moved_by_clocks(middle, clocks) } else { 0.0 };
-                let ratio = ((counted / level) as f32 - moved).max(0.0);
-                profile.learn(local.minute(), ratio, told as f32, keep_per_week);
+                // The whole learns what there would be if all clocks stood as they usually do; few reports tell
+                // little of what would be many.
+                let moved = if facet == Facet::All { self.moved_by_clocks(middle, clocks) } else { 1.0 };
+                let (ratio, told) = ((counted / level) as f32 / moved, told as f32 * moved.min(1.0));
+                profile.learn(local.minute(), ratio, told, keep_per_week);
             }
         }
         if let Some((_, series)) = self.series.get_index_mut(index) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clocks::WeekClock;
 use super::subnets::{Subnet, SubnetSketch};
 use crate::model::{CountryCode, Minute, Report, UtcTime};
 use crate::series::{Learned, MinuteRing, Profile, Windows};
@@ -190,8 +191,8 @@ pub(crate) struct Series {
     /// The country that a region or city is in, or where a network was first seen: its weekly shape
     /// is borrowed.
     pub(crate) home: Option<CountryCode>,
-    /// By how many minutes the week of a country is ahead of UTC at present.
-    pub(super) ahead_minutes: i16,
+    /// That of a country, or of the service as a whole.
+    pub(super) clock: WeekClock,
     /// By how many minutes the clock of a country was ahead of the service's when it was first heard of, or when
     /// the service got one.
     pub(super) apart_minutes: i16,

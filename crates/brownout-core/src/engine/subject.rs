@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 
+use super::clocks::WeekClock;
 use super::correlator::Freeze;
 use super::doubts::Doubts;
 use super::order::Order;
@@ -178,7 +179,7 @@ impl Subject {
         Series {
             learned: Learned::new(self.born_hour),
             home,
-            ahead_minutes: 0,
+            clock: WeekClock::default(),
             apart_minutes: 0,
             recent: None,
             profile,
@@ -288,8 +289,7 @@ impl Subject {
                 let home = local.then_some(count.home).flatten();
                 let mut series = self.new_series(facet, home);
                 if let Facet::Country(country) = facet {
-                    let ahead = minutes_ahead(country, count.minute.start());
-                    series.ahead_minutes = i16::try_from(ahead).unwrap_or_default();
+                    series.clock = WeekClock::new(minutes_ahead(country, count.minute.start()));
                     series.apart_minutes = self.apart(facet, count.minute.start());
                 }
                 self.series.insert_full(facet, series).0

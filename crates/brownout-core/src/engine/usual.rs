@@ -143,10 +143,10 @@ impl Subject {
     }
 
     /// [`Subject::prior`] of any part, which is the same for all.
-    fn prior_of_parts(&self) -> Expected {
+    pub(super) fn prior_of_parts(&self) -> Expected {
         let unknown = self.prior_of_whole();
         let Some((_, whole)) = self.series.get_index(0) else { return unknown };
-        let level = whole.learned.level(unknown.mean);
+        let level = self.level_of_whole();
         // The noise of parts averages out in the whole, so the whole's may only make it larger.
         let size = whole.learned.noise_size(unknown.size, level).min(unknown.size);
         Expected { mean: level * PRIOR_SHARE, size }
@@ -155,16 +155,20 @@ impl Subject {
     /// Which share of the service's usual comes from a part, 0 to 1.
     pub(super) fn share_of(&self, facet: Facet) -> f64 {
         let Some(series) = self.series.get(&facet) else { return 0.0 };
-        let level = |facet, series: &Series| series.learned.level(self.prior(facet).mean);
-        let whole = self.series.get_index(0).map_or(0.0, |(_, whole)| level(Facet::All, whole));
-        if whole > 0.0 { (level(facet, series) / whole).min(1.0) } else { 0.0 }
+        let whole = self.level_of_whole();
+        if whole > 0.0 { (series.learned.level(self.prior(facet).mean) / whole).min(1.0) } else { 0.0 }
+    }
+
+    /// Usual sources an hour of the service as a whole, on average over a week.
+    pub(super) fn level_of_whole(&self) -> f64 {
+        let prior = f64::from(self.prior.per_hour);
+        self.series.get_index(0).map_or(prior, |(_, whole)| whole.learned.level(prior))
     }
 
     /// What the service has taught of its level and its days, once it is more than a guess.
     pub(super) fn taught(&self) -> Option<(f32, Option<DayShape>)> {
         let (_, whole) = self.series.get_index(0).filter(|_| !self.is_learning())?;
-        let level = whole.learned.level(f64::from(self.prior.per_hour));
-        Some((level as f32, whole.profile.as_deref().and_then(Profile::day)))
+        Some((self.level_of_whole() as f32, whole.profile.as_deref().and_then(Profile::day)))
     }
 }
 
@@ -183,10 +187,7 @@ pub(crate) struct Means<'a> {
 impl<'a> Means<'a> {
     pub(crate) fn new(subject: &'a Subject, at: UtcTime, minutes: f64) -> Self {
         let middle = at.plus_millis(-(minutes * 30_000.0) as i64);
-        let series = subject.series.get_index(0).map(|(_, whole)| whole);
-        let unknown = f64::from(subject.prior.per_hour);
-        let level = series.map_or(unknown, |whole| whole.learned.level(unknown));
-        Means { subject, level, middle, hours: minutes / 60.0, homes: Vec::new() }
+        Means { subject, level: subject.level_of_whole(), middle, hours: minutes / 60.0, homes: Vec::new() }
     }
 
     pub(crate) fn mean(&mut self, facet: Facet, series: &Series) -> f64 {
@@ -210,6 +211,7 @@ impl<'a> Means<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::clocks::WeekClock;
     use super::*;
     use crate::model::Minute;
 
@@ -225,7 +227,7 @@ mod tests {
         }
         for (at, minutes) in [(9, 360.0), (10, 360.0), (8, 360.0), (9, 180.0), (19, 360.0), (9, 60.0)] {
             let until = monday.plus_seconds(i64::from(at) * 3600 + 7 * 86_400);
-            let shape = Shape::of(Week::One(&profile), until, minutes);
+            let shape = Shape::of(Week::Of(&profile, WeekClock::default()), until, minutes);
             let hours = (minutes / 60.0) as u32;
             let learned = (at - hours..at).map(|hour| f64::from(profile.hour(hour as usize))).sum::<f64>();
             let ratio = shape.factor * f64::from(hours) / learned;

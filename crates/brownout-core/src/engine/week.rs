@@ -3,30 +3,31 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clocks::Clocks;
+use super::clocks::{Clocks, WeekClock};
 use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, UtcTime};
-use crate::series::Profile;
+use crate::series::{LearningRates, Profile};
 
 /// The weekly shape that a series goes by.
 #[derive(Clone, Copy)]
 pub(crate) enum Week<'a> {
     /// Nothing is known: every hour is like the others.
     Flat,
-    /// Its own or that of its country.
-    One(&'a Profile),
-    /// That of another country by the clock at home, which is ahead of UTC by so many minutes: where too few
-    /// reports come from to tell, people are taken to live as they do where most come from.
-    Moved(&'a Profile, i32),
+    /// Its own or that of a country, by a clock. Where too few reports come from to tell, people are taken to
+    /// live by the clock at home as they do where most come from.
+    Of(&'a Profile, WeekClock),
     /// That of a service as a whole: its own, as it is while the clocks of its countries stand as they usually
-    /// do, and what it makes that those of some do not. Where half of the users put their clocks forward and
+    /// do, times what it makes that those of some do not. Where half of the users put their clocks forward and
     /// the others do not, or have a holiday, the whole has a week that it never had before; its parts have not.
     Whole(&'a Profile, &'a Subject),
 }
 
 /// Countries of a smaller share of a service do not move its week.
 const SHARE_MIN: f32 = 0.01;
+/// How many times as large as the largest country another must be to come before it: two that are as large as
+/// each other do not change places with the luck of a day.
+const LARGER_TIMES: f32 = 1.25;
 
 /// A country, and which share of the service comes from it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -38,28 +39,22 @@ pub(super) struct Part {
 impl<'a> Week<'a> {
     /// The factor at an instant, 1 on average.
     pub(crate) fn at(self, at: UtcTime) -> f64 {
-        match self {
-            Week::Flat => 1.0,
-            Week::One(_) | Week::Moved(..) => {
-                self.own(at).map_or(1.0, |(own, local)| own.at_local(local).into())
-            }
-            Week::Whole(own, subject) => {
-                let local = own.local(at);
-                with_moved(own.at_local(local), subject.moved(local, |_, country| country.local(at)))
-            }
-        }
+        let Some((own, local)) = self.own(at) else { return 1.0 };
+        let times = match self {
+            Week::Whole(_, subject) => subject.moved(local, |_, country| country.clock.local(at)),
+            _ => 1.0,
+        };
+        f64::from(own.at(local) * times)
     }
 
     /// The same by clocks that may have changed more than once since.
     pub(super) fn at_clocks(self, at: UtcTime, home: Option<CountryCode>, clocks: &mut Clocks) -> f64 {
-        match self {
-            Week::Flat => 1.0,
-            Week::One(own) | Week::Moved(own, _) => own.at_local(clocks.local(home, at)).into(),
-            Week::Whole(own, subject) => {
-                let local = clocks.local(home, at);
-                with_moved(own.at_local(local), subject.moved_by_clocks(at, clocks))
-            }
-        }
+        let Some((own, _)) = self.own(at) else { return 1.0 };
+        let times = match self {
+            Week::Whole(_, subject) => subject.moved_by_clocks(at, clocks),
+            _ => 1.0,
+        };
+        f64::from(own.at(clocks.local(home, at)) * times)
     }
 
     /// How far the factor may be off, as a squared relative deviation.
@@ -76,8 +71,8 @@ impl<'a> Week<'a> {
     fn own(self, at: UtcTime) -> Option<(&'a Profile, UtcTime)> {
         match self {
             Week::Flat => None,
-            Week::One(own) | Week::Whole(own, _) => Some((own, own.local(at))),
-            Week::Moved(own, ahead) => Some((own, at.plus_seconds(60 * i64::from(ahead)))),
+            Week::Of(own, clock) => Some((own, clock.local(at))),
+            Week::Whole(own, subject) => Some((own, subject.week_clock(0).local(at))),
         }
     }
 }
@@ -87,18 +82,8 @@ impl<'a> Week<'a> {
 pub(super) struct Lender {
     /// Index of the series whose shape it is.
     index: usize,
-    /// By how many minutes the clock that it goes by is ahead of UTC; nothing where it is the lender's.
-    ahead: Option<i32>,
-}
-
-impl Series {
-    /// The time of the week in a country.
-    fn local(&self, at: UtcTime) -> UtcTime {
-        match self.profile.as_deref() {
-            Some(own) => own.local(at),
-            None => at.plus_seconds(60 * i64::from(self.ahead_minutes)),
-        }
-    }
+    /// The clock that it goes by where it is not the lender's.
+    clock: Option<WeekClock>,
 }
 
 impl Subject {
@@ -116,40 +101,44 @@ impl Subject {
     ) -> Week<'a> {
         match own {
             Some(own) if facet == Facet::All => Week::Whole(own, self),
-            Some(own) => Week::One(own),
+            Some(own) => Week::Of(own, series.clock),
             None => self.lent(self.lender(home_of(facet, series))),
         }
     }
 
     /// That of the service as a whole.
     pub(super) fn week_of_whole(&self) -> Week<'_> {
-        self.lent(Lender { index: 0, ahead: None })
+        self.lent(Lender { index: 0, clock: None })
     }
 
     /// Where a series at home in a country, or nowhere, has a shape from that has none of its own.
     pub(super) fn lender(&self, home: Option<CountryCode>) -> Lender {
-        let whole = Lender { index: 0, ahead: None };
+        let whole = Lender { index: 0, clock: None };
         let Some(index) = home.and_then(|home| self.place_of(Facet::Country(home))) else { return whole };
         let Some((_, country)) = self.series.get_index(index) else { return whole };
         if country.profile.is_some() {
-            return Lender { index, ahead: None };
+            return Lender { index, clock: None };
         }
-        let ahead = Some(i32::from(country.ahead_minutes));
+        let clock = Some(country.clock);
         match self.main_country() {
-            Some((index, _)) => Lender { index, ahead },
+            Some((index, _)) => Lender { index, clock },
             // That of the service as a whole is by the clock of most of its users, if it is by any.
-            None if self.clock.is_some() => Lender { index: 0, ahead },
+            None if self.clock.is_some() => Lender { index: 0, clock },
             None => whole,
         }
     }
 
     pub(super) fn lent(&self, lender: Lender) -> Week<'_> {
-        match (self.own_profile(lender.index), lender.ahead) {
+        match (self.own_profile(lender.index), lender.clock) {
             (None, _) => Week::Flat,
-            (Some(own), Some(ahead)) => Week::Moved(own, ahead),
+            (Some(own), Some(clock)) => Week::Of(own, clock),
             (Some(own), None) if lender.index == 0 => Week::Whole(own, self),
-            (Some(own), None) => Week::One(own),
+            (Some(own), None) => Week::Of(own, self.week_clock(lender.index)),
         }
+    }
+
+    fn week_clock(&self, index: usize) -> WeekClock {
+        self.series.get_index(index).map_or_else(WeekClock::default, |(_, series)| series.clock)
     }
 
     pub(super) fn own_profile(&self, index: usize) -> Option<&Profile> {
@@ -163,45 +152,59 @@ impl Subject {
     }
 
     /// Notes, the largest first, how much of the service its countries are.
-    pub(super) fn note_countries(&mut self) {
+    pub(super) fn note_countries(&mut self, hour: u32, rates: LearningRates) {
+        let first = self.countries.first().map(|first| first.index);
+        let prior = self.prior_of_parts().mean;
         let mut countries: Vec<Part> = Vec::new();
-        for (index, facet) in self.series.keys().enumerate() {
-            let share = if matches!(facet, Facet::Country(_)) { self.share_of(*facet) as f32 } else { 0.0 };
-            if share >= SHARE_MIN {
-                countries.push(Part { index: index as u32, share });
+        for (index, (facet, series)) in self.series.iter().enumerate() {
+            let Facet::Country(_) = facet else { continue };
+            let mut learned = series.learned;
+            if series.recent.is_none() {
+                learned.pass_silently(hour, rates);
             }
+            countries.push(Part { index: index as u32, share: learned.level(prior) as f32 });
         }
-        let total: f32 = countries.iter().map(|country| country.share).sum();
-        countries.iter_mut().for_each(|country| country.share /= total.max(1.0));
-        countries.sort_by(|a, b| b.share.total_cmp(&a.share));
+        let whole = self.level_of_whole() as f32;
+        let total = countries.iter().map(|country| country.share).sum::<f32>().max(whole);
+        countries.retain_mut(|country| {
+            country.share /= total.max(1e-6);
+            country.share >= SHARE_MIN
+        });
+        let rank = |part: &Part| part.share * if Some(part.index) == first { LARGER_TIMES } else { 1.0 };
+        countries.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
         self.countries = countries;
     }
 
-    /// What the factor of the whole gains or loses by clocks at an instant that is an hour ago or a day.
+    /// [`Subject::moved`] by clocks at an instant that is an hour ago or a day.
     pub(super) fn moved_by_clocks(&self, at: UtcTime, clocks: &mut Clocks) -> f32 {
         let local = clocks.local(self.clock, at);
         self.moved(local, |country, _| clocks.local(Some(country), at))
     }
 
-    /// What the factor of the whole gains or loses where the weeks of countries, told by `there`, are not as far
-    /// ahead of its own, `local`, as they usually are.
+    /// How many times its usual factor the whole has where the weeks of countries, told by `there`, are not as
+    /// far ahead of its own, `local`, as they usually are: the sum of its countries as they are now over that
+    /// of the same as they would usually be.
     fn moved(&self, local: UtcTime, mut there: impl FnMut(CountryCode, &Series) -> UtcTime) -> f32 {
-        let Some((_, main)) = self.main_country() else { return 0.0 };
-        let of_country = |part: &Part| {
-            let (facet, series) = self.series.get_index(part.index as usize)?;
-            let Facet::Country(country) = facet else { return None };
+        let Some((_, main)) = self.main_country() else { return 1.0 };
+        let (mut now, mut usual, mut rest) = (0.0, 0.0, 1.0);
+        let mut is_moved = false;
+        for part in &self.countries {
+            let Some((Facet::Country(country), series)) = self.series.get_index(part.index as usize) else {
+                continue;
+            };
+            let profile = series.profile.as_deref().unwrap_or(main);
             let usually = local.plus_seconds(60 * i64::from(series.apart_minutes));
             let there = there(*country, series);
-            let profile = series.profile.as_deref().unwrap_or(main);
-            (there != usually).then(|| part.share * (profile.at_local(there) - profile.at_local(usually)))
-        };
-        self.countries.iter().filter_map(of_country).sum()
+            let factor = part.share * profile.at(usually);
+            usual += factor;
+            now += if there == usually { factor } else { part.share * profile.at(there) };
+            is_moved |= there != usually;
+            rest -= part.share;
+        }
+        // Where the others are is not known: they go by the service's clock.
+        let rest = rest.max(0.0) * main.at(local);
+        if is_moved { (now + rest) / (usual + rest) } else { 1.0 }
     }
-}
-
-/// The factor of a whole, never nothing.
-fn with_moved(own: f32, moved: f32) -> f64 {
-    f64::from((own + moved).max(0.02))
 }
 
 /// The country that the people live in whom a series counts.

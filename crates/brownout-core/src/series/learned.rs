@@ -332,7 +332,7 @@ mod tests {
     /// One hour as it is learned by the level and by the shape of the week.
     fn learn_hour(learned: &mut Learned, profile: &mut Profile, hour: u32, counted: f64) {
         let local = Minute(hour * 60 + 30);
-        let factor = f64::from(profile.at_local(local.start()));
+        let factor = f64::from(profile.at(local.start()));
         let most = learned.most_usual(factor, PRIOR);
         learned.learn(counted, factor, PRIOR, rates());
         let level = learned.level(PRIOR.mean);
@@ -351,7 +351,7 @@ mod tests {
             learn_hour(&mut learned, &mut profile, monday + hour, truth(hour));
         }
         let known = |learned: &Learned, profile: &Profile, hour: u32| {
-            learned.level(PRIOR.mean) * f64::from(profile.at_local(Minute((monday + hour) * 60 + 30).start()))
+            learned.level(PRIOR.mean) * f64::from(profile.at(Minute((monday + hour) * 60 + 30).start()))
         };
         let saturday_night = 168 * 6 + 5 * 24 + 4;
         let before = known(&learned, &profile, saturday_night);

@@ -20,7 +20,8 @@ pub type DayShape = [f32; DAY_HOURS];
 /// Each hour's observation carries weight u = m k / (m + k): with a mean of m counts and a noise
 /// of size k, an hour tells as much as u independent counts, and never more than k.
 ///
-/// The factors are worked out from the sums when they are asked for: a million series hold these.
+/// All times are of the week that people live by (see `WeekClock`). The factors are worked out from the
+/// sums when they are asked for: a million series hold these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// Per hour of the day; empty before the first hour is learned.
@@ -31,21 +32,6 @@ pub struct Profile {
     week: Vec<Seen>,
     /// What the factors are divided by, so that they are 1 on average.
     mean: f32,
-    /// By how many minutes the week that it tells of is ahead of UTC at present: the clock of its
-    /// country, and more on a holiday.
-    ahead_minutes: i32,
-    /// Since when that is so, and by how many it was before: what reaches back before midnight of a
-    /// holiday is of a working day.
-    ahead_from: Minute,
-    ahead_before: i32,
-}
-
-/// The factors of two hours, and which part of the way from the middle of the one to that of the other an
-/// instant is.
-struct Between {
-    before: f32,
-    after: f32,
-    part: f32,
 }
 
 /// What was seen at one place of the week.
@@ -82,15 +68,7 @@ fn decay_per_day(decay: f32) -> f32 {
 
 impl Default for Profile {
     fn default() -> Self {
-        Profile {
-            day: Vec::new(),
-            weekdays: [Seen::default(); WEEKDAYS],
-            week: Vec::new(),
-            mean: 1.0,
-            ahead_minutes: 0,
-            ahead_from: Minute(0),
-            ahead_before: 0,
-        }
+        Profile { day: Vec::new(), weekdays: [Seen::default(); WEEKDAYS], week: Vec::new(), mean: 1.0 }
     }
 }
 
@@ -114,19 +92,8 @@ impl Profile {
         Some(factors)
     }
 
-    /// By how many minutes its week is ahead of UTC from a minute on. What it has learned stays by its own
-    /// clock: that is how people live.
-    pub fn set_ahead(&mut self, minutes: i32, from: Minute) {
-        if self.ahead_from == Minute(0) {
-            (self.ahead_before, self.ahead_from) = (minutes, from);
-        } else if minutes != self.ahead_minutes {
-            (self.ahead_before, self.ahead_from) = (self.ahead_minutes, from);
-        }
-        self.ahead_minutes = minutes;
-    }
-
-    /// What it has learned so far was by UTC and is by a clock from now on, which is ahead by so much.
-    pub fn adopt_clock(&mut self, minutes: i32) {
+    /// What it has learned so far is by a clock from now on that is ahead of the one before by so much.
+    pub fn turn(&mut self, minutes: i32) {
         let hours = (minutes + 30).div_euclid(60);
         let turn = |seen: &mut Vec<Seen>| {
             let places = seen.len().max(1) as i32;
@@ -134,7 +101,6 @@ impl Profile {
         };
         turn(&mut self.day);
         turn(&mut self.week);
-        (self.ahead_minutes, self.ahead_before) = (minutes, minutes);
     }
 
     /// Keeps a part, 0 to 1, of the weight of all that it has learned.
@@ -192,18 +158,11 @@ impl Profile {
         self.mean = total / HOURS as f32;
     }
 
-    /// How far the factor at an instant of its own week may be off: its squared relative deviation, from the weight of what
-    /// was seen at that hour of the day, and from where between two hours the one becomes the other. It adds
-    /// to the inverse size of the noise.
-    ///
-    /// A morning that begins at eight sharp is as likely as one that grows from half past seven: an instant
-    /// that is a part w of the way from an hour of factor a to one of b has with that chance already come
-    /// there, so that its variance is w (1 - w) (b - a)².
+    /// How far the factor at an instant of its own week may be off: its squared relative deviation, from the
+    /// weight of what was seen at that hour of the day. It adds to the inverse size of the noise.
     pub fn doubt(&self, local: UtcTime) -> f32 {
         let seen = self.day.get(local.minute().hour_of_week() % DAY);
-        let Between { before, after, part } = self.between(local);
-        let relative = (after - before) / (before + part * (after - before));
-        1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight)) + part * (1.0 - part) * relative * relative
+        1.0 / (DAY_PRIOR + seen.map_or(0.0, |seen| seen.weight))
     }
 
     /// Whether an instant of its own week lies in an hour of the day that was seen on no day, while others
@@ -225,28 +184,13 @@ impl Profile {
         if self.day.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }
     }
 
-    /// The factor at an instant.
-    pub fn at(&self, at: UtcTime) -> f32 {
-        self.at_local(self.local(at))
-    }
-
-    /// The time of its own week at an instant.
-    pub fn local(&self, at: UtcTime) -> UtcTime {
-        let ahead = if at.minute() < self.ahead_from { self.ahead_before } else { self.ahead_minutes };
-        at.plus_seconds(i64::from(ahead) * 60)
-    }
-
     /// The factor at an instant of its own week, between the middles of the hours before and after.
-    pub fn at_local(&self, local: UtcTime) -> f32 {
-        let Between { before, after, part } = self.between(local);
-        before + part * (after - before)
-    }
-
-    fn between(&self, local: UtcTime) -> Between {
+    pub fn at(&self, local: UtcTime) -> f32 {
         let shifted = local.plus_seconds(-1800);
         let hour = shifted.minute().hour_of_week();
+        let (before, after) = (self.hour(hour), self.hour(hour + 1));
         let part = shifted.millis().rem_euclid(3_600_000) as f32 / 3_600_000.0;
-        Between { before: self.hour(hour), after: self.hour(hour + 1), part }
+        before + part * (after - before)
     }
 }
 
@@ -261,23 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn clocks_move_and_what_was_learned_stays_by_the_clock() {
+    fn what_was_learned_is_turned_to_a_clock() {
         let mut profile = Profile::default();
         for hour in 0..168 {
             profile.learn(of_week(hour), if hour % 24 == 20 { 6.0 } else { 0.8 }, 40.0, 1.0);
         }
         let evening: UtcTime = "2025-01-15T20:30:00Z".parse().expect("a time");
         let factor = profile.at(evening);
-        profile.adopt_clock(300);
-        let factor_before = factor;
+        profile.turn(300);
         // Days of the week begin at other hours now, and the first week knew some of them better.
-        let factor = profile.at(evening);
-        assert!((factor / factor_before - 1.0).abs() < 0.1, "{factor_before} {factor}");
-        // Clocks go forward: the evening comes an hour earlier.
-        profile.set_ahead(360, Minute(1));
-        assert!((profile.at(evening.plus_seconds(-3600)) - factor).abs() < 1e-6);
+        let turned = profile.at(evening.plus_seconds(300 * 60));
+        assert!((turned / factor - 1.0).abs() < 0.1, "{factor} {turned}");
         assert!(profile.at(evening) < 0.5 * factor);
-        Profile::default().adopt_clock(-300);
+        Profile::default().turn(-300);
     }
 
     #[test]
