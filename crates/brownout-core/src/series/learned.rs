@@ -196,7 +196,7 @@ impl Learned {
     /// The most sources of an hour under profile factor `factor` that are no outlier: what the shape of a week
     /// learns of an hour is cut off here instead of down-weighted. A Saturday that brings seven times what the
     /// other days and its evenings make expect is an outlier every week, and would never be learned; so it is
-    /// in four or five, while an hour's outage that nobody called moves one hour of the week by half at most.
+    /// in some weeks, while an hour's outage that nobody called moves one hour of the week by one such step.
     pub fn most_usual(&self, factor: f64, prior: Expected) -> f64 {
         if self.exposure < OUTLIER_HOURS {
             return f64::INFINITY;

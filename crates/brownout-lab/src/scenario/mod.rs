@@ -52,7 +52,10 @@ shipped!(
     "two-faults",
     "two-providers",
     "new-hours",
-    "first-days"
+    "first-days",
+    "clocks-apart",
+    "holiday-eve",
+    "steep-morning"
 );
 
 /// The text of a shipped scenario.
