@@ -184,13 +184,16 @@ impl Profile {
         if self.day.is_empty() { 1.0 } else { self.raw(hour_of_week % HOURS) / self.mean }
     }
 
-    /// The factor at an instant of its own week, between the middles of the hours before and after.
+    /// The factor at an instant of its own week: between the middles of the hours before and after, and no less
+    /// than that of the hour it is in. Where offices open at eight sharp, it is as busy at five past as at half
+    /// past; half of that would be usual on the way from one middle to the next.
     pub fn at(&self, local: UtcTime) -> f32 {
         let shifted = local.plus_seconds(-1800);
         let hour = shifted.minute().hour_of_week();
         let (before, after) = (self.hour(hour), self.hour(hour + 1));
         let part = shifted.millis().rem_euclid(3_600_000) as f32 / 3_600_000.0;
-        before + part * (after - before)
+        let own = if part < 0.5 { before } else { after };
+        (before + part * (after - before)).max(own)
     }
 }
 
@@ -272,17 +275,20 @@ mod tests {
     }
 
     #[test]
-    fn factors_run_on_without_steps() {
+    fn factors_run_on_from_hour_to_hour_and_an_hour_that_begins_sharp_is_whole() {
         let mut profile = Profile::default();
         for hour in 0..168 {
-            profile.learn(of_week(hour), (hour % 24) as f32 / 12.0, 40.0, 1.0);
+            let is_open = (8..18).contains(&(hour % 24));
+            profile.learn(of_week(hour), if is_open { 2.0 } else { 0.2 }, 40.0, 1.0);
         }
-        let start: UtcTime = "2025-03-10T00:00:00Z".parse().expect("a time");
-        let mut before = profile.at(start);
-        for minute in 1..(22 * 60) {
-            let now = profile.at(start.plus_seconds(minute * 60));
-            assert!((now - before).abs() < 0.05, "{minute}: {before} {now}");
-            before = now;
+        let monday: UtcTime = "2025-03-10T00:00:00Z".parse().expect("a time");
+        let at = |minutes: i64| profile.at(monday.plus_seconds(60 * minutes));
+        let (night, open) = (profile.hour(6), profile.hour(8));
+        assert!(at(8 * 60 - 30) == profile.hour(7) && (at(8 * 60 - 1) - (night + open) / 2.0).abs() < 0.05);
+        for minute in [0, 1, 29, 30, 59] {
+            assert!((at(8 * 60 + minute) - open).abs() < 0.02, "{minute}: {} {open}", at(8 * 60 + minute));
+            assert!((at(17 * 60 + minute) - open).abs() < 0.02, "{minute}: {} {open}", at(17 * 60 + minute));
         }
+        assert!(at(18 * 60 + 1) < 0.6 * open && at(18 * 60 + 31) < 1.1 * night);
     }
 }
