@@ -12,6 +12,7 @@ pub mod effect;
 pub mod engine;
 pub mod incident;
 pub mod model;
+pub mod reach;
 pub mod report;
 pub mod series;
 pub mod snapshot;

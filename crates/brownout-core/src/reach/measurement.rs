@@ -1,0 +1,282 @@
+//! What one run of a probe found, and what the control found of the same target.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::model::{Asn, CountryCode, UtcTime};
+
+/// Most redirects that a run follows; the hop of what comes after the n-th is n.
+pub const REDIRECTS_MAX: u8 = 10;
+
+/// One run: what a vantage point found when it tried to reach a target, and what the control found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// What was to be reached.
+    pub target: Target,
+    /// When the run began, by the probe's clock.
+    pub started_at: UtcTime,
+    /// Where it was taken from.
+    pub vantage: Vantage,
+    /// What was found there.
+    pub run: Run,
+    /// What the control found at the same time.
+    pub control: Control,
+}
+
+/// A concrete endpoint that is probed, from its absolute URL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The URL as it was asked for.
+    pub url: String,
+    /// Whether it begins with TLS.
+    pub is_tls: bool,
+    /// Its host: a name in ASCII (RFC 5891), or an address without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Target {
+    /// The address, where the host is no name.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+/// Where a measurement is taken from: never an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vantage {
+    /// Its country.
+    pub country: Option<CountryCode>,
+    /// The network that it is in.
+    pub network: Option<Asn>,
+    /// The network of the resolver that the system uses.
+    pub resolver_network: Option<Asn>,
+    /// Name and version of what measured: failures that go with it are the instrument's.
+    pub software: String,
+}
+
+/// All that one run found, each stage by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Names that were looked up.
+    pub lookups: Vec<Lookup>,
+    /// Connections over TCP.
+    pub connects: Vec<Connect>,
+    /// Handshakes of TLS and QUIC.
+    pub handshakes: Vec<Handshake>,
+    /// Requests and their answers.
+    pub fetches: Vec<Fetch>,
+    /// Echoes that were asked for.
+    pub pings: Vec<Ping>,
+}
+
+/// Who was asked for a name's addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolver {
+    /// What the system uses: what people at this place get.
+    System,
+    /// A resolver on port 53, by its address.
+    Plain(String),
+    /// One over HTTPS, by its URL.
+    Https(String),
+}
+
+/// One name that was looked up at one resolver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lookup {
+    /// Redirects before it.
+    pub hop: u8,
+    /// Who was asked.
+    pub resolver: Resolver,
+    /// The name.
+    pub host: String,
+    /// Which addresses were asked for.
+    pub family: Family,
+    /// Addresses that came.
+    pub answers: Vec<Answer>,
+    /// Why none came.
+    pub failure: Option<Failure>,
+    /// Whether the name is an innocent one that exists for certain: a resolver that fails on it is broken.
+    pub is_control_name: bool,
+    /// Addresses of a second, different answer to the same question: somebody else answered too.
+    pub second: Vec<Answer>,
+    /// Milliseconds that it took.
+    pub millis: Option<u32>,
+}
+
+/// Which addresses are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+    /// Both, as a program asks its system.
+    Any,
+}
+
+/// An address that a resolver gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The address.
+    pub address: IpAddr,
+    /// The network that announces it.
+    pub network: Option<Asn>,
+}
+
+/// One connection over TCP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Connect {
+    /// Redirects before it.
+    pub hop: u8,
+    /// Where to.
+    pub endpoint: SocketAddr,
+    /// Why it did not stand.
+    pub failure: Option<Failure>,
+    /// Milliseconds that it took.
+    pub millis: Option<u32>,
+}
+
+/// One handshake.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handshake {
+    /// Redirects before it.
+    pub hop: u8,
+    /// Where to.
+    pub endpoint: SocketAddr,
+    /// Over TCP or QUIC.
+    pub transport: Transport,
+    /// The name that was asked for in the clear.
+    pub server_name: String,
+    /// Whether that name is an innocent one, for comparison.
+    pub is_control_name: bool,
+    /// Whether the certificate was judged by the name and the usual authorities.
+    pub is_verified: bool,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// SHA-256 of the certificates that were shown, the site's first, also where they were refused.
+    pub certificates: Vec<[u8; 32]>,
+    /// Milliseconds that it took.
+    pub millis: Option<u32>,
+}
+
+/// What a handshake goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// TLS over TCP.
+    Tcp,
+    /// QUIC.
+    Quic,
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetch {
+    /// Redirects before it.
+    pub hop: u8,
+    /// What was asked for.
+    pub url: String,
+    /// Whether it went over TLS.
+    pub is_tls: bool,
+    /// Where it went.
+    pub endpoint: Option<SocketAddr>,
+    /// Why there is no whole answer.
+    pub failure: Option<Failure>,
+    /// What came of the answer.
+    pub response: Option<Response>,
+    /// Milliseconds that it took.
+    pub millis: Option<u32>,
+}
+
+/// What came of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Response {
+    /// The status, 100 to 599.
+    pub status: u16,
+    /// Header fields in their order.
+    pub headers: Vec<(String, String)>,
+    /// The page's title.
+    pub title: Option<String>,
+    /// Bytes of the body; `None` where they were not kept or not counted.
+    pub body_length: Option<u64>,
+    /// Whether the body was cut off.
+    pub is_truncated: bool,
+    /// The beginning of the body, for fingerprints.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first value of a header field, by its name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it sends elsewhere.
+    pub fn is_redirect(&self) -> bool {
+        matches!(self.status, 301 | 302 | 303 | 307 | 308)
+    }
+}
+
+/// One echo that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Whom.
+    pub address: IpAddr,
+    /// Milliseconds until it came back; nothing where it did not.
+    pub millis: Option<u32>,
+}
+
+/// What the control found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Nothing: it was not asked, or could not be.
+    Missing,
+    /// The same target from a trusted network.
+    Found(Box<Baseline>),
+}
+
+impl Control {
+    /// What it found.
+    pub fn found(&self) -> Option<&Baseline> {
+        match self {
+            Control::Missing => None,
+            Control::Found(found) => Some(found),
+        }
+    }
+}
+
+/// What a control found of a target: less than a run keeps, and what all controls can tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Addresses that its resolver gave.
+    pub addresses: Vec<Answer>,
+    /// Why it gave none.
+    pub lookup_failure: Option<Failure>,
+    /// Connections, to its own addresses and to those that the probe asked it to try.
+    pub connects: Vec<(SocketAddr, Option<Failure>)>,
+    /// Handshakes for the target's name.
+    pub handshakes: Vec<(SocketAddr, Option<Failure>)>,
+    /// Handshakes of QUIC for the target's name.
+    pub quic: Vec<(SocketAddr, Option<Failure>)>,
+    /// The last answer, after all redirects; `None` where none was asked for.
+    pub fetch: Option<BaselineFetch>,
+}
+
+/// The control's last answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BaselineFetch {
+    /// Why there is none.
+    pub failure: Option<Failure>,
+    /// What came.
+    pub response: Option<Response>,
+}

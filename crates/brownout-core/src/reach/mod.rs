@@ -1,0 +1,27 @@
+//! Reachability: a measurement set against its control, judged by named rules.
+//!
+//! One way: [`Measurement`] (what a run found, and the control) -> [`Finding`]s (one for each stage and redirect,
+//! with its rule) -> [`Analysis`] (state, mechanism, the rule that decided).
+
+mod analysis;
+mod bogon;
+mod compare;
+mod failure;
+mod fingerprints;
+mod judge;
+mod measurement;
+mod rules;
+mod scene;
+mod state;
+
+pub use analysis::{Analysis, Finding, Layer, analyse};
+pub use bogon::is_bogon;
+pub use compare::{Likeness, likeness};
+pub use failure::Failure;
+pub use fingerprints::{Fingerprint, Fingerprints, Pattern, Shown};
+pub use measurement::{
+    Answer, Baseline, BaselineFetch, Connect, Control, Family, Fetch, Handshake, Lookup, Measurement, Ping,
+    REDIRECTS_MAX, Resolver, Response, Run, Target, Transport, Vantage,
+};
+pub use rules::{Odds, RULES, RULESET, Rule};
+pub use state::{Mechanism, Reachability};

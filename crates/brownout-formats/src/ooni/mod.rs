@@ -1,0 +1,11 @@
+//! Measurements as OONI keeps them: one JSON document each, in files of one a line
+//! (<https://github.com/ooni/spec/tree/master/data-formats>, df-000 to df-009).
+
+mod body;
+mod control;
+mod failure;
+mod fields;
+mod read;
+
+pub use failure::failure_of;
+pub use read::{Refusal, read};
