@@ -12,7 +12,9 @@ mod judge;
 mod measurement;
 mod rules;
 mod scene;
+mod sequential;
 mod state;
+mod volume;
 
 pub use analysis::{Analysis, Finding, Layer, analyse};
 pub use bogon::is_bogon;
@@ -24,4 +26,6 @@ pub use measurement::{
     REDIRECTS_MAX, Resolver, Response, Run, Target, Transport, Vantage,
 };
 pub use rules::{Odds, RULES, RULESET, Rule};
+pub use sequential::{Bracket, Change, Look, Sequential};
 pub use state::{Mechanism, Reachability};
+pub use volume::{Gap, Volume};
