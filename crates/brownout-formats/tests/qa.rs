@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brownout_core::reach::{Fingerprints, analyse};
+use brownout_core::reach::{Fingerprints, analyse, flags};
 
 const EXPECTED: &str = include_str!("../../brownout-lab/reach/wc05-qa.txt");
 
@@ -23,6 +23,37 @@ fn simulated_measurements_are_judged_as_was_expected() {
         let ours = (analysis.state.word(), analysis.mechanism.map_or("-", |mechanism| mechanism.word()));
         if ours != (state, mechanism) {
             wrong.push(format!("{name}: {ours:?}, not {state} {mechanism}: {:?}", analysis.findings));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_flags_are_those_in_the_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/ooni/wc05-qa");
+    if !folder.is_dir() {
+        println!("skip: {} is not there", folder.display());
+        return;
+    }
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("a file").path();
+        let document = std::fs::read(&path).expect("a measurement");
+        let measurement = brownout_formats::ooni::read(&document).expect("a measurement");
+        let keys = serde_json::from_slice::<serde_json::Value>(&document).expect("JSON")["test_keys"].take();
+        let ours = flags(&measurement);
+        let number = |name: &str| keys[name].as_u64().unwrap_or(0);
+        let verdict = keys["blocking"].as_str();
+        let theirs = (number("x_blocking_flags"), number("x_null_null_flags"), number("x_dns_flags"));
+        let same = (u64::from(ours.blocking.0), u64::from(ours.null_null.0), u64::from(ours.dns.0)) == theirs
+            && ours.verdict == verdict
+            && ours.accessible == keys["accessible"].as_bool();
+        if !same {
+            wrong.push(format!(
+                "{}: {ours:?}, not {theirs:?} {verdict:?} {}",
+                path.display(),
+                keys["accessible"]
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -48,7 +48,10 @@ fn a_block_with_a_gap_in_its_onset_is_told_as_two_changes_and_one_gap() {
     }
     for change in &changes {
         let Bracket { earliest, likeliest, latest } = change.bracket;
-        println!("{} told {} [{earliest}, {likeliest}, {latest}] {} of {}", change.begins, change.told_at, change.hits, change.looks);
+        println!(
+            "{} told {} [{earliest}, {likeliest}, {latest}] {} of {}",
+            change.begins, change.told_at, change.hits, change.looks
+        );
     }
     for gap in &gaps {
         println!("gap from {} told {} due {:.0}", gap.from, gap.told_at, gap.due);

@@ -8,6 +8,7 @@ mod bogon;
 mod compare;
 mod failure;
 mod fingerprints;
+mod flags;
 mod judge;
 mod measurement;
 mod rules;
@@ -21,6 +22,7 @@ pub use bogon::is_bogon;
 pub use compare::{Likeness, likeness};
 pub use failure::Failure;
 pub use fingerprints::{Fingerprint, Fingerprints, Pattern, Shown};
+pub use flags::{Blocking, DnsOdd, Flags, NullNull, flags};
 pub use measurement::{
     Answer, Baseline, BaselineFetch, Connect, Control, Family, Fetch, Handshake, Lookup, Measurement, Ping,
     REDIRECTS_MAX, Resolver, Response, Run, Target, Transport, Vantage,
