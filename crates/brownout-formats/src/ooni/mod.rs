@@ -6,6 +6,8 @@ mod control;
 mod failure;
 mod fields;
 mod read;
+mod write;
 
 pub use failure::failure_of;
 pub use read::{Refusal, read};
+pub use write::write;
