@@ -7,6 +7,7 @@ mod analysis;
 mod bogon;
 mod compare;
 mod failure;
+mod falls;
 mod fingerprints;
 mod flags;
 mod judge;
@@ -21,6 +22,7 @@ pub use analysis::{Analysis, Finding, Layer, analyse};
 pub use bogon::is_bogon;
 pub use compare::{Likeness, likeness};
 pub use failure::Failure;
+pub use falls::{Fall, Falls};
 pub use fingerprints::{Fingerprint, Fingerprints, Pattern, Shown};
 pub use flags::{Blocking, DnsOdd, Flags, NullNull, flags};
 pub use measurement::{
