@@ -49,8 +49,8 @@ fn a_national_shutdown_is_told_within_three_hours() {
         "{first:?} {under_half}"
     );
     assert!(first.told_at.seconds() >= under_half.seconds() - 3 * 3600, "{first:?}");
-    // Before the day of it, one: three hours of the evening on which protests began, with a quarter gone and
-    // three of four cities low. On the day itself those in which it began earlier.
+    // Before the day of it, one: on the evening of the 15th two islands fell, Qeshm to a fifth of its hosts and
+    // Kish to seven tenths, while the coast stayed whole. On the day itself those in which it began earlier.
     let early = |until: &str| -> Vec<&str> {
         let until: UtcTime = until.parse().expect("a time");
         let begins = regional.iter().filter(|(_, fall)| fall.begins && fall.told_at <= until);
