@@ -3,11 +3,13 @@
 
 mod body;
 mod control;
+mod documents;
 mod failure;
 mod fields;
 mod read;
 mod write;
 
+pub use documents::{DOCUMENT_BYTES_MAX, Document, Documents};
 pub use failure::failure_of;
 pub use read::{Refusal, read};
 pub use write::write;

@@ -19,6 +19,8 @@ use super::fields::{field, list, number, text};
 /// Why a document is no measurement that can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
+    /// It is larger than any that a program writes.
+    TooLarge,
     /// It is no JSON.
     NotJson,
     /// It is JSON, and no object.
@@ -37,7 +39,8 @@ pub enum Refusal {
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 7] = [
+    pub const ALL: [Refusal; 8] = [
+        Refusal::TooLarge,
         Refusal::NotJson,
         Refusal::NotAnObject,
         Refusal::NoTest,
@@ -50,6 +53,7 @@ impl Refusal {
     /// The reason, as a sentence's end.
     pub const fn reason(self) -> &'static str {
         match self {
+            Refusal::TooLarge => "it is larger than any that a program writes",
             Refusal::NotJson => "it is no JSON",
             Refusal::NotAnObject => "it is no object",
             Refusal::NoTest => "it names no test",
