@@ -14,15 +14,20 @@ type Failure = Box<dyn std::error::Error>;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("brownout-core", &[]),
     ("brownout-flow", &["brownout-core"]),
+    ("brownout-formats", &["brownout-core"]),
     ("brownout-probe", &["brownout-core"]),
     ("brownout-store", &["brownout-core"]),
     ("brownout-cluster", &["brownout-core", "brownout-store"]),
     ("brownout-web", &["brownout-core", "brownout-store"]),
-    ("brownout-lab", &["brownout-core", "brownout-flow", "brownout-probe", "brownout-store"]),
+    (
+        "brownout-lab",
+        &["brownout-core", "brownout-flow", "brownout-formats", "brownout-probe", "brownout-store"],
+    ),
     (
         "brownout",
         &[
             "brownout-core",
+            "brownout-formats",
             "brownout-flow",
             "brownout-probe",
             "brownout-store",
@@ -35,7 +40,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are functions of their inputs.
-const PURE: &[&str] = &["brownout-core", "brownout-flow"];
+const PURE: &[&str] = &["brownout-core", "brownout-flow", "brownout-formats"];
 
 /// What a pure crate must not reach, not even through others: sockets, threads of a runtime, chance.
 const IMPURE: &[&str] =

@@ -39,7 +39,9 @@ fn any_value() -> impl Strategy<Value = Value> {
 /// All places of a document, as pointers.
 fn places(value: &Value, at: String, into: &mut Vec<String>) {
     match value {
-        Value::Object(map) => map.iter().for_each(|(name, value)| places(value, format!("{at}/{name}"), into)),
+        Value::Object(map) => {
+            map.iter().for_each(|(name, value)| places(value, format!("{at}/{name}"), into))
+        }
         Value::Array(list) => {
             list.iter().enumerate().for_each(|(index, value)| places(value, format!("{at}/{index}"), into));
         }
