@@ -12,6 +12,7 @@ mod fingerprints;
 mod flags;
 mod judge;
 mod measurement;
+mod routing;
 mod rules;
 mod scene;
 mod sequential;
@@ -29,6 +30,7 @@ pub use measurement::{
     Answer, Baseline, BaselineFetch, Connect, Control, Family, Fetch, Handshake, Lookup, Measurement, Ping,
     REDIRECTS_MAX, Resolver, Response, Run, Target, Transport, Vantage,
 };
+pub use routing::{OriginChange, PeerId, Prefix, Routes, Units, Visible};
 pub use rules::{Odds, RULES, RULESET, Rule};
 pub use sequential::{Bracket, Change, Look, Sequential};
 pub use state::{Mechanism, Reachability};
