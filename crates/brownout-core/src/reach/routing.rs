@@ -48,7 +48,7 @@ impl Prefix {
     /// First and last unit of the address space that it is in: a /24 of IPv4, a /48 of IPv6. What is smaller
     /// than a unit counts as one.
     fn units(self) -> (u64, u64) {
-        let unit = if self.is_v6 { 48 } else { 24 };
+        let unit: u32 = if self.is_v6 { 48 } else { 24 };
         let first = (self.bits >> (128 - unit)) as u64;
         let wide = unit.saturating_sub(u32::from(self.length));
         (first, first + ((1u64 << wide) - 1))

@@ -128,7 +128,7 @@ impl<'a> Hop<'a> {
     pub(super) fn is_usual(&self, endpoint: SocketAddr) -> bool {
         let is_answer =
             |lookup: &&Lookup| lookup.answers.iter().any(|answer| answer.address == endpoint.ip());
-        self.usual.is_empty() || self.usual.iter().any(|lookup| is_answer(&lookup))
+        self.usual.is_empty() || self.usual.iter().any(is_answer)
     }
 
     /// Connections to the port that the hop needs; to any where that is not known.
