@@ -54,6 +54,8 @@ pub struct Vantage {
     pub network: Option<Asn>,
     /// The network of the resolver that the system uses.
     pub resolver_network: Option<Asn>,
+    /// Who measured, as a number that tells one from another and nothing more; `None` where that is not told.
+    pub id: Option<u64>,
     /// Name and version of what measured: failures that go with it are the instrument's.
     pub software: String,
 }

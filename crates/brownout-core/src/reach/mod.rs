@@ -5,6 +5,7 @@
 
 mod analysis;
 mod bogon;
+mod cell;
 mod compare;
 mod failure;
 mod falls;
@@ -21,6 +22,7 @@ mod volume;
 
 pub use analysis::{Analysis, Finding, Layer, analyse};
 pub use bogon::is_bogon;
+pub use cell::Cell;
 pub use compare::{Likeness, likeness};
 pub use failure::Failure;
 pub use falls::{Fall, Falls};

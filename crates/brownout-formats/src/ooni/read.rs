@@ -9,6 +9,7 @@ use brownout_core::reach::{
     Target, Transport, Vantage,
 };
 use serde_json::Value;
+use siphasher::sip::SipHasher13;
 use url::Url;
 
 use super::body::response_in;
@@ -137,7 +138,10 @@ fn vantage_in(document: &Value) -> Vantage {
     // ZZ is an unknown country.
     let country = text(document, "probe_cc").and_then(|code| code.parse::<CountryCode>().ok());
     let software = [text(document, "software_name"), text(document, "software_version")];
+    // A report is one run of a program: of many pages, at one place.
+    let id = text(document, "report_id").map(|report| SipHasher13::new().hash(report.as_bytes()));
     Vantage {
+        id,
         country: country.filter(|country| country.as_str() != "ZZ"),
         network: network("probe_asn"),
         resolver_network: network("resolver_asn"),

@@ -14,6 +14,7 @@ pub mod incident;
 pub mod init;
 pub mod log;
 pub mod papers;
+pub mod probe;
 pub mod progress;
 pub mod query;
 pub mod replay;
@@ -81,6 +82,8 @@ pub enum Command {
     Log(log::Log),
     /// Bring in reports from a file, into a data folder of their own
     Import(import::Import),
+    /// Measurements of whether targets are reached: judge files of them
+    Probe(probe::Probe),
     /// Run a stored evidence log again and print what is concluded
     Replay(replay::Replay),
     /// Play written scenarios through the engine
@@ -144,6 +147,7 @@ pub fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit, Failure> {
         Command::Export(args) => export::run(&args, console),
         Command::Log(args) => log::run(&args, settings, console),
         Command::Import(args) => import::run(&args, settings, console),
+        Command::Probe(args) => probe::run(&args, console),
         Command::Replay(args) => replay::run(&args, console),
         Command::Scenario(args) => scenario::run(&args, settings, console),
         Command::Backup(args) => backup::run(&args, settings, console),
