@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use brownout_core::model::UtcTime;
-use brownout_core::reach::{Bracket, Change, Gap, Look, Sequential, Volume};
+use brownout_core::reach::{Bracket, Cell, Change, Gap, Reachability, Volume};
 
 fn time(text: &str) -> UtcTime {
     let text = text.split('.').next().unwrap_or(text).replace(' ', "T");
@@ -23,8 +23,8 @@ fn a_block_with_a_gap_in_its_onset_is_told_as_two_changes_and_one_gap() {
     let place = |name: &str| names.iter().position(|known| known == name).expect("a column");
     let (at, tcp, tls) = (place("measurement_start_time"), place("tcp_blocked"), place("tls_blocked"));
     let (dns, tcp_ok, tls_ok) = (place("dns_blocked"), place("tcp_ok"), place("tls_ok"));
-    let (mut cell, mut volume) = (Sequential::default(), Volume::default());
-    let (mut changes, mut gaps): (Vec<Change>, Vec<Gap>) = (Vec::new(), Vec::new());
+    let (mut cell, mut volume) = (Cell::default(), Volume::default());
+    let mut gaps: Vec<Gap> = Vec::new();
     let mut looks_since = Vec::new();
     let mut before: Option<UtcTime> = None;
     for row in rows.records() {
@@ -43,9 +43,11 @@ fn a_block_with_a_gap_in_its_onset_is_told_as_two_changes_and_one_gap() {
         volume.look(at);
         if is_ok || is_hit {
             looks_since.push((at, is_hit));
-            changes.extend(cell.look(Look { at, vantage: None, is_hit }));
+            let state = if is_hit { Reachability::Blocked } else { Reachability::Ok };
+            cell.look(at, None, state, None);
         }
     }
+    let changes: Vec<Change> = cell.changes().iter().map(|(_, change)| *change).collect();
     for change in &changes {
         let Bracket { earliest, likeliest, latest } = change.bracket;
         println!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::sequential::{Change, Look, Sequential};
+use super::sequential::{Change, Look, Question, Sequential};
 use super::{Mechanism, Reachability};
 use crate::model::UtcTime;
 
@@ -14,6 +14,8 @@ pub struct Cell {
     blocked: Sequential,
     down: Sequential,
     impaired: Sequential,
+    /// The newest looks that tell anything, oldest first.
+    looks: Vec<Look>,
     counts: BTreeMap<Reachability, u32>,
     mechanisms: BTreeMap<Mechanism, u32>,
     /// How often it was plainly blocked and how often that only seemed so, since blocking became the rule.
@@ -21,9 +23,15 @@ pub struct Cell {
     seemingly: u32,
     /// The newest changes, oldest first.
     changes: Vec<(Reachability, Change)>,
-    /// What the newest looks that tell anything said, oldest first.
-    lately: Vec<Reachability>,
+    /// Whether it was so from the first look on, and nobody saw it begin.
+    began_unseen: bool,
 }
+
+/// Looks that are remembered for brackets.
+const LOOKS_MAX: usize = 256;
+/// Looks of one vantage point within so many seconds that say the same are one: a program that fetches twenty
+/// pages of a site has looked once.
+const ONE_LOOK_SECONDS: i64 = 900;
 
 /// Looks by which it is told that something works.
 const LATELY: usize = 5;
@@ -31,34 +39,35 @@ const LATELY: usize = 5;
 const CHANGES_MAX: usize = 32;
 
 impl Cell {
-    /// Takes what a measurement says; they come in the order of their times. `vantage` tells who measured apart
-    /// from others.
+    /// Takes what a measurement says. `vantage` tells who measured apart from others. One that began before
+    /// the newest look is taken for as old as that: brackets are as wide as the disorder that is let in.
     pub fn look(&mut self, at: UtcTime, vantage: Option<u64>, state: Reachability, how: Option<Mechanism>) {
         *self.counts.entry(state).or_default() += 1;
         if let Some(how) = how {
             *self.mechanisms.entry(how).or_default() += 1;
         }
-        if state == Reachability::Insufficient {
-            return;
-        }
-        if self.lately.len() >= LATELY {
-            self.lately.remove(0);
-        }
-        self.lately.push(state);
         match state {
+            Reachability::Insufficient => return,
             Reachability::Blocked => self.plainly += 1,
             Reachability::LikelyBlocked => self.seemingly += 1,
             _ => {}
         }
-        let is_blocked = matches!(state, Reachability::Blocked | Reachability::LikelyBlocked);
-        let look = |is_hit| Look { at, vantage, is_hit };
+        let at = self.looks.last().map_or(at, |last| last.at.max(at));
+        let look = Look { at, vantage, state };
+        if self.is_the_same(look) {
+            return;
+        }
+        self.remember(look);
         let told = [
-            (Reachability::Blocked, self.blocked.look(look(is_blocked))),
-            (Reachability::Down, self.down.look(look(state == Reachability::Down))),
-            (Reachability::Impaired, self.impaired.look(look(state == Reachability::Impaired))),
+            (Reachability::Blocked, self.blocked.look(Question::Blocked, &self.looks)),
+            (Reachability::Down, self.down.look(Question::Down, &self.looks)),
+            (Reachability::Impaired, self.impaired.look(Question::Impaired, &self.looks)),
         ];
         for (what, change) in told {
             let Some(change) = change else { continue };
+            self.began_unseen = change.begins
+                && self.changes.is_empty()
+                && self.looks.first().is_some_and(|first| first.at == change.bracket.likeliest);
             if what == Reachability::Blocked && !change.begins {
                 (self.plainly, self.seemingly) = (0, 0);
             }
@@ -67,16 +76,38 @@ impl Cell {
             }
             self.changes.push((what, change));
         }
-        if !self.blocked.is_rule() && !is_blocked {
+        if !self.blocked.is_rule() && !is_blocked(state) {
             (self.plainly, self.seemingly) = (0, 0);
         }
+    }
+
+    /// Whether a vantage point said the same just before. Those that are not told apart are one.
+    fn is_the_same(&self, look: Look) -> bool {
+        let since = look.at.plus_seconds(-ONE_LOOK_SECONDS);
+        let before = self.looks.iter().rev().take_while(|one| one.at >= since);
+        let kind = |state| if is_blocked(state) { Reachability::Blocked } else { state };
+        before
+            .filter(|one| one.vantage == look.vantage)
+            .take(1)
+            .any(|one| kind(one.state) == kind(look.state))
+    }
+
+    fn remember(&mut self, look: Look) {
+        if self.looks.len() >= LOOKS_MAX {
+            self.looks.remove(0);
+            for test in [&mut self.blocked, &mut self.down, &mut self.impaired] {
+                test.forget_oldest();
+            }
+        }
+        self.looks.push(look);
     }
 
     /// What is the rule here; blocked where that is plain more often than not. A target that mostly failed of
     /// late, and not often enough for a rule, is neither: nothing can be said of it.
     pub fn state(&self) -> Reachability {
-        let ok = self.lately.iter().filter(|state| **state == Reachability::Ok).count();
-        let works = ok > 0 && 2 * ok >= self.lately.len();
+        let lately = &self.looks[self.looks.len().saturating_sub(LATELY)..];
+        let ok = lately.iter().filter(|look| look.state == Reachability::Ok).count();
+        let works = ok > 0 && 2 * ok >= lately.len();
         match () {
             () if self.blocked.is_rule() && self.plainly >= self.seemingly => Reachability::Blocked,
             () if self.blocked.is_rule() => Reachability::LikelyBlocked,
@@ -97,6 +128,21 @@ impl Cell {
         &self.changes
     }
 
+    /// Whether what is the rule was so from the first look on: nobody saw it begin.
+    pub fn began_unseen(&self) -> bool {
+        self.began_unseen
+    }
+
+    /// Whether too few vantage points, most often one alone, say that something changed.
+    pub fn is_doubted(&self) -> bool {
+        [&self.blocked, &self.down, &self.impaired].into_iter().any(Sequential::is_doubted)
+    }
+
+    /// The newest look that told anything.
+    pub fn last_at(&self) -> Option<UtcTime> {
+        self.looks.last().map(|look| look.at)
+    }
+
     /// How many measurements said so.
     pub fn count(&self, state: Reachability) -> u32 {
         self.counts.get(&state).copied().unwrap_or(0)
@@ -114,9 +160,123 @@ impl Cell {
     }
 }
 
+fn is_blocked(state: Reachability) -> bool {
+    matches!(state, Reachability::Blocked | Reachability::LikelyBlocked)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(minutes: i64) -> UtcTime {
+        "2025-03-10T00:00:00Z".parse::<UtcTime>().expect("a time").plus_seconds(60 * minutes)
+    }
+
+    /// Looks by anybody, ending with the newest: what began or ended at each.
+    fn told(cell: &mut Cell, looks: impl Iterator<Item = (i64, bool)>) -> Vec<Change> {
+        let before = cell.changes().len();
+        for (minutes, is_hit) in looks {
+            let state = if is_hit { Reachability::Blocked } else { Reachability::Ok };
+            cell.look(at(minutes), None, state, None);
+        }
+        cell.changes()[before..].iter().map(|(_, change)| *change).collect()
+    }
+
+    #[test]
+    fn failures_that_become_the_rule_are_told_within_five_looks_with_their_beginning() {
+        let mut cell = Cell::default();
+        assert!(told(&mut cell, (0..48).map(|hour| (60 * hour, hour == 20))).is_empty());
+        let begins = told(&mut cell, (48..60).map(|hour| (60 * hour, true)));
+        let [change] = begins[..] else { panic!("{begins:?}") };
+        assert!(change.begins && change.told_at <= at(60 * 52) && change.hits <= 5);
+        assert!(!cell.began_unseen());
+        // One look that got through does not say that it had not begun.
+        assert_eq!(change.bracket.earliest, at(60 * 46));
+        assert_eq!(change.bracket.likeliest, at(60 * 48));
+        let ends = told(&mut cell, (60..80).map(|hour| (60 * hour, false)));
+        let [change] = ends[..] else { panic!("{ends:?}") };
+        assert!(!change.begins);
+        assert_eq!((change.bracket.earliest, change.bracket.likeliest), (at(60 * 59), at(60 * 60)));
+        assert_eq!(cell.state(), Reachability::Ok);
+    }
+
+    #[test]
+    fn a_program_that_fails_on_twenty_pages_has_failed_once() {
+        let mut cell = Cell::default();
+        for second in 0..20 {
+            cell.look(at(0).plus_seconds(second), Some(7), Reachability::Blocked, None);
+        }
+        assert_eq!((cell.looks.len(), cell.measurements()), (1, 20));
+    }
+
+    #[test]
+    fn a_pause_after_the_first_failure_lies_after_the_beginning() {
+        let mut cell = Cell::default();
+        told(&mut cell, (0..30).map(|hour| (60 * hour, false)));
+        // One failure, three days of nothing, and failures.
+        let begins = told(&mut cell, [30, 102, 103, 104, 105].into_iter().map(|hour| (60 * hour, true)));
+        let [change] = begins[..] else { panic!("{begins:?}") };
+        assert_eq!((change.bracket.earliest, change.bracket.likeliest), (at(60 * 28), at(60 * 30)));
+        assert_eq!((change.bracket.latest, change.hits), (at(60 * 30), 3));
+    }
+
+    #[test]
+    fn a_cell_in_which_a_third_fails_is_no_change_every_day() {
+        let mut cell = Cell::default();
+        let told = told(&mut cell, (0..3000).map(|hour| (60 * hour, hour % 3 == 0)));
+        assert!(told.len() <= 1, "{told:?}");
+    }
+
+    #[test]
+    fn one_vantage_point_alone_changes_nothing() {
+        for honest in [0, 1, 3] {
+            let mut cell = Cell::default();
+            for look in 0..400 {
+                for vantage in 1..=honest {
+                    cell.look(at(20 * look), Some(vantage), Reachability::Ok, None);
+                }
+                cell.look(at(20 * look), Some(99), Reachability::Blocked, None);
+            }
+            assert!(cell.changes().is_empty(), "{honest}: {:?}", cell.changes());
+            assert_eq!(cell.is_doubted(), honest < 3, "{honest}");
+            let state = if honest <= 1 { Reachability::Insufficient } else { Reachability::Ok };
+            assert_eq!(cell.state(), state, "{honest}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_told_beside_one_who_lies_and_its_end_by_those_who_are_left() {
+        let mut cell = Cell::default();
+        let mut round = |cell: &mut Cell, look: i64, vantages: std::ops::RangeInclusive<u64>, state| {
+            vantages.for_each(|vantage| cell.look(at(20 * look), Some(vantage), state, None));
+        };
+        for look in 0..100 {
+            round(&mut cell, look, 1..=4, Reachability::Ok);
+            round(&mut cell, look, 99..=99, Reachability::Blocked);
+        }
+        for look in 100..110 {
+            round(&mut cell, look, 1..=4, Reachability::Blocked);
+            round(&mut cell, look, 99..=99, Reachability::Ok);
+        }
+        assert_eq!(cell.state(), Reachability::Blocked);
+        let begun = cell.since().expect("a change").bracket;
+        assert!(begun.earliest <= at(2000) && begun.latest >= at(2000), "{begun:?}");
+        // One is left of them; after a day alone it is believed.
+        for look in 110..300 {
+            round(&mut cell, look, 1..=1, Reachability::Ok);
+        }
+        assert_eq!(cell.state(), Reachability::Ok, "{:?}", cell.changes());
+        assert_eq!(cell.changes().len(), 2);
+    }
+
+    #[test]
+    fn what_failed_from_the_first_look_on_began_unseen() {
+        let mut cell = Cell::default();
+        told(&mut cell, (0..20).map(|hour| (60 * hour, true)));
+        assert!(cell.began_unseen() && cell.state() == Reachability::Blocked);
+        told(&mut cell, (20..60).map(|hour| (60 * hour, hour >= 40)));
+        assert!(!cell.began_unseen() && cell.changes().len() == 3, "{:?}", cell.changes());
+    }
 
     #[test]
     fn a_block_that_only_seems_so_is_likely_and_ends() {

@@ -34,6 +34,6 @@ pub use measurement::{
 };
 pub use routing::{OriginChange, PeerId, Prefix, Routes, Units, Visible};
 pub use rules::{Odds, RULES, RULESET, Rule};
-pub use sequential::{Bracket, Change, Look, Sequential};
+pub use sequential::{Bracket, Change};
 pub use state::{Mechanism, Reachability};
 pub use volume::{Gap, Volume};

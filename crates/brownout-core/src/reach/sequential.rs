@@ -1,8 +1,11 @@
 //! A sequential test on k of n: whether failures that are rare have become the rule, since when, and until when.
 
+use std::collections::BTreeMap;
+
 use libm::log;
 use serde::{Deserialize, Serialize};
 
+use super::Reachability;
 use crate::model::UtcTime;
 
 /// What one look at a cell showed.
@@ -12,8 +15,27 @@ pub struct Look {
     pub at: UtcTime,
     /// Who looked; `None` where that is not told, as for volunteers who stay unknown.
     pub vantage: Option<u64>,
-    /// Whether it failed in the way that is tested for.
-    pub is_hit: bool,
+    /// What was seen; never that nothing can be said.
+    pub state: Reachability,
+}
+
+/// What is tested for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Blocked,
+    Down,
+    Impaired,
+}
+
+impl Question {
+    /// Whether a look that showed this failed in the way that is tested for.
+    fn is_hit(self, look: &Look) -> bool {
+        match self {
+            Question::Blocked => matches!(look.state, Reachability::Blocked | Reachability::LikelyBlocked),
+            Question::Down => look.state == Reachability::Down,
+            Question::Impaired => look.state == Reachability::Impaired,
+        }
+    }
 }
 
 /// An interval in which something changed, and when it is likeliest to have.
@@ -44,22 +66,25 @@ pub struct Change {
     pub vantages: u32,
 }
 
-/// The test of one cell.
+/// The test of one cell for one question. The looks themselves are the cell's, for all its tests.
 ///
 /// Looks are taken for independent, failing with p0 while failures are an exception and with p1 while they are
 /// the rule. The sum of ln(P1 / P0) since it was last 0 (Page 1954) is compared with ln(A): the mean number of
 /// looks to a false change is at least A (Lorden 1971). p0 is learned while failures are an exception.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sequential {
+///
+/// Looks of one vantage point are not independent: its line, its resolver or its owner can be what fails. So a
+/// change is told only when most vantage points say so, and no less than two where they can be told apart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sequential {
     is_rule: bool,
     sum: f64,
     /// Failures among the looks that p0 is learned from, both fading.
     hits: f32,
     looks: f32,
-    /// The newest looks, oldest first.
-    recent: Vec<Look>,
-    /// How many of the oldest of them lie before the last change and say nothing of the next.
+    /// How many of the oldest looks lie before the last change and say nothing of the next.
     settled: u16,
+    /// The sum would do for a change, but not the vantage points.
+    is_doubted: bool,
 }
 
 /// Mean number of looks to a false beginning, at least. A cell of ten looks a day has one in 27 years, and so do
@@ -76,56 +101,50 @@ const EXCEPTION_LOOKS: f32 = 50.0;
 const EXCEPTION_MAX: f64 = 0.4;
 /// What a look keeps of its weight in p0 after one more: those of the last hundred count.
 const KEEP: f32 = 0.99;
-/// Looks of one vantage point within so many seconds that say the same are one: a program that fetches twenty
-/// pages of a site has looked once.
-const ONE_LOOK_SECONDS: i64 = 900;
-/// Looks that are remembered for brackets.
-const REMEMBERED: usize = 256;
+/// Looks of a vantage point by which it is told what it says by now: one failure is luck.
+const VOTES: usize = 3;
+/// Looks that must say so beside those of the vantage point with most of them.
+const OF_OTHERS_MIN: usize = 2;
+/// After so many seconds in which no other looked, one alone can say that it is over.
+const ALONE_SECONDS: i64 = 86_400;
 /// Changes that are so many times less likely than the likeliest are outside of the bracket.
 const BRACKET_TIMES: f64 = 20.0;
 
-impl Default for Sequential {
-    fn default() -> Self {
-        Sequential { is_rule: false, sum: 0.0, hits: 0.0, looks: 0.0, recent: Vec::new(), settled: 0 }
-    }
-}
-
 impl Sequential {
     /// Whether failures are the rule.
-    pub fn is_rule(&self) -> bool {
+    pub(super) fn is_rule(&self) -> bool {
         self.is_rule
     }
 
+    /// Whether too few vantage points say what would be a change.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
     /// How often looks fail while failures are an exception, 0 to 1.
-    pub fn exception(&self) -> f64 {
+    fn exception(&self) -> f64 {
         let prior = EXCEPTION * EXCEPTION_LOOKS;
         f64::from((prior + self.hits) / (EXCEPTION_LOOKS + self.looks)).min(EXCEPTION_MAX)
     }
 
-    /// The newest looks, oldest first.
-    pub fn recent(&self) -> &[Look] {
-        &self.recent
+    /// The oldest look was forgotten.
+    pub(super) fn forget_oldest(&mut self) {
+        self.settled = self.settled.saturating_sub(1);
     }
 
-    /// Takes a look; they come in the order of their times. Tells if that shows a change.
-    pub fn look(&mut self, look: Look) -> Option<Change> {
-        if self.is_the_same(look) {
-            return None;
-        }
-        self.sum = (self.sum + self.step(look.is_hit)).max(0.0);
-        self.remember(look);
+    /// Takes the newest of the looks, which are in the order of their times. Tells if that shows a change.
+    pub(super) fn look(&mut self, question: Question, looks: &[Look]) -> Option<Change> {
+        let newest = looks.last()?;
+        self.sum = (self.sum + self.step(question.is_hit(newest))).max(0.0);
         if !self.is_rule && self.sum <= 0.0 {
-            self.learn();
+            self.learn(question, looks);
         }
         let needed = if self.is_rule { LOOKS_TO_FALSE_END } else { LOOKS_TO_FALSE_BEGINNING };
-        (self.sum >= log(needed)).then(|| self.change(look.at))
-    }
-
-    /// Whether a vantage point said the same just before. Those that are not told apart are one.
-    fn is_the_same(&self, look: Look) -> bool {
-        let since = look.at.plus_seconds(-ONE_LOOK_SECONDS);
-        let before = self.recent.iter().rev().take_while(|one| one.at >= since);
-        before.filter(|one| one.vantage == look.vantage).take(1).any(|one| one.is_hit == look.is_hit)
+        let change = (self.sum >= log(needed)).then(|| self.change(question, looks)).flatten();
+        self.is_doubted = change.is_none() && self.sum >= log(needed);
+        // What one vantage point says alone is not piled up for the next one.
+        self.sum = self.sum.min(log(needed));
+        change
     }
 
     /// What a look adds to the sum: for a beginning where failures are an exception, for an end where they are
@@ -136,131 +155,107 @@ impl Sequential {
         if self.is_rule { -towards_rule } else { towards_rule }
     }
 
-    fn remember(&mut self, look: Look) {
-        if self.recent.len() >= REMEMBERED {
-            self.recent.remove(0);
-            self.settled = self.settled.saturating_sub(1);
-        }
-        self.recent.push(look);
-    }
-
     /// What does not look like a beginning any more was an exception.
-    fn learn(&mut self) {
-        for look in &self.recent[usize::from(self.settled)..] {
-            self.hits = self.hits * KEEP + f32::from(u8::from(look.is_hit));
+    fn learn(&mut self, question: Question, looks: &[Look]) {
+        for look in &looks[usize::from(self.settled).min(looks.len())..] {
+            self.hits = self.hits * KEEP + f32::from(u8::from(question.is_hit(look)));
             self.looks = self.looks * KEEP + 1.0;
         }
         // The last one stays: a change may lie right after it.
-        self.settled = self.recent.len().saturating_sub(1) as u16;
+        self.settled = looks.len().saturating_sub(1) as u16;
     }
 
-    fn change(&mut self, at: UtcTime) -> Change {
-        let (bracket, first) = self.bracket(at);
-        let since = &self.recent[first..];
-        let mut vantages: Vec<Option<u64>> = since.iter().map(|look| look.vantage).collect();
-        vantages.sort_unstable();
-        vantages.dedup();
+    fn change(&mut self, question: Question, looks: &[Look]) -> Option<Change> {
+        let told_at = looks.last()?.at;
+        let (bracket, first) = self.bracket(question, looks);
+        let since = &looks[first..];
+        let votes = Votes::of(since, |look| question.is_hit(look) != self.is_rule);
+        let lately =
+            looks.iter().rev().take_while(|look| told_at.seconds() - look.at.seconds() < ALONE_SECONDS);
+        let mut lately = lately.peekable();
+        let one = lately.peek().map(|look| look.vantage);
+        let is_alone = lately.all(|look| Some(look.vantage) == one);
+        let is_old = self.is_rule && told_at.seconds() - bracket.likeliest.seconds() >= ALONE_SECONDS;
+        if !votes.carry() && !(is_alone && is_old) {
+            return None;
+        }
         let change = Change {
             begins: !self.is_rule,
-            told_at: at,
+            told_at,
             bracket,
             looks: since.len() as u32,
-            hits: since.iter().filter(|look| look.is_hit).count() as u32,
-            vantages: vantages.len() as u32,
+            hits: since.iter().filter(|look| question.is_hit(look)).count() as u32,
+            vantages: votes.vantages as u32,
         };
         self.is_rule = !self.is_rule;
         self.sum = 0.0;
         self.settled = first as u16;
-        change
+        Some(change)
     }
 
     /// When it changed, by the likelihood of each look to be the first after it; and the likeliest of them.
-    fn bracket(&self, at: UtcTime) -> (Bracket, usize) {
-        let from = usize::from(self.settled).min(self.recent.len());
+    fn bracket(&self, question: Question, looks: &[Look]) -> (Bracket, usize) {
+        let from = usize::from(self.settled).min(looks.len().saturating_sub(1));
         let mut after = 0.0;
         let mut likelihoods: Vec<(usize, f64)> = Vec::new();
-        for (index, look) in self.recent.iter().enumerate().skip(from).rev() {
-            after += self.step(look.is_hit);
+        for (index, look) in looks.iter().enumerate().skip(from).rev() {
+            after += self.step(question.is_hit(look));
             likelihoods.push((index, after));
         }
         let best = likelihoods.iter().copied().fold((from, f64::NEG_INFINITY), |best, one| {
             // Of equals the earlier, which comes later here.
             if one.1 >= best.1 { one } else { best }
         });
-        let inside: Vec<usize> = likelihoods
-            .iter()
-            .filter(|(_, value)| *value >= best.1 - log(BRACKET_TIMES))
-            .map(|(index, _)| *index)
-            .collect();
-        let first = inside.iter().copied().min().unwrap_or(best.0);
-        let last = inside.iter().copied().max().unwrap_or(best.0);
-        let time = |index: usize| self.recent.get(index).map_or(at, |look| look.at);
+        let inside = likelihoods.iter().filter(|(_, value)| *value >= best.1 - log(BRACKET_TIMES));
+        let (first, last) =
+            inside.fold((best.0, best.0), |(first, last), (index, _)| (first.min(*index), last.max(*index)));
+        let time = |index: usize| looks[index].at;
         let earliest = first.checked_sub(1).map_or_else(|| time(first), time);
         (Bracket { earliest, likeliest: time(best.0), latest: time(last) }, best.0)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How many vantage points say that something changed, of those that looked since.
+struct Votes {
+    says: usize,
+    vantages: usize,
+    /// Looks that say so and are not of the vantage point with most of them.
+    of_others: usize,
+    /// Whether some of those that say so cannot be told apart: they may be many.
+    is_unknown: bool,
+}
 
-    fn at(minutes: i64) -> UtcTime {
-        "2025-03-10T00:00:00Z".parse::<UtcTime>().expect("a time").plus_seconds(60 * minutes)
-    }
+/// What one vantage point saw.
+#[derive(Default)]
+struct Seen {
+    /// Of its newest looks, how many there are and how many say so.
+    newest: (usize, usize),
+    says_so: usize,
+}
 
-    fn look(minutes: i64, is_hit: bool) -> Look {
-        Look { at: at(minutes), vantage: None, is_hit }
-    }
-
-    #[test]
-    fn failures_that_become_the_rule_are_told_within_five_looks_with_their_beginning() {
-        let mut cell = Sequential::default();
-        for hour in 0..48 {
-            assert_eq!(cell.look(look(60 * hour, hour == 20)), None);
+impl Votes {
+    fn of(since: &[Look], says_so: impl Fn(&Look) -> bool) -> Self {
+        let mut by_vantage: BTreeMap<Option<u64>, Seen> = BTreeMap::new();
+        for look in since.iter().rev() {
+            let seen = by_vantage.entry(look.vantage).or_default();
+            let so = usize::from(says_so(look));
+            seen.says_so += so;
+            if seen.newest.0 < VOTES {
+                seen.newest = (seen.newest.0 + 1, seen.newest.1 + so);
+            }
         }
-        let told: Vec<Change> = (48..60).filter_map(|hour| cell.look(look(60 * hour, true))).collect();
-        let [change] = told[..] else { panic!("{told:?}") };
-        assert!(change.begins && change.told_at <= at(60 * 52) && change.hits <= 5);
-        // One look that got through does not say that it had not begun.
-        assert_eq!(change.bracket.earliest, at(60 * 46));
-        assert_eq!(change.bracket.likeliest, at(60 * 48));
-        let told: Vec<Change> = (60..80).filter_map(|hour| cell.look(look(60 * hour, false))).collect();
-        let [change] = told[..] else { panic!("{told:?}") };
-        assert!(
-            !change.begins
-                && change.bracket.earliest == at(60 * 59)
-                && change.bracket.likeliest == at(60 * 60)
-        );
-        assert!(!cell.is_rule());
-    }
-
-    #[test]
-    fn a_program_that_fails_on_twenty_pages_has_failed_once() {
-        let mut cell = Sequential::default();
-        assert!((0..20).all(|second| {
-            let at = at(0).plus_seconds(second);
-            cell.look(Look { at, vantage: Some(7), is_hit: true }).is_none()
-        }));
-        assert_eq!(cell.recent().len(), 1);
-    }
-
-    #[test]
-    fn a_pause_after_the_first_failure_lies_after_the_beginning() {
-        let mut cell = Sequential::default();
-        for hour in 0..30 {
-            cell.look(look(60 * hour, false));
+        let says = |seen: &&Seen| 2 * seen.newest.1 > seen.newest.0;
+        let saying = || by_vantage.values().filter(says);
+        let most = saying().map(|seen| seen.says_so).max().unwrap_or(0);
+        Votes {
+            says: saying().count(),
+            vantages: by_vantage.len(),
+            of_others: saying().map(|seen| seen.says_so).sum::<usize>() - most,
+            is_unknown: by_vantage.get(&None).is_some_and(|seen| says(&seen)),
         }
-        // One failure, three days of nothing, and failures.
-        let told = [30, 102, 103, 104, 105].map(|hour| cell.look(look(60 * hour, true)));
-        let change = told.into_iter().flatten().next().expect("a change");
-        assert_eq!((change.bracket.earliest, change.bracket.likeliest), (at(60 * 28), at(60 * 30)));
-        assert_eq!((change.bracket.latest, change.hits), (at(60 * 30), 3));
     }
 
-    #[test]
-    fn a_cell_in_which_a_third_fails_is_no_change_every_day() {
-        let mut cell = Sequential::default();
-        let told = (0..3000).filter_map(|hour| cell.look(look(60 * hour, hour % 3 == 0))).count();
-        assert!(told <= 1, "{told}");
+    fn carry(&self) -> bool {
+        2 * self.says > self.vantages && (self.of_others >= OF_OTHERS_MIN || self.is_unknown)
     }
 }
