@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::incident::Doubt;
 use crate::model::{Catalogue, ChannelId, Facet, IncidentId, Minute, ProblemKind, Seq, ServiceId, UtcTime};
+use crate::reach::{Disruption, ReachView};
 use crate::verdict::{Bond, Cause, Verdict};
 
 /// Everything that pages and interfaces show.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub countries: Vec<CountryView>,
     /// Channels and countries from which next to nothing comes in, or everything.
     pub silences: Vec<Silence>,
+    /// Countries and networks that are or were cut off by their measurements, oldest first.
+    pub disruptions: Vec<Disruption>,
     /// Sources in an hour from which a place or network is shown, for fewer could point at a person.
     pub place_sources_min: u32,
     /// Counts over everything.
@@ -71,6 +74,12 @@ pub struct Totals {
     pub settled_early: u64,
     /// Distinct sources counted in the last 15 minutes, over all services.
     pub sources_15_minutes: u64,
+    /// Measurements taken, late ones included.
+    pub measurements: u64,
+    /// Of these, older than the lateness bound: in the strips, never judged on.
+    pub measurements_late: u64,
+    /// Of these, of a host that is no target of any service, or from nobody knows where.
+    pub measurements_left_out: u64,
     /// Series that exist.
     pub series: u64,
     /// Series that hold counts of the last hour.
@@ -203,6 +212,8 @@ pub struct ServiceView {
     pub incidents: Vec<IncidentId>,
     /// When the last report on it came in.
     pub last_report_at: Option<UtcTime>,
+    /// How it is reached, where that is measured.
+    pub reach: Option<Arc<ReachView>>,
 }
 
 /// A contiguous burst within an incident.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use brownout_core::reach::{Fingerprints, analyse, flags};
+use brownout_core::reach::{Fingerprints, Measurement, analyse, flags};
 
 const EXPECTED: &str = include_str!("../../brownout-lab/reach/wc05-qa.txt");
 
@@ -24,6 +24,12 @@ fn simulated_measurements_are_judged_as_was_expected() {
         if ours != (state, mechanism) {
             wrong.push(format!("{name}: {ours:?}, not {state} {mechanism}: {:?}", analysis.findings));
         }
+        // What is kept of it says the same, also when it was written and read.
+        let kept = measurement.keep(&Fingerprints::default());
+        let text = serde_json::to_string(&kept).expect("JSON");
+        let again: Measurement = serde_json::from_str(&text).expect(name);
+        assert_eq!(again, kept, "{name}");
+        assert_eq!(analyse(&kept, &Fingerprints::default()), analysis, "{name}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

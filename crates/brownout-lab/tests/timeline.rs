@@ -145,6 +145,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         networks: Vec::new(),
         incidents: Vec::new(),
         last_report_at: None,
+        reach: None,
     };
     Snapshot {
         channels: Vec::new(),
@@ -155,6 +156,7 @@ fn snapshot(scenario: &Scenario, serial: u64, time: &str, changes: &[(&str, Face
         catalogue: Arc::new(Catalogue::new(scenario.catalogue_entries(ServiceId(0))).expect("a catalogue")),
         services: vec![Arc::new(view)],
         silences: Vec::new(),
+        disruptions: Vec::new(),
         incidents: if changes.is_empty() { Vec::new() } else { vec![Arc::new(incident)] },
         causes: Vec::new(),
         countries: Vec::new(),

@@ -367,6 +367,7 @@ fn calm(service: u32, usual: f32) -> ServiceView {
         networks: Vec::new(),
         incidents: Vec::new(),
         last_report_at: Some(now().plus_seconds(-140)),
+        reach: None,
     }
 }
 
@@ -504,6 +505,7 @@ pub fn snapshot() -> Snapshot {
             expected: 48.0,
             recurrence_years: 31.0,
         }],
+        disruptions: Vec::new(),
         place_sources_min: 3,
         totals: Totals {
             reports: 1_204_330,
@@ -511,6 +513,9 @@ pub fn snapshot() -> Snapshot {
             late: 3,
             over_subnet_cap: 881,
             settled_early: 0,
+            measurements: 0,
+            measurements_late: 0,
+            measurements_left_out: 0,
             sources_15_minutes: 29_747,
             series: 4_120,
             series_active: 61,

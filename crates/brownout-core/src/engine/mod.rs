@@ -23,6 +23,7 @@ mod ongoing;
 mod order;
 mod priors;
 mod publish;
+mod reaching;
 mod recent;
 mod routes;
 mod settled;
@@ -46,6 +47,7 @@ use crate::effect::{Derived, Effect};
 use crate::model::{
     Catalogue, ChannelId, Evidence, Facet, Minute, Policy, Record, Report, Seq, ServiceId, UtcTime,
 };
+use crate::reach::Countries;
 use crate::series::LearningRates;
 use crate::snapshot::{Snapshot, Totals};
 use arrivals::Arrivals;
@@ -58,7 +60,7 @@ use sources::Standing;
 use subject::Subject;
 
 /// Version of the engine: replay is exact for one version and policy.
-pub const ENGINE_VERSION: &str = "20";
+pub const ENGINE_VERSION: &str = "21";
 
 /// Looks are taken on this grid while something happens, in milliseconds.
 const TICK_MILLIS: i64 = 10_000;
@@ -97,6 +99,8 @@ struct EngineState {
     shards: Vec<Shard>,
     correlator: Correlator,
     decisions: Vec<Decision>,
+    /// Countries over all services, by measurements.
+    countries: Countries,
     totals: Totals,
     last_report_at: Option<UtcTime>,
 }
@@ -136,6 +140,7 @@ impl Engine {
                 shards: vec![Shard::default(); shards.max(1)],
                 correlator: Correlator::default(),
                 decisions: Vec::new(),
+                countries: Countries::default(),
                 totals: Totals::default(),
                 last_report_at: None,
             },
@@ -178,6 +183,7 @@ impl Engine {
                     state.shards[shard].view(subject, views, state.now);
                 }
             }
+            Evidence::Measurement(measurement) => state.measure(measurement, seq),
             Evidence::Tick => self.handle_timeout(received_at),
             Evidence::Catalogue(catalogue) => state.adopt(catalogue),
             Evidence::Policy(policy) => {
@@ -235,11 +241,13 @@ impl Engine {
             }
             if hour / 24 != last.minute().hour() / 24 {
                 state.priors = Priors::work_out(&state.catalogue, &state.shards);
+                state.forget_idle_places(at);
             }
         }
         state.step(at, full_minute, &mut derived);
         if is_fifth_minute {
             state.chart(at, &mut derived);
+            state.countries.pass(at);
         }
         if !derived.is_empty() {
             self.effects.push_back(Effect::Persist(state.seq, Box::new(derived)));

@@ -49,8 +49,10 @@ impl Publisher {
         for service in catalogue.iter() {
             let known = self.views.get(&service.id);
             let shard = state.shard_of(service.id);
+            let measured = state.shards[shard].measured.remove(&service.id);
             let subject = state.shards[shard].subjects.get_mut(&service.id);
             let dirty = subject.is_some_and(|subject| std::mem::take(&mut subject.dirty))
+                || measured
                 || state.correlator.open(service.id).is_some()
                 || state.correlator.holding().is_held(service.id);
             match known {
@@ -107,6 +109,7 @@ impl Publisher {
             causes: state.correlator.holding().views(|service| state.correlator.open(service)),
             countries: self.countries(&services, state.policy.materialise_sources),
             silences: state.arrivals.silent(),
+            disruptions: state.countries.disruptions().to_vec(),
             place_sources_min: state.policy.materialise_sources,
             services,
             incidents,
@@ -189,6 +192,7 @@ impl Publisher {
             networks: places.networks,
             incidents: incident.map(super::ongoing::Incident::id).into_iter().chain(ended).collect(),
             last_report_at: subject.and_then(|subject| subject.last_report_at),
+            reach: state.reach_view(service, at).map(Arc::new),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A share of the services; shards never see each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
@@ -16,6 +16,7 @@ use super::sources::Standing;
 use super::subject::Subject;
 use crate::effect::RollUp;
 use crate::model::{Catalogue, Facet, Minute, PageViews, Policy, Report, ServiceId, UtcTime};
+use crate::reach::ServiceReach;
 use crate::series::LearningRates;
 use crate::snapshot::Rarest;
 use crate::verdict::Part;
@@ -28,6 +29,11 @@ pub(crate) struct Shard {
     watched: BTreeSet<ServiceId>,
     /// Services with reports since the last look.
     reported: BTreeSet<ServiceId>,
+    /// Measurements of services.
+    pub(crate) reach: BTreeMap<ServiceId, ServiceReach>,
+    /// Services with measurements since they were last drawn.
+    #[serde(skip)]
+    pub(crate) measured: BTreeSet<ServiceId>,
     /// Services with reports that came after others that they may have to stand before.
     disordered: BTreeSet<ServiceId>,
 }

@@ -140,6 +140,8 @@ pub struct Catalogue {
     by_id: IndexMap<ServiceId, usize, FxBuildHasher>,
     /// Providers by their networks; the first that names one owns it.
     by_network: IndexMap<Asn, ServiceId, FxBuildHasher>,
+    /// Services by the hosts of their targets, without `www.`; the first that names one owns it.
+    by_host: IndexMap<String, ServiceId, FxBuildHasher>,
 }
 
 impl Catalogue {
@@ -168,6 +170,9 @@ impl Catalogue {
                 for network in &service.networks {
                     catalogue.by_network.entry(*network).or_insert(service.id);
                 }
+            }
+            for target in &service.targets {
+                catalogue.by_host.entry(bare_host(target)).or_insert(service.id);
             }
             let slug = service.slug.clone();
             if catalogue.services.insert(slug.clone(), service).is_some() {
@@ -226,6 +231,11 @@ impl Catalogue {
         self.by_network.get(&network).and_then(|id| self.get(*id))
     }
 
+    /// The service that a host is a target of: with or without `www.`, in any case.
+    pub fn service_at(&self, host: &str) -> Option<&Service> {
+        self.by_host.get(&bare_host(host)).and_then(|id| self.get(*id))
+    }
+
     /// All services, in catalogue order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Service> {
         self.services.values()
@@ -254,6 +264,11 @@ impl From<Catalogue> for Vec<Service> {
     fn from(catalogue: Catalogue) -> Self {
         catalogue.services.into_values().collect()
     }
+}
+
+fn bare_host(host: &str) -> String {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host.strip_prefix("www.").map(str::to_owned).unwrap_or(host)
 }
 
 /// Whether a slug may stand in an address: 1 to 48 of a-z, 0-9 and inner single hyphens.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Catalogue, ChannelId, CountryCode, IncidentId, Policy, Report, Seq, ServiceId, UtcTime};
+use crate::reach::Measurement;
 
 /// One entry of the evidence log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub enum Evidence {
     Report(Report),
     /// Views of a service's page: a channel of its own, never summed with reports.
     PageViews(PageViews),
+    /// What one run of a probe found of a target, beside its control: what is kept of it.
+    Measurement(Box<Measurement>),
     /// Nothing but time: it moves to the record's `received_at`.
     Tick,
     /// The catalogue in force from here on.

@@ -24,6 +24,9 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// All of them, in their order.
+    pub const ALL: [Layer; 5] = [Layer::Dns, Layer::Tcp, Layer::Tls, Layer::Http, Layer::Quic];
+
     /// The letter for it in strips: D, T, S, H or Q.
     pub const fn letter(self) -> char {
         match self {

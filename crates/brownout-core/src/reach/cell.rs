@@ -1,10 +1,10 @@
 //! One target at one place over time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::sequential::{Change, Look, Question, Sequential};
+use super::sequential::{Change, Question, Seen, Sequential};
 use super::{Mechanism, Reachability};
 use crate::model::UtcTime;
 
@@ -15,9 +15,8 @@ pub struct Cell {
     down: Sequential,
     impaired: Sequential,
     /// The newest looks that tell anything, oldest first.
-    looks: Vec<Look>,
+    looks: Vec<Seen>,
     counts: BTreeMap<Reachability, u32>,
-    mechanisms: BTreeMap<Mechanism, u32>,
     /// How often it was plainly blocked and how often that only seemed so, since blocking became the rule.
     plainly: u32,
     seemingly: u32,
@@ -41,21 +40,25 @@ const CHANGES_MAX: usize = 32;
 impl Cell {
     /// Takes what a measurement says. `vantage` tells who measured apart from others. One that began before
     /// the newest look is taken for as old as that: brackets are as wide as the disorder that is let in.
-    pub fn look(&mut self, at: UtcTime, vantage: Option<u64>, state: Reachability, how: Option<Mechanism>) {
+    /// Returns whether what is the rule changed.
+    pub fn look(
+        &mut self,
+        at: UtcTime,
+        vantage: Option<u64>,
+        state: Reachability,
+        how: Option<Mechanism>,
+    ) -> bool {
         *self.counts.entry(state).or_default() += 1;
-        if let Some(how) = how {
-            *self.mechanisms.entry(how).or_default() += 1;
-        }
         match state {
-            Reachability::Insufficient => return,
+            Reachability::Insufficient => return false,
             Reachability::Blocked => self.plainly += 1,
             Reachability::LikelyBlocked => self.seemingly += 1,
             _ => {}
         }
         let at = self.looks.last().map_or(at, |last| last.at.max(at));
-        let look = Look { at, vantage, state };
+        let look = Seen { at, vantage, state, how };
         if self.is_the_same(look) {
-            return;
+            return false;
         }
         self.remember(look);
         let told = [
@@ -63,8 +66,10 @@ impl Cell {
             (Reachability::Down, self.down.look(Question::Down, &self.looks)),
             (Reachability::Impaired, self.impaired.look(Question::Impaired, &self.looks)),
         ];
+        let mut is_changed = false;
         for (what, change) in told {
             let Some(change) = change else { continue };
+            is_changed = true;
             self.began_unseen = change.begins
                 && self.changes.is_empty()
                 && self.looks.first().is_some_and(|first| first.at == change.bracket.likeliest);
@@ -79,10 +84,11 @@ impl Cell {
         if !self.blocked.is_rule() && !is_blocked(state) {
             (self.plainly, self.seemingly) = (0, 0);
         }
+        is_changed
     }
 
     /// Whether a vantage point said the same just before. Those that are not told apart are one.
-    fn is_the_same(&self, look: Look) -> bool {
+    fn is_the_same(&self, look: Seen) -> bool {
         let since = look.at.plus_seconds(-ONE_LOOK_SECONDS);
         let before = self.looks.iter().rev().take_while(|one| one.at >= since);
         let kind = |state| if is_blocked(state) { Reachability::Blocked } else { state };
@@ -92,7 +98,7 @@ impl Cell {
             .any(|one| kind(one.state) == kind(look.state))
     }
 
-    fn remember(&mut self, look: Look) {
+    fn remember(&mut self, look: Seen) {
         if self.looks.len() >= LOOKS_MAX {
             self.looks.remove(0);
             for test in [&mut self.blocked, &mut self.down, &mut self.impaired] {
@@ -153,10 +159,37 @@ impl Cell {
         self.counts.values().sum()
     }
 
-    /// The mechanism that was seen most.
+    /// How most of the looks that are remembered failed, of those since something became the rule.
     pub fn mechanism(&self) -> Option<Mechanism> {
-        let most = self.mechanisms.iter().max_by_key(|(how, count)| (**count, std::cmp::Reverse(**how)));
-        most.map(|(how, _)| *how)
+        let since = self.since().filter(|change| change.begins).map(|change| change.bracket.likeliest);
+        let looks = self.looks.iter().filter(|look| since.is_none_or(|since| look.at >= since));
+        let mut counts: BTreeMap<Mechanism, u32> = BTreeMap::new();
+        looks.filter_map(|look| look.how).for_each(|how| *counts.entry(how).or_default() += 1);
+        let most = counts.into_iter().max_by_key(|(how, count)| (*count, std::cmp::Reverse(*how)));
+        most.map(|(how, _)| how)
+    }
+
+    /// Whether this is the rule: blocked, down or impaired.
+    pub(super) fn is_rule(&self, what: Reachability) -> bool {
+        match what {
+            Reachability::Blocked | Reachability::LikelyBlocked => self.blocked.is_rule(),
+            Reachability::Down => self.down.is_rule(),
+            Reachability::Impaired => self.impaired.is_rule(),
+            Reachability::Ok | Reachability::Insufficient => false,
+        }
+    }
+
+    /// When something last became the rule, or ceased to be.
+    pub(super) fn newest(&self, what: Reachability, begins: bool) -> Option<&Change> {
+        let known =
+            self.changes.iter().rev().find(|(known, change)| *known == what && change.begins == begins);
+        known.map(|(_, change)| change)
+    }
+
+    /// Vantage points that looked since a time; those that cannot be told apart are one.
+    pub fn vantages_since(&self, since: UtcTime) -> usize {
+        let looks = self.looks.iter().rev().take_while(|look| look.at >= since);
+        looks.map(|look| look.vantage).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -247,8 +280,10 @@ mod tests {
     #[test]
     fn a_block_is_told_beside_one_who_lies_and_its_end_by_those_who_are_left() {
         let mut cell = Cell::default();
-        let mut round = |cell: &mut Cell, look: i64, vantages: std::ops::RangeInclusive<u64>, state| {
-            vantages.for_each(|vantage| cell.look(at(20 * look), Some(vantage), state, None));
+        let round = |cell: &mut Cell, look: i64, vantages: std::ops::RangeInclusive<u64>, state| {
+            for vantage in vantages {
+                cell.look(at(20 * look), Some(vantage), state, None);
+            }
         };
         for look in 0..100 {
             round(&mut cell, look, 1..=4, Reachability::Ok);

@@ -23,6 +23,27 @@ pub struct Measurement {
     pub run: Run,
     /// What the control found at the same time.
     pub control: Control,
+    /// Known signs in what is not kept of it.
+    #[serde(default, skip_serializing_if = "Signs::is_empty")]
+    pub signs: Signs,
+}
+
+/// Known signs that were found in pages and answers before those were let go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signs {
+    /// Hops at which a block page was shown, with its name in the list of fingerprints.
+    pub block_pages: Vec<(u8, String)>,
+    /// Hops at which a proof of being human was asked for.
+    pub challenges: Vec<u8>,
+    /// Addresses that are given for what is blocked, with their names in that list.
+    pub addresses: Vec<(IpAddr, String)>,
+}
+
+impl Signs {
+    /// Whether none was found.
+    pub fn is_empty(&self) -> bool {
+        self.block_pages.is_empty() && self.challenges.is_empty() && self.addresses.is_empty()
+    }
 }
 
 /// A concrete endpoint that is probed, from its absolute URL.
@@ -49,12 +70,16 @@ impl Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vantage {
     /// Its country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<CountryCode>,
     /// The network that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Asn>,
     /// The network of the resolver that the system uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver_network: Option<Asn>,
     /// Who measured, as a number that tells one from another and nothing more; `None` where that is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
     /// Name and version of what measured: failures that go with it are the instrument's.
     pub software: String,
@@ -64,14 +89,19 @@ pub struct Vantage {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Names that were looked up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lookups: Vec<Lookup>,
     /// Connections over TCP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connects: Vec<Connect>,
     /// Handshakes of TLS and QUIC.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<Handshake>,
     /// Requests and their answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fetches: Vec<Fetch>,
     /// Echoes that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pings: Vec<Ping>,
 }
 
@@ -99,14 +129,18 @@ pub struct Lookup {
     /// Which addresses were asked for.
     pub family: Family,
     /// Addresses that came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<Answer>,
     /// Why none came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Whether the name is an innocent one that exists for certain: a resolver that fails on it is broken.
     pub is_control_name: bool,
     /// Addresses of a second, different answer to the same question: somebody else answered too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub second: Vec<Answer>,
     /// Milliseconds that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u32>,
 }
 
@@ -128,6 +162,7 @@ pub struct Answer {
     /// The address.
     pub address: IpAddr,
     /// The network that announces it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Asn>,
 }
 
@@ -139,8 +174,10 @@ pub struct Connect {
     /// Where to.
     pub endpoint: SocketAddr,
     /// Why it did not stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Milliseconds that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u32>,
 }
 
@@ -160,10 +197,13 @@ pub struct Handshake {
     /// Whether the certificate was judged by the name and the usual authorities.
     pub is_verified: bool,
     /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// SHA-256 of the certificates that were shown, the site's first, also where they were refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<[u8; 32]>,
     /// Milliseconds that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u32>,
 }
 
@@ -187,12 +227,16 @@ pub struct Fetch {
     /// Whether it went over TLS.
     pub is_tls: bool,
     /// Where it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<SocketAddr>,
     /// Why there is no whole answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// What came of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
     /// Milliseconds that it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u32>,
 }
 
@@ -202,14 +246,18 @@ pub struct Response {
     /// The status, 100 to 599.
     pub status: u16,
     /// Header fields in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, String)>,
     /// The page's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Bytes of the body; `None` where they were not kept or not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_length: Option<u64>,
     /// Whether the body was cut off.
     pub is_truncated: bool,
     /// The beginning of the body, for fingerprints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub body: Vec<u8>,
 }
 
@@ -234,6 +282,7 @@ pub struct Ping {
     /// Whom.
     pub address: IpAddr,
     /// Milliseconds until it came back; nothing where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u32>,
 }
 
@@ -261,16 +310,22 @@ impl Control {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// Addresses that its resolver gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Answer>,
     /// Why it gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup_failure: Option<Failure>,
     /// Connections, to its own addresses and to those that the probe asked it to try.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connects: Vec<(SocketAddr, Option<Failure>)>,
     /// Handshakes for the target's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<(SocketAddr, Option<Failure>)>,
     /// Handshakes of QUIC for the target's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quic: Vec<(SocketAddr, Option<Failure>)>,
     /// The last answer, after all redirects; `None` where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetch: Option<BaselineFetch>,
 }
 
@@ -278,7 +333,9 @@ pub struct Baseline {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BaselineFetch {
     /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// What came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
 }

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::measurement::{Baseline, Connect, Fetch, Handshake, Lookup, Measurement, Resolver, Transport};
+use super::measurement::{
+    Baseline, Connect, Fetch, Handshake, Lookup, Measurement, Resolver, Response, Transport,
+};
 use super::{Failure, Fingerprints};
 use crate::model::CountryCode;
 
@@ -46,6 +48,18 @@ impl<'a> Scene<'a> {
 
     pub(super) fn country(&self) -> Option<CountryCode> {
         self.measurement.vantage.country
+    }
+
+    /// Whether an answer is a known block page, or was before it was let go.
+    pub(super) fn is_block_page(self, hop: u8, response: &Response) -> bool {
+        self.measurement.signs.block_pages.iter().any(|(known, _)| *known == hop)
+            || self.known.of_page(response, self.country()).is_some()
+    }
+
+    /// Whether an address is a known one for what is blocked.
+    pub(super) fn is_block_address(self, address: IpAddr) -> bool {
+        self.measurement.signs.addresses.iter().any(|(known, _)| *known == address)
+            || self.known.of_address(address, self.country()).is_some()
     }
 
     /// The hops that were reached, the last first.

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use libm::log;
 use serde::{Deserialize, Serialize};
 
-use super::Reachability;
+use super::{Mechanism, Reachability};
 use crate::model::UtcTime;
 
 /// What one look at a cell showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Look {
+pub(super) struct Seen {
     /// When.
     pub at: UtcTime,
     /// Who looked; `None` where that is not told, as for volunteers who stay unknown.
     pub vantage: Option<u64>,
     /// What was seen; never that nothing can be said.
     pub state: Reachability,
+    /// How it failed.
+    pub how: Option<Mechanism>,
 }
 
 /// What is tested for.
@@ -29,7 +31,7 @@ pub(super) enum Question {
 
 impl Question {
     /// Whether a look that showed this failed in the way that is tested for.
-    fn is_hit(self, look: &Look) -> bool {
+    fn is_hit(self, look: &Seen) -> bool {
         match self {
             Question::Blocked => matches!(look.state, Reachability::Blocked | Reachability::LikelyBlocked),
             Question::Down => look.state == Reachability::Down,
@@ -133,7 +135,7 @@ impl Sequential {
     }
 
     /// Takes the newest of the looks, which are in the order of their times. Tells if that shows a change.
-    pub(super) fn look(&mut self, question: Question, looks: &[Look]) -> Option<Change> {
+    pub(super) fn look(&mut self, question: Question, looks: &[Seen]) -> Option<Change> {
         let newest = looks.last()?;
         self.sum = (self.sum + self.step(question.is_hit(newest))).max(0.0);
         if !self.is_rule && self.sum <= 0.0 {
@@ -156,7 +158,7 @@ impl Sequential {
     }
 
     /// What does not look like a beginning any more was an exception.
-    fn learn(&mut self, question: Question, looks: &[Look]) {
+    fn learn(&mut self, question: Question, looks: &[Seen]) {
         for look in &looks[usize::from(self.settled).min(looks.len())..] {
             self.hits = self.hits * KEEP + f32::from(u8::from(question.is_hit(look)));
             self.looks = self.looks * KEEP + 1.0;
@@ -165,7 +167,7 @@ impl Sequential {
         self.settled = looks.len().saturating_sub(1) as u16;
     }
 
-    fn change(&mut self, question: Question, looks: &[Look]) -> Option<Change> {
+    fn change(&mut self, question: Question, looks: &[Seen]) -> Option<Change> {
         let told_at = looks.last()?.at;
         let (bracket, first) = self.bracket(question, looks);
         let since = &looks[first..];
@@ -194,7 +196,7 @@ impl Sequential {
     }
 
     /// When it changed, by the likelihood of each look to be the first after it; and the likeliest of them.
-    fn bracket(&self, question: Question, looks: &[Look]) -> (Bracket, usize) {
+    fn bracket(&self, question: Question, looks: &[Seen]) -> (Bracket, usize) {
         let from = usize::from(self.settled).min(looks.len().saturating_sub(1));
         let mut after = 0.0;
         let mut likelihoods: Vec<(usize, f64)> = Vec::new();
@@ -227,15 +229,15 @@ struct Votes {
 
 /// What one vantage point saw.
 #[derive(Default)]
-struct Seen {
+struct Vote {
     /// Of its newest looks, how many there are and how many say so.
     newest: (usize, usize),
     says_so: usize,
 }
 
 impl Votes {
-    fn of(since: &[Look], says_so: impl Fn(&Look) -> bool) -> Self {
-        let mut by_vantage: BTreeMap<Option<u64>, Seen> = BTreeMap::new();
+    fn of(since: &[Seen], says_so: impl Fn(&Seen) -> bool) -> Self {
+        let mut by_vantage: BTreeMap<Option<u64>, Vote> = BTreeMap::new();
         for look in since.iter().rev() {
             let seen = by_vantage.entry(look.vantage).or_default();
             let so = usize::from(says_so(look));
@@ -244,7 +246,7 @@ impl Votes {
                 seen.newest = (seen.newest.0 + 1, seen.newest.1 + so);
             }
         }
-        let says = |seen: &&Seen| 2 * seen.newest.1 > seen.newest.0;
+        let says = |seen: &&Vote| 2 * seen.newest.1 > seen.newest.0;
         let saying = || by_vantage.values().filter(says);
         let most = saying().map(|seen| seen.says_so).max().unwrap_or(0);
         Votes {

@@ -21,6 +21,18 @@ pub enum Reachability {
 }
 
 impl Reachability {
+    /// Which of several is told of all: the one with the highest.
+    pub const fn severity(self) -> u8 {
+        match self {
+            Reachability::Insufficient => 0,
+            Reachability::Ok => 1,
+            Reachability::Impaired => 2,
+            Reachability::Down => 3,
+            Reachability::LikelyBlocked => 4,
+            Reachability::Blocked => 5,
+        }
+    }
+
     /// The word for it in files and interfaces.
     pub const fn word(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use brownout_core::model::{Asn, CountryCode, UtcTime};
 use brownout_core::reach::{
     Answer, Connect, Failure, Family, Fetch, Handshake, Lookup, Measurement, REDIRECTS_MAX, Resolver, Run,
-    Target, Transport, Vantage,
+    Signs, Target, Transport, Vantage,
 };
 use serde_json::Value;
 use siphasher::sip::SipHasher13;
@@ -104,7 +104,8 @@ pub fn read(document: &[u8]) -> Result<Measurement, Refusal> {
         fetches: fetches_in(keys),
         pings: Vec::new(),
     };
-    Ok(Measurement { vantage: vantage_in(&document), control: control_in(keys), target, started_at, run })
+    let (vantage, control) = (vantage_in(&document), control_in(keys));
+    Ok(Measurement { target, started_at, vantage, run, control, signs: Signs::default() })
 }
 
 fn entries<'a>(keys: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

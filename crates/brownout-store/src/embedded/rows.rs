@@ -79,6 +79,7 @@ pub(crate) fn kind_of(evidence: &Evidence) -> &'static str {
     match evidence {
         Evidence::Report(_) => "report",
         Evidence::PageViews(_) => "page_views",
+        Evidence::Measurement(_) => "measurement",
         Evidence::Tick => "tick",
         Evidence::Catalogue(_) => "catalogue",
         Evidence::Policy(_) => "policy",

@@ -1,6 +1,9 @@
 //! `brownout import`.
 
+mod feed;
+mod measurements;
 mod player;
+mod sorted;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -50,6 +53,24 @@ pub enum Form {
         are slugs of the catalogue. A column of the usual name that is not there is done without,\n\
         except time, source and service.")]
     Csv(Box<Csv>),
+    /// OONI's web connectivity measurements, one a line or one a file, gzipped or not
+    #[command(after_help = "Examples:\n  brownout import ooni 2025-03-10/*.jsonl.gz --into march/\n  \
+        brownout serve --data march/\n\n\
+        Files may be larger than memory and in any order: they are sorted by time on disk first. Only\n\
+        measurements of hosts that are targets of services in the catalogue are kept, and of them no page,\n\
+        no address of a reader and no text that holds one. Data of OONI is CC BY-NC-SA 4.0: name the source.")]
+    Ooni(Measurements),
+}
+
+/// Which files of measurements, and where to.
+#[derive(Args, Debug)]
+pub struct Measurements {
+    /// Files with measurements; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Data folder to fill, on a clock of its own; made if need be, and in use by nobody
+    #[arg(long, value_name = "DIR", default_value = "brownout-import")]
+    pub into: PathBuf,
 }
 
 /// Which files, and where to.
@@ -147,12 +168,14 @@ pub(super) fn run(args: &Import, settings: &Settings, console: &mut Console<'_>)
     let source = match &args.form {
         Form::Spectrum(source) => source,
         Form::Csv(csv) => &csv.source_files,
+        Form::Ooni(args) => return measurements::run(args, &config, &geography, console),
     };
     let mut imported = Imported::default();
     for file in &source.files {
         let read = match &args.form {
             Form::Spectrum(_) => lab::spectrum(open(file)?, &cities),
             Form::Csv(csv) => lab::table(open(file)?, &csv.columns(file)?, &cities),
+            Form::Ooni(_) => break,
         };
         imported.merge(read.map_err(|error| of(file, &error))?);
     }

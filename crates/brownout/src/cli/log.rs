@@ -66,6 +66,8 @@ pub enum Kind {
     Report,
     /// Views of a service's page.
     PageViews,
+    /// What one run of a probe found.
+    Measurement,
     /// Nothing but time.
     Tick,
     /// The catalogue in force.
@@ -87,6 +89,7 @@ impl Kind {
         match evidence {
             Evidence::Report(_) => Kind::Report,
             Evidence::PageViews(_) => Kind::PageViews,
+            Evidence::Measurement(_) => Kind::Measurement,
             Evidence::Tick => Kind::Tick,
             Evidence::Catalogue(_) => Kind::Catalogue,
             Evidence::Policy(_) => Kind::Policy,

@@ -1,8 +1,7 @@
 //! `brownout probe`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use brownout_core::model::{Asn, CountryCode, UtcTime};
@@ -11,9 +10,9 @@ use brownout_core::reach::{
 };
 use brownout_formats::ooni::{Documents, Refusal, read};
 use clap::{Args, Subcommand};
-use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 
+use super::packed;
 use super::progress::Progress;
 use super::{Console, Exit, Failure, Format, Table};
 
@@ -98,14 +97,13 @@ fn judge(args: &Judge, console: &mut Console<'_>) -> Result<Exit, Failure> {
         console.table(&head)?;
     }
     for file in &args.files {
-        read_file(file, args, &mut found, &mut |measurement, analysis| {
+        read_file(file, args, (&mut found, &mut progress), &mut |measurement, analysis| {
             if by_line {
                 head.rows = vec![row(measurement, analysis)];
                 print_row(&head, console)?;
             }
             Ok(())
         })?;
-        progress.advance(file.metadata().map_or(0, |data| data.len()));
     }
     drop(progress);
     if !by_line {
@@ -137,12 +135,19 @@ fn print_row(table: &Table, console: &mut Console<'_>) -> Result<(), Failure> {
 
 type Tell<'a> = dyn FnMut(&Measurement, &Analysis) -> Result<(), Failure> + 'a;
 
-fn read_file(file: &Path, args: &Judge, found: &mut Found, tell: &mut Tell<'_>) -> Result<(), Failure> {
+fn read_file(
+    file: &Path,
+    args: &Judge,
+    (found, progress): (&mut Found, &mut Progress),
+    tell: &mut Tell<'_>,
+) -> Result<(), Failure> {
     let failure = |error: io::Error| Failure::new(format!("{}: {error}", file.display()));
-    let mut documents = Documents::new(open(file).map_err(failure)?);
+    let (input, read_bytes) = packed::open(file).map_err(failure)?;
+    let mut documents = Documents::new(input);
     let known = Fingerprints::default();
     while let Some(document) = documents.next_document().map_err(failure)? {
         found.documents += 1;
+        progress.advance(read_bytes.take());
         let measurement = match document.bytes().and_then(read) {
             Ok(measurement) => measurement,
             Err(refusal) => {
@@ -173,20 +178,6 @@ fn is_asked_for(measurement: &Measurement, args: &Judge) -> bool {
             || below.is_some_and(|end| end.starts_with('.') && end[1..].eq_ignore_ascii_case(asked))
     });
     is_host && args.country.is_none_or(|country| measurement.vantage.country == Some(country))
-}
-
-/// A file, or standard input, unpacked where it is packed.
-fn open(file: &Path) -> io::Result<Box<dyn BufRead>> {
-    let input: Box<dyn Read> = match file.as_os_str() == "-" {
-        true => Box::new(io::stdin()),
-        false => Box::new(File::open(file)?),
-    };
-    let mut input = BufReader::with_capacity(1 << 16, input);
-    let is_packed = input.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    Ok(match is_packed {
-        true => Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(input))),
-        false => Box::new(input),
-    })
 }
 
 fn row(measurement: &Measurement, analysis: &Analysis) -> Vec<Value> {

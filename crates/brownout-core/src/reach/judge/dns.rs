@@ -106,7 +106,7 @@ fn is_resolver_broken(hop: &Hop<'_>) -> bool {
 /// Addresses came.
 fn of_answers(hop: &Hop<'_>, answers: &[Answer]) -> Found {
     let scene = hop.scene;
-    if answers.iter().any(|answer| scene.known.of_address(answer.address, scene.country()).is_some()) {
+    if answers.iter().any(|answer| scene.is_block_address(answer.address)) {
         return Found::new(&DNS_BLOCK_PAGE, Some(Mechanism::DnsBlockPage));
     }
     if answers.iter().any(|answer| has_site_certificate(hop, answer.address)) {

@@ -76,10 +76,10 @@ fn is_authentic(hop: &Hop<'_>, fetch: &Fetch) -> bool {
 fn of_answer(hop: &Hop<'_>, fetch: &Fetch, response: &Response) -> Found {
     let scene = hop.scene;
     let is_authentic = is_authentic(hop, fetch);
-    if !is_authentic && scene.known.of_page(response, scene.country()).is_some() {
+    if !is_authentic && scene.is_block_page(hop.number, response) {
         return (&HTTP_BLOCK_PAGE, Some(Mechanism::HttpBlockPage));
     }
-    if is_challenge(response) {
+    if is_challenge(response) || scene.measurement.signs.challenges.contains(&hop.number) {
         return (&HTTP_CHALLENGE, Some(Mechanism::HttpChallenge));
     }
     let theirs = there(hop).and_then(|theirs| theirs.response.as_ref().filter(|_| theirs.failure.is_none()));
@@ -127,7 +127,7 @@ fn is_refusal(status: u16) -> bool {
 
 /// Whether an answer asks for a proof of being human: those of the large content networks say so in a header
 /// field or a title of their own.
-fn is_challenge(response: &Response) -> bool {
+pub(in super::super) fn is_challenge(response: &Response) -> bool {
     let title = response.title.as_deref().unwrap_or_default().to_lowercase();
     let body = &response.body[..response.body.len().min(16_384)];
     let has = |sign: &str| body.windows(sign.len()).any(|part| part.eq_ignore_ascii_case(sign.as_bytes()));

@@ -1,33 +1,26 @@
 //! Plays rows into a data folder on a virtual clock, through the same intake as everybody's.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use brownout_core::model::{Catalogue, ChannelId, Evidence, Geography, UtcTime, Weight};
 use brownout_core::report::PartnerKey;
 use brownout_core::snapshot::{IncidentView, Totals};
 use brownout_lab::import::{Imported, Row};
-use brownout_store::embedded::{Clock, Retention, Rolling};
 use brownout_store::port::{History, IncidentCursor, StoreError};
 
 use super::super::progress::Progress;
-use super::super::{Exit, Failure, check};
+use super::super::{Exit, Failure};
 use super::Source;
+use super::feed::{Feed, STEP_MILLIS, floor, is_far, open};
 use crate::config::Config;
-use crate::host::{CLOCK_DAYS_MAX, HostSink, Instance, Setup};
-use crate::intake::{BATCH_LINES_MAX, Sink, Submission, Submitting, TokenGrant, World, judge};
+use crate::host::CLOCK_DAYS_MAX;
+use crate::intake::{BATCH_LINES_MAX, TokenGrant, World, judge};
 
-/// Virtual time of one step.
-const STEP_MILLIS: i64 = 60_000;
 /// Virtual time after the last row, at least, so that what it is part of can end.
 const AFTER_SECONDS: i64 = 2 * 3600;
 /// Longest span of time that a table may cover: a wrong time would be played for years.
 const SPAN_DAYS_MAX: i64 = 3660;
-/// Submissions that wait for the disk together.
-const WAITING_MAX: usize = 128;
 /// Most incidents that are listed.
 const INCIDENTS_MAX: usize = 10_000;
 
@@ -80,7 +73,6 @@ pub(super) fn play(
             first.at, last.at
         )));
     }
-    let is_far = |from: UtcTime, to: UtcTime| to.millis_since(from) > CLOCK_DAYS_MAX * 86_400_000;
     let times: Vec<UtcTime> = imported.rows.iter().map(|row| floor(row.at)).collect();
     if let Some([before, after]) = times.array_windows().find(|[before, after]| is_far(*before, *after)) {
         return Err(Failure::new(format!(
@@ -89,37 +81,20 @@ pub(super) fn play(
     }
     let folder = source.into.display();
     let failed = |error: StoreError| Failure::new(format!("{folder}: {error}"));
-    let instance = open(source, config, &geography).map_err(failed)?;
-    if let Some(why) = &instance.degraded {
-        return Err(Failure::new(format!("{folder}: {why}")));
-    }
+    let begin = floor(first.at);
+    let instance = open(&source.into, config, &geography, begin)?;
     let (Some(admin), Some(history)) = (instance.admin.clone(), instance.history.clone()) else {
         return Err(Failure::new(format!("{folder} cannot be written")));
     };
     let sink = instance.sink();
-    let begin = floor(first.at);
-    if sink.now() > begin {
-        return Err(Failure::new(format!(
-            "{folder} has come to {} already and {begin} is before that; import into another folder",
-            sink.now()
-        )));
-    }
-    // Before its first record a folder has no time to be far from.
-    if sink.now() > UtcTime::default() && is_far(sink.now(), begin) {
-        return Err(Failure::new(format!(
-            "{folder} has come to {} and {begin} is more than {CLOCK_DAYS_MAX} days later; import into another folder",
-            sink.now()
-        )));
-    }
     let (id, _) = admin.channel(&source.channel).map_err(failed)?;
     let before = instance.snapshot.load().totals;
     let refused: BTreeMap<String, u64> =
         imported.rejected.iter().map(|(reason, count)| (reason.to_string(), *count)).collect();
     let mut player = Player {
-        sink: &sink,
+        feed: Feed::new(&sink),
         world: World::new(instance.catalogue.clone(), geography, &config.policy),
         channel: id,
-        waiting: VecDeque::new(),
         accepted: 0,
         refused,
     };
@@ -145,24 +120,6 @@ pub(super) fn play(
     })
 }
 
-fn open(source: &Source, config: &Config, geography: &Geography) -> Result<Instance, StoreError> {
-    let services = check::services(config).map_err(|problems| StoreError::Io(problems.join("\n")))?;
-    Instance::open(Setup {
-        folder: source.into.clone(),
-        clock: Clock::Virtual,
-        rolling: Rolling { segment_bytes: u64::from(config.log.segment_mib) << 20, ..Rolling::default() },
-        // History is as old as it is; the age of its records is no reason to let them go.
-        retention: Retention::default(),
-        services,
-        policy: config.policy.clone(),
-        geography: geography.digest().to_owned(),
-        // Nobody watches; the last picture is drawn at the end.
-        publish_every: Duration::from_secs(3600),
-        queue_reports_max: Config::default().intake.queue_reports_max.into(),
-        page_views: Box::new(Vec::new),
-    })
-}
-
 /// Incidents since `begin`, oldest first.
 fn incidents(history: &dyn History, begin: UtcTime) -> Result<Vec<IncidentView>, StoreError> {
     let mut incidents = history.incidents(IncidentCursor::before(UtcTime::MAX), INCIDENTS_MAX)?;
@@ -179,17 +136,10 @@ fn since(now: Totals, before: Totals) -> Totals {
     }
 }
 
-/// The step that a time is in.
-fn floor(at: UtcTime) -> UtcTime {
-    UtcTime::from_millis(at.millis() - at.millis().rem_euclid(STEP_MILLIS))
-}
-
 struct Player<'a> {
-    sink: &'a HostSink,
+    feed: Feed<'a>,
     world: World,
     channel: ChannelId,
-    /// Submissions whose answers are not there yet, in their order.
-    waiting: VecDeque<Submitting<'a>>,
     accepted: u64,
     refused: BTreeMap<String, u64>,
 }
@@ -204,22 +154,19 @@ impl Player<'_> {
         }
         let mut progress = Progress::new("importing", Some(rows.len() as u64));
         let name = Evidence::Channel { id: self.channel, name: channel.to_owned() };
-        self.submit(vec![name], floor(first.at)).await?;
+        self.feed.submit(vec![name], floor(first.at)).await?;
         let mut clock = floor(first.at);
         for step in rows.chunk_by(|a, b| floor(a.at) == floor(b.at)) {
             // Whoever moves the clock says that everything up to then is there.
             clock = UtcTime::from_millis(floor(step[0].at).millis() + STEP_MILLIS);
             for lines in step.chunks(BATCH_LINES_MAX) {
                 let evidence = self.judge(lines, clock)?;
-                self.submit(evidence, clock).await?;
+                self.feed.submit(evidence, clock).await?;
             }
             progress.advance(step.len() as u64);
         }
-        self.submit(Vec::new(), clock.plus_seconds(after)).await?;
-        while let Some(oldest) = self.waiting.pop_front() {
-            taken(oldest.await)?;
-        }
-        Ok(())
+        self.feed.submit(Vec::new(), clock.plus_seconds(after)).await?;
+        self.feed.finish().await
     }
 
     /// Whether any row gets in. Where none does, the reasons are counted, and the folder's clock is
@@ -249,24 +196,4 @@ impl Player<'_> {
         self.accepted += judged.evidence.len() as u64;
         Ok(judged.evidence)
     }
-
-    /// Puts a submission into the queue, in order, and waits only when many wait already: so that
-    /// they share their flushes.
-    async fn submit(&mut self, evidence: Vec<Evidence>, clock: UtcTime) -> Result<(), Failure> {
-        let mut submitting = self.sink.submit(Submission { evidence, comment: None, clock: Some(clock) });
-        match poll_fn(|context| Poll::Ready(submitting.as_mut().poll(context))).await {
-            Poll::Ready(answer) => taken(answer)?,
-            Poll::Pending => self.waiting.push_back(submitting),
-        }
-        while self.waiting.len() > WAITING_MAX {
-            if let Some(oldest) = self.waiting.pop_front() {
-                taken(oldest.await)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn taken(answer: Result<crate::intake::Accepted, crate::intake::Refusal>) -> Result<(), Failure> {
-    answer.map(drop).map_err(|refusal| Failure::new(format!("the import stopped: {refusal:?}")))
 }

@@ -1,0 +1,427 @@
+//! What measurements of one service say, place by place, and where that departs.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::analysis::Analysis;
+use super::cell::Cell;
+use super::{Change, Layer, Measurement, Mechanism, Reachability, Signal, Spot, Strip};
+use crate::model::{Asn, CountryCode, Seq, UtcTime};
+
+/// What one measurement says, and from where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    /// When it was taken.
+    pub at: UtcTime,
+    /// Who took it; `None` where that is not told.
+    pub vantage: Option<u64>,
+    /// From which country.
+    pub country: CountryCode,
+    /// From which network.
+    pub network: Option<Asn>,
+    /// What it says.
+    pub state: Reachability,
+    /// How it failed.
+    pub how: Option<Mechanism>,
+    /// At which stage.
+    pub layer: Option<Layer>,
+}
+
+impl Look {
+    /// The look that a judged measurement is; `None` where it does not tell its country.
+    pub fn of(measurement: &Measurement, analysis: &Analysis) -> Option<Self> {
+        let vantage = &measurement.vantage;
+        Some(Look {
+            at: measurement.started_at,
+            vantage: vantage.id,
+            country: vantage.country?,
+            network: vantage.network,
+            state: analysis.state,
+            how: analysis.mechanism,
+            layer: analysis.decided_by.map(|by| by.layer),
+        })
+    }
+}
+
+/// Measurements of one service: its targets, from everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceReach {
+    /// Hosts of its targets, in the order in which they were first measured.
+    hosts: Vec<String>,
+    /// By target and place.
+    cells: BTreeMap<(u16, Spot), Cell>,
+    strips: BTreeMap<Spot, Strip>,
+    /// Oldest first.
+    signals: Vec<Signal>,
+    /// Measurements that found no room for their place.
+    crowded_out: u64,
+}
+
+/// Most hosts of one service.
+const HOSTS_MAX: usize = 64;
+/// Most places of one service; measurements from more are counted in their country alone.
+const CELLS_MAX: usize = 20_000;
+/// A place from which nothing came for so many days is forgotten.
+const IDLE_DAYS: i64 = 60;
+/// Signals that are over and remembered.
+const ENDED_MAX: usize = 64;
+/// What can depart.
+const KINDS: [Reachability; 3] = [Reachability::Blocked, Reachability::Down, Reachability::Impaired];
+/// What was last seen longer ago than so many hours says nothing of now.
+const STALE_HOURS: i64 = 48;
+
+impl ServiceReach {
+    /// Takes what a measurement of a target says; `witness` is where it stands in the log.
+    pub fn look(&mut self, host: &str, look: &Look, witness: Seq) {
+        self.chart(look);
+        let Some(host) = self.host(host) else { return };
+        let country = Some(u64::from(u16::from_le_bytes(look.country.bytes())));
+        // Measurements that do not tell their network are one network of it, whoever made them.
+        let network = Some(look.network.map_or(0, |network| u64::from(network.0.get())));
+        let here = look.network.map(|network| (Spot::Network(look.country, network), look.vantage));
+        let places = [Some((Spot::World, country)), Some((Spot::Country(look.country), network)), here];
+        let mut is_changed = false;
+        for (spot, vantage) in places.into_iter().flatten() {
+            if self.cells.len() >= CELLS_MAX && !self.cells.contains_key(&(host, spot)) {
+                self.crowded_out += 1;
+                continue;
+            }
+            let cell = self.cells.entry((host, spot)).or_default();
+            is_changed |= cell.look(look.at, vantage, look.state, look.how);
+        }
+        if is_changed {
+            self.follow(Spot::World, look.at, witness);
+            self.follow(Spot::Country(look.country), look.at, witness);
+        }
+    }
+
+    /// Counts a measurement that came too late to say anything of now.
+    pub fn chart(&mut self, look: &Look) {
+        let here = look.network.map(|network| Spot::Network(look.country, network));
+        for spot in [Some(Spot::World), Some(Spot::Country(look.country)), here].into_iter().flatten() {
+            if self.strips.len() < CELLS_MAX || self.strips.contains_key(&spot) {
+                self.strips.entry(spot).or_default().count(look.at, look.state, look.layer);
+            }
+        }
+    }
+
+    /// Forgets places from which nothing came for long, unless something goes on there.
+    pub fn forget_idle(&mut self, now: UtcTime) {
+        let is_recent =
+            |at: Option<UtcTime>| at.is_some_and(|at| now.seconds() - at.seconds() < IDLE_DAYS * 86_400);
+        self.cells.retain(|_, cell| is_recent(cell.last_at()));
+        self.strips.retain(|_, strip| !strip.is_idle(now));
+    }
+
+    fn host(&mut self, host: &str) -> Option<u16> {
+        let known = self.hosts.iter().position(|known| known == host);
+        let index = match known {
+            Some(index) => index,
+            None if self.hosts.len() >= HOSTS_MAX => {
+                self.crowded_out += 1;
+                return None;
+            }
+            None => {
+                self.hosts.push(host.to_owned());
+                self.hosts.len() - 1
+            }
+        };
+        u16::try_from(index).ok()
+    }
+
+    /// The cells of one place over all targets, and of its networks where it is a country.
+    fn cells_of(&self, place: Spot) -> impl Iterator<Item = (u16, Spot, &Cell)> {
+        let hosts = 0..self.hosts.len() as u16;
+        hosts
+            .flat_map(move |host| {
+                let networks = place.country().map(|country| {
+                    let from = Spot::Network(country, Asn(NonZeroU32::MIN));
+                    self.cells.range((host, from)..=(host, Spot::Network(country, Asn(NonZeroU32::MAX))))
+                });
+                let whole = self.cells.get_key_value(&(host, place));
+                whole.into_iter().chain(networks.into_iter().flatten())
+            })
+            .map(|((host, spot), cell)| (*host, *spot, cell))
+    }
+
+    /// What departs at a place, by what its cells say now.
+    fn follow(&mut self, place: Spot, at: UtcTime, witness: Seq) {
+        for state in KINDS {
+            // Where one measures from is no matter of the whole world.
+            if place == Spot::World && state != Reachability::Down {
+                continue;
+            }
+            let is_explained = place != Spot::World && state == Reachability::Down && self.is_down();
+            let now = if is_explained { None } else { self.departure(place, state) };
+            let open = self
+                .signals
+                .iter()
+                .position(|one| one.is_open() && one.place == place && kind(one.state) == state);
+            match (now, open) {
+                (Some(now), Some(open)) => self.signals[open].go_on(now),
+                (Some(now), None) => {
+                    self.signals.push(Signal { told_at: at, witness, ..now });
+                    if place == Spot::World {
+                        // What is down everywhere is not down in a country.
+                        self.signals.retain(|one| {
+                            !one.is_open() || one.place == Spot::World || one.state != Reachability::Down
+                        });
+                    }
+                }
+                (None, Some(open)) => {
+                    let ended = self.end_of(place, state, at);
+                    self.signals[open].ended = Some((ended, at));
+                }
+                (None, None) => {}
+            }
+        }
+        let ended = self.signals.iter().filter(|one| !one.is_open()).count();
+        if ended > ENDED_MAX
+            && let Some(oldest) = self.signals.iter().position(|one| !one.is_open())
+        {
+            self.signals.remove(oldest);
+        }
+    }
+
+    /// Whether it is down for most countries, and for the control.
+    fn is_down(&self) -> bool {
+        self.cells_of(Spot::World).any(|(_, _, cell)| cell.is_rule(Reachability::Down))
+    }
+
+    fn departure(&self, place: Spot, state: Reachability) -> Option<Signal> {
+        let failing: Vec<_> = self.cells_of(place).filter(|(_, _, cell)| cell.is_rule(state)).collect();
+        let begun = failing.iter().filter_map(|(_, _, cell)| cell.newest(state, true));
+        let first = *begun.min_by_key(|change| change.bracket.likeliest)?;
+        let whole = failing.iter().find(|(_, spot, _)| *spot == place);
+        let mut networks: Vec<Asn> = failing.iter().filter_map(|(_, spot, _)| spot.network()).collect();
+        networks.sort_unstable();
+        networks.dedup();
+        let mut hosts: Vec<u16> = failing.iter().map(|(host, _, _)| *host).collect();
+        hosts.dedup();
+        let most = whole.or_else(|| failing.iter().max_by_key(|(_, _, cell)| cell.last_at()));
+        // Blocked is said where that is plain, in the place as a whole or in one of its networks.
+        let plainly = match whole {
+            Some((_, _, cell)) => cell.state() == state,
+            None => failing.iter().any(|(_, _, cell)| cell.state() == state),
+        };
+        Some(Signal {
+            state: if plainly || state != Reachability::Blocked {
+                state
+            } else {
+                Reachability::LikelyBlocked
+            },
+            how: most.and_then(|(_, _, cell)| cell.mechanism()),
+            place,
+            is_whole: whole.is_some(),
+            networks,
+            hosts: hosts.into_iter().map(|host| self.hosts[usize::from(host)].clone()).collect(),
+            began: first.bracket,
+            told_at: first.told_at,
+            ended: None,
+            looks: first.looks,
+            hits: first.hits,
+            vantages: first.vantages,
+            witness: Seq::default(),
+            is_standing: failing.iter().all(|(_, _, cell)| cell.began_unseen()),
+        })
+    }
+
+    /// When what departed at a place ended: where it ended last.
+    fn end_of(&self, place: Spot, state: Reachability, at: UtcTime) -> super::Bracket {
+        let ends = self.cells_of(place).filter_map(|(_, _, cell)| cell.newest(state, false));
+        let last: Option<&Change> = ends.max_by_key(|change| change.told_at);
+        let now = super::Bracket { earliest: at, likeliest: at, latest: at };
+        last.map_or(now, |change| change.bracket)
+    }
+
+    /// What departed, oldest first: all that goes on, and the newest that are over.
+    pub fn signals(&self) -> &[Signal] {
+        &self.signals
+    }
+
+    /// Measurements that found no room for their place.
+    pub fn crowded_out(&self) -> u64 {
+        self.crowded_out
+    }
+
+    /// How things stand at a place by a time: the worst of its targets. What was last seen long ago says
+    /// nothing.
+    pub fn state(&self, place: Spot, now: UtcTime) -> Reachability {
+        let fresh = self.fresh(place, now);
+        fresh.map(Cell::state).max_by_key(|state| state.severity()).unwrap_or(Reachability::Insufficient)
+    }
+
+    /// Whether too few vantage points, most often one alone, say that something changed at a place.
+    pub fn is_doubted(&self, place: Spot, now: UtcTime) -> bool {
+        self.fresh(place, now).any(Cell::is_doubted)
+    }
+
+    /// How it fails at a place, where it does, and since when that is so.
+    pub fn course(&self, place: Spot, now: UtcTime) -> (Option<Mechanism>, Option<Change>) {
+        let worst = self.fresh(place, now).max_by_key(|cell| cell.state().severity());
+        let is_failing = worst.is_some_and(|cell| cell.state().severity() > Reachability::Ok.severity());
+        let how = worst.filter(|_| is_failing).and_then(Cell::mechanism);
+        (how, worst.and_then(|cell| cell.since().copied()))
+    }
+
+    /// Vantage points that looked from a place since a time: of a network its probes, as far as they are told
+    /// apart; of a country its networks; of the world its countries.
+    pub fn vantages_since(&self, place: Spot, since: UtcTime) -> usize {
+        let of_place = self.cells_of(place).filter(|(_, spot, _)| *spot == place);
+        of_place.map(|(_, _, cell)| cell.vantages_since(since)).max().unwrap_or(0)
+    }
+
+    /// The strips of all places, in their order: the world, countries, networks.
+    pub fn strips(&self) -> impl Iterator<Item = (Spot, &Strip)> {
+        self.strips.iter().map(|(spot, strip)| (*spot, strip))
+    }
+
+    fn fresh(&self, place: Spot, now: UtcTime) -> impl Iterator<Item = &Cell> {
+        let is_fresh = move |cell: &Cell| {
+            cell.last_at().is_some_and(|at| now.seconds() - at.seconds() < STALE_HOURS * 3600)
+        };
+        let hosts = 0..self.hosts.len() as u16;
+        hosts.filter_map(move |host| self.cells.get(&(host, place))).filter(move |cell| is_fresh(cell))
+    }
+}
+
+impl Signal {
+    /// Takes over what goes on: its extent as it is now, its beginning where that is earlier than was known.
+    fn go_on(&mut self, now: Signal) {
+        (self.state, self.how, self.is_whole) = (now.state, now.how, now.is_whole);
+        self.networks.extend(now.networks);
+        self.networks.sort_unstable();
+        self.networks.dedup();
+        self.hosts.extend(now.hosts);
+        self.hosts.sort_unstable();
+        self.hosts.dedup();
+        if now.began.likeliest < self.began.likeliest {
+            self.began = now.began;
+        }
+        if now.hits > self.hits {
+            (self.looks, self.hits, self.vantages) = (now.looks, now.hits, now.vantages);
+        }
+    }
+}
+
+/// Blocked and likely blocked are one kind.
+const fn kind(state: Reachability) -> Reachability {
+    match state {
+        Reachability::LikelyBlocked => Reachability::Blocked,
+        state => state,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct World {
+        reach: ServiceReach,
+        seq: u64,
+    }
+
+    fn at(minutes: i64) -> UtcTime {
+        UtcTime::from_seconds(1_741_564_800 + 60 * minutes)
+    }
+
+    fn country(code: &str) -> CountryCode {
+        code.parse().expect("a country")
+    }
+
+    impl World {
+        fn new() -> Self {
+            World { reach: ServiceReach::default(), seq: 0 }
+        }
+
+        /// A round of measurements: from each country's networks, each by two probes.
+        fn round(&mut self, minutes: i64, state: impl Fn(&str, u32) -> (Reachability, Option<Mechanism>)) {
+            for code in ["PK", "DE", "US", "GB"] {
+                for network in 1..=4 {
+                    for vantage in 1..=2 {
+                        let (state, how) = state(code, network);
+                        let look = Look {
+                            at: at(minutes),
+                            vantage: Some(u64::from(network * 10 + vantage)),
+                            country: country(code),
+                            network: Asn::new(network),
+                            state,
+                            how,
+                            layer: how.map(|_| Layer::Tls),
+                        };
+                        self.seq += 1;
+                        self.reach.look("x.com", &look, Seq(self.seq));
+                    }
+                }
+            }
+        }
+    }
+
+    const RESET: (Reachability, Option<Mechanism>) = (Reachability::Blocked, Some(Mechanism::TlsReset));
+    const OK: (Reachability, Option<Mechanism>) = (Reachability::Ok, None);
+    const GONE: (Reachability, Option<Mechanism>) = (Reachability::Down, Some(Mechanism::SiteTcp));
+
+    #[test]
+    fn a_national_block_is_one_signal_with_its_networks_and_both_ends() {
+        let mut world = World::new();
+        (0..40).for_each(|round| world.round(30 * round, |_, _| OK));
+        (40..60).for_each(|round| {
+            world.round(30 * round, |code, _| if code == "PK" { RESET } else { OK });
+        });
+        let [signal] = world.reach.signals() else { panic!("{:?}", world.reach.signals()) };
+        assert!(signal.is_open() && signal.is_whole && !signal.is_standing);
+        assert_eq!((signal.place, signal.state), (Spot::Country(country("PK")), Reachability::Blocked));
+        assert_eq!((signal.networks.len(), signal.how), (4, Some(Mechanism::TlsReset)));
+        assert!(signal.began.earliest <= at(1200) && signal.began.latest >= at(1200), "{:?}", signal.began);
+        assert!(signal.told_at <= at(1230), "{}", signal.told_at);
+        assert_eq!(world.reach.state(Spot::Country(country("PK")), at(1800)), Reachability::Blocked);
+        assert_eq!(world.reach.state(Spot::Country(country("DE")), at(1800)), Reachability::Ok);
+        assert_eq!(world.reach.state(Spot::Country(country("DE")), at(10_000)), Reachability::Insufficient);
+        (60..80).for_each(|round| world.round(30 * round, |_, _| OK));
+        let [signal] = world.reach.signals() else { panic!("{:?}", world.reach.signals()) };
+        let (ended, _) = signal.ended.expect("an end");
+        assert!(ended.earliest <= at(1800) && ended.latest >= at(1800), "{ended:?}");
+    }
+
+    #[test]
+    fn what_is_down_everywhere_is_one_signal_and_no_block() {
+        let mut world = World::new();
+        (0..40).for_each(|round| world.round(30 * round, |_, _| OK));
+        (40..50).for_each(|round| world.round(30 * round, |_, _| GONE));
+        let [signal] = world.reach.signals() else { panic!("{:?}", world.reach.signals()) };
+        assert_eq!((signal.place, signal.state), (Spot::World, Reachability::Down));
+        assert_eq!(signal.how, Some(Mechanism::SiteTcp));
+        assert!(signal.told_at <= at(1230), "{}", signal.told_at);
+    }
+
+    #[test]
+    fn one_network_is_no_country() {
+        let mut world = World::new();
+        (0..40).for_each(|round| world.round(30 * round, |_, _| OK));
+        let one = |code: &str, network| if (code, network) == ("DE", 3) { RESET } else { OK };
+        (40..60).for_each(|round| world.round(30 * round, one));
+        let [signal] = world.reach.signals() else { panic!("{:?}", world.reach.signals()) };
+        assert!(!signal.is_whole && signal.networks == [Asn::new(3).expect("a number")]);
+        assert_eq!(world.reach.state(Spot::Country(country("DE")), at(1800)), Reachability::Ok);
+    }
+
+    #[test]
+    fn what_was_blocked_before_anybody_looked_is_a_state_of_things() {
+        let mut world = World::new();
+        (0..20).for_each(|round| {
+            world.round(30 * round, |code, _| if code == "PK" { RESET } else { OK });
+        });
+        let [signal] = world.reach.signals() else { panic!("{:?}", world.reach.signals()) };
+        assert!(signal.is_standing && signal.is_whole);
+    }
+
+    #[test]
+    fn what_is_not_looked_at_is_forgotten() {
+        let mut world = World::new();
+        (0..4).for_each(|round| world.round(30 * round, |_, _| OK));
+        world.reach.forget_idle(at(61 * 24 * 60));
+        assert!(world.reach.cells.is_empty() && world.reach.strips.is_empty());
+    }
+}
