@@ -17,6 +17,7 @@ pub mod import;
 pub mod lab;
 pub mod load;
 mod player;
+pub mod reach;
 pub mod rng;
 mod scenario;
 pub mod scoreboard;

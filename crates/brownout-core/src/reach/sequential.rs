@@ -74,19 +74,39 @@ pub struct Change {
 /// the rule. The sum of ln(P1 / P0) since it was last 0 (Page 1954) is compared with ln(A): the mean number of
 /// looks to a false change is at least A (Lorden 1971). p0 is learned while failures are an exception.
 ///
-/// Looks of one vantage point are not independent: its line, its resolver or its owner can be what fails. So a
-/// change is told only when most vantage points say so, and no less than two where they can be told apart.
+/// Looks of one vantage point are not independent: its line, its resolver or its owner can be what fails. So p0
+/// is each one's own, and a change is told only when most of them say so and it shows without any one of them.
+/// What too few say for long is taken for an exception of theirs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sequential {
     is_rule: bool,
     sum: f64,
-    /// Failures among the looks that p0 is learned from, both fading.
-    hits: f32,
-    looks: f32,
+    /// What p0 is learned from, of all vantage points and of each.
+    all: Rate,
+    each: BTreeMap<Option<u64>, Rate>,
     /// How many of the oldest looks lie before the last change and say nothing of the next.
     settled: u16,
     /// The sum would do for a change, but not the vantage points.
     is_doubted: bool,
+}
+
+/// Failures among looks, both fading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Rate {
+    hits: f32,
+    looks: f32,
+}
+
+impl Rate {
+    fn learn(&mut self, is_hit: bool) {
+        self.hits = self.hits * KEEP + f32::from(u8::from(is_hit));
+        self.looks = self.looks * KEEP + 1.0;
+    }
+
+    /// How often it fails, where `looks` looks of before would have failed with `prior`.
+    fn mean(self, prior: f32, looks: f32) -> f32 {
+        (prior * looks + self.hits) / (looks + self.looks)
+    }
 }
 
 /// Mean number of looks to a false beginning, at least. A cell of ten looks a day has one in 27 years, and so do
@@ -99,14 +119,21 @@ const RULE: f64 = 0.8;
 /// What p0 is before anything is known, and how many looks that is worth: one in fifty fails by luck.
 const EXCEPTION: f32 = 0.02;
 const EXCEPTION_LOOKS: f32 = 50.0;
+/// What p0 of all is worth as that of one, in looks.
+const OF_ALL_LOOKS: f32 = 10.0;
+/// Vantage points that have a p0 of their own; others have that of all.
+const VANTAGES_MAX: usize = 64;
+/// A change is told within some ten looks; what would be one and was not told after so many is an exception.
+const UNDECIDED_MAX: usize = 60;
 /// p0 is taken for no more than this, or nothing would be a change.
 const EXCEPTION_MAX: f64 = 0.4;
 /// What a look keeps of its weight in p0 after one more: those of the last hundred count.
 const KEEP: f32 = 0.99;
 /// Looks of a vantage point by which it is told what it says by now: one failure is luck.
 const VOTES: usize = 3;
-/// Looks that must say so beside those of the vantage point with most of them.
-const OF_OTHERS_MIN: usize = 2;
+/// What the others than the one with most of the looks that say so must show by themselves: this part of the
+/// mean number of looks to a false change.
+const OF_OTHERS: f64 = 0.1;
 /// After so many seconds in which no other looked, one alone can say that it is over.
 const ALONE_SECONDS: i64 = 86_400;
 /// Changes that are so many times less likely than the likeliest are outside of the bracket.
@@ -123,10 +150,11 @@ impl Sequential {
         self.is_doubted
     }
 
-    /// How often looks fail while failures are an exception, 0 to 1.
-    fn exception(&self) -> f64 {
-        let prior = EXCEPTION * EXCEPTION_LOOKS;
-        f64::from((prior + self.hits) / (EXCEPTION_LOOKS + self.looks)).min(EXCEPTION_MAX)
+    /// How often a vantage point fails while failures are an exception, 0 to 1.
+    fn exception(&self, vantage: Option<u64>) -> f64 {
+        let all = self.all.mean(EXCEPTION, EXCEPTION_LOOKS);
+        let own = self.each.get(&vantage).map_or(all, |rate| rate.mean(all, OF_ALL_LOOKS));
+        f64::from(own).min(EXCEPTION_MAX)
     }
 
     /// The oldest look was forgotten.
@@ -137,31 +165,39 @@ impl Sequential {
     /// Takes the newest of the looks, which are in the order of their times. Tells if that shows a change.
     pub(super) fn look(&mut self, question: Question, looks: &[Seen]) -> Option<Change> {
         let newest = looks.last()?;
-        self.sum = (self.sum + self.step(question.is_hit(newest))).max(0.0);
+        self.sum = (self.sum + self.step(question, newest)).max(0.0);
         if !self.is_rule && self.sum <= 0.0 {
             self.learn(question, looks);
         }
-        let needed = if self.is_rule { LOOKS_TO_FALSE_END } else { LOOKS_TO_FALSE_BEGINNING };
+        let needed = self.looks_to_false_change();
         let change = (self.sum >= log(needed)).then(|| self.change(question, looks)).flatten();
         self.is_doubted = change.is_none() && self.sum >= log(needed);
         // What one vantage point says alone is not piled up for the next one.
         self.sum = self.sum.min(log(needed));
+        if !self.is_rule && looks.len() - usize::from(self.settled).min(looks.len()) > UNDECIDED_MAX {
+            self.sum = 0.0;
+            self.learn(question, looks);
+        }
         change
     }
 
     /// What a look adds to the sum: for a beginning where failures are an exception, for an end where they are
     /// the rule.
-    fn step(&self, is_hit: bool) -> f64 {
-        let exception = self.exception();
-        let towards_rule = if is_hit { log(RULE / exception) } else { log((1.0 - RULE) / (1.0 - exception)) };
+    fn step(&self, question: Question, look: &Seen) -> f64 {
+        let exception = self.exception(look.vantage);
+        let towards_rule =
+            if question.is_hit(look) { log(RULE / exception) } else { log((1.0 - RULE) / (1.0 - exception)) };
         if self.is_rule { -towards_rule } else { towards_rule }
     }
 
     /// What does not look like a beginning any more was an exception.
     fn learn(&mut self, question: Question, looks: &[Seen]) {
         for look in &looks[usize::from(self.settled).min(looks.len())..] {
-            self.hits = self.hits * KEEP + f32::from(u8::from(question.is_hit(look)));
-            self.looks = self.looks * KEEP + 1.0;
+            let is_hit = question.is_hit(look);
+            self.all.learn(is_hit);
+            if self.each.len() < VANTAGES_MAX || self.each.contains_key(&look.vantage) {
+                self.each.entry(look.vantage).or_default().learn(is_hit);
+            }
         }
         // The last one stays: a change may lie right after it.
         self.settled = looks.len().saturating_sub(1) as u16;
@@ -178,7 +214,8 @@ impl Sequential {
         let one = lately.peek().map(|look| look.vantage);
         let is_alone = lately.all(|look| Some(look.vantage) == one);
         let is_old = self.is_rule && told_at.seconds() - bracket.likeliest.seconds() >= ALONE_SECONDS;
-        if !votes.carry() && !(is_alone && is_old) {
+        let shows = votes.is_unknown || self.shown_without(votes.most, question, looks);
+        if !(votes.is_majority() && shows) && !(is_alone && is_old) {
             return None;
         }
         let change = Change {
@@ -195,13 +232,26 @@ impl Sequential {
         Some(change)
     }
 
+    fn looks_to_false_change(&self) -> f64 {
+        if self.is_rule { LOOKS_TO_FALSE_END } else { LOOKS_TO_FALSE_BEGINNING }
+    }
+
+    /// Whether there is a change for all but one vantage point: by the same sum over their looks, with less to
+    /// show. One that fails all the time takes nobody else with it, whenever it began.
+    fn shown_without(&self, one: Option<u64>, question: Question, looks: &[Seen]) -> bool {
+        let others =
+            looks[usize::from(self.settled).min(looks.len())..].iter().filter(|look| look.vantage != one);
+        let sum = others.fold(0.0, |sum: f64, look| (sum + self.step(question, look)).max(0.0));
+        sum >= log(OF_OTHERS * self.looks_to_false_change())
+    }
+
     /// When it changed, by the likelihood of each look to be the first after it; and the likeliest of them.
     fn bracket(&self, question: Question, looks: &[Seen]) -> (Bracket, usize) {
         let from = usize::from(self.settled).min(looks.len().saturating_sub(1));
         let mut after = 0.0;
         let mut likelihoods: Vec<(usize, f64)> = Vec::new();
         for (index, look) in looks.iter().enumerate().skip(from).rev() {
-            after += self.step(question.is_hit(look));
+            after += self.step(question, look);
             likelihoods.push((index, after));
         }
         let best = likelihoods.iter().copied().fold((from, f64::NEG_INFINITY), |best, one| {
@@ -221,8 +271,8 @@ impl Sequential {
 struct Votes {
     says: usize,
     vantages: usize,
-    /// Looks that say so and are not of the vantage point with most of them.
-    of_others: usize,
+    /// The vantage point with most of the looks that say so.
+    most: Option<u64>,
     /// Whether some of those that say so cannot be told apart: they may be many.
     is_unknown: bool,
 }
@@ -247,17 +297,16 @@ impl Votes {
             }
         }
         let says = |seen: &&Vote| 2 * seen.newest.1 > seen.newest.0;
-        let saying = || by_vantage.values().filter(says);
-        let most = saying().map(|seen| seen.says_so).max().unwrap_or(0);
+        let most = by_vantage.iter().max_by_key(|(_, vote)| vote.says_so);
         Votes {
-            says: saying().count(),
+            says: by_vantage.values().filter(says).count(),
             vantages: by_vantage.len(),
-            of_others: saying().map(|seen| seen.says_so).sum::<usize>() - most,
+            most: most.and_then(|(vantage, _)| *vantage),
             is_unknown: by_vantage.get(&None).is_some_and(|seen| says(&seen)),
         }
     }
 
-    fn carry(&self) -> bool {
-        2 * self.says > self.vantages && (self.of_others >= OF_OTHERS_MIN || self.is_unknown)
+    fn is_majority(&self) -> bool {
+        2 * self.says > self.vantages
     }
 }

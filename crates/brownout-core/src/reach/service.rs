@@ -69,6 +69,8 @@ const IDLE_DAYS: i64 = 60;
 const ENDED_MAX: usize = 64;
 /// What can depart.
 const KINDS: [Reachability; 3] = [Reachability::Blocked, Reachability::Down, Reachability::Impaired];
+/// After what was down everywhere is over, places have so long to come back.
+const COMING_BACK_SECONDS: i64 = 6 * 3600;
 /// What was last seen longer ago than so many hours says nothing of now.
 const STALE_HOURS: i64 = 48;
 
@@ -82,16 +84,17 @@ impl ServiceReach {
         let network = Some(look.network.map_or(0, |network| u64::from(network.0.get())));
         let here = look.network.map(|network| (Spot::Network(look.country, network), look.vantage));
         let places = [Some((Spot::World, country)), Some((Spot::Country(look.country), network)), here];
-        let mut is_changed = false;
+        let mut is_departing = false;
         for (spot, vantage) in places.into_iter().flatten() {
             if self.cells.len() >= CELLS_MAX && !self.cells.contains_key(&(host, spot)) {
                 self.crowded_out += 1;
                 continue;
             }
             let cell = self.cells.entry((host, spot)).or_default();
-            is_changed |= cell.look(look.at, vantage, look.state, look.how);
+            is_departing |= cell.look(look.at, vantage, look.state, look.how);
+            is_departing |= KINDS.iter().any(|kind| cell.is_rule(*kind));
         }
-        if is_changed {
+        if is_departing {
             self.follow(Spot::World, look.at, witness);
             self.follow(Spot::Country(look.country), look.at, witness);
         }
@@ -153,8 +156,7 @@ impl ServiceReach {
             if place == Spot::World && state != Reachability::Down {
                 continue;
             }
-            let is_explained = place != Spot::World && state == Reachability::Down && self.is_down();
-            let now = if is_explained { None } else { self.departure(place, state) };
+            let now = self.departure(place, state).filter(|now| !self.is_of_the_world(now, at));
             let open = self
                 .signals
                 .iter()
@@ -185,9 +187,18 @@ impl ServiceReach {
         }
     }
 
-    /// Whether it is down for most countries, and for the control.
-    fn is_down(&self) -> bool {
-        self.cells_of(Spot::World).any(|(_, _, cell)| cell.is_rule(Reachability::Down))
+    /// Whether what departs in a country is what departs everywhere, or what is left of it: places come back
+    /// one after the other.
+    fn is_of_the_world(&self, departure: &Signal, at: UtcTime) -> bool {
+        let is_down = departure.place != Spot::World && departure.state == Reachability::Down;
+        is_down
+            && self.signals.iter().filter(|one| one.place == Spot::World).any(|world| match world.ended {
+                None => true,
+                Some((ended, told_at)) => {
+                    departure.began.likeliest <= ended.latest
+                        && at.seconds() - told_at.seconds() < COMING_BACK_SECONDS
+                }
+            })
     }
 
     fn departure(&self, place: Spot, state: Reachability) -> Option<Signal> {
@@ -290,7 +301,8 @@ impl ServiceReach {
 impl Signal {
     /// Takes over what goes on: its extent as it is now, its beginning where that is earlier than was known.
     fn go_on(&mut self, now: Signal) {
-        (self.state, self.how, self.is_whole) = (now.state, now.how, now.is_whole);
+        (self.state, self.how) = (now.state, now.how);
+        self.is_whole |= now.is_whole;
         self.networks.extend(now.networks);
         self.networks.sort_unstable();
         self.networks.dedup();

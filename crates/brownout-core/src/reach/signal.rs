@@ -14,7 +14,7 @@ pub struct Signal {
     pub how: Option<Mechanism>,
     /// The world or a country; never a network, for those of a country are one signal.
     pub place: Spot,
-    /// Whether that is so in the place as a whole, and not in some of its networks alone.
+    /// Whether that is or was so in the place as a whole, and not in some of its networks alone.
     pub is_whole: bool,
     /// The networks in which it is so by themselves, or in which it was; in order.
     pub networks: Vec<Asn>,
