@@ -26,6 +26,7 @@ mod reading;
 mod respond;
 mod router;
 mod site;
+mod strip;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -1,7 +1,8 @@
 //! Marks of a state: glyph, word and colour together, so that none is needed alone.
 
+use brownout_core::reach::Reachability;
 use brownout_core::snapshot::State;
-use brownout_core::verdict::state_words;
+use brownout_core::verdict::{reach_state_words, state_words};
 
 /// The class that carries a state's colour.
 pub(crate) const fn class(state: State) -> &'static str {
@@ -38,6 +39,22 @@ pub(crate) const fn glyph(state: State) -> &'static str {
 /// Glyph and word.
 pub(crate) fn mark(state: State) -> String {
     format!(r#"<span class="mark {}">{}{}</span>"#, class(state), glyph(state), capital(state_words(state)))
+}
+
+/// Glyph and word of a state of reachability.
+pub(crate) fn reach_mark(state: Reachability) -> String {
+    let like = match state {
+        Reachability::Ok => State::Calm,
+        Reachability::Impaired | Reachability::LikelyBlocked => State::Possible,
+        Reachability::Blocked | Reachability::Down => State::Confirmed,
+        Reachability::Insufficient => State::Insufficient,
+    };
+    format!(
+        r#"<span class="mark {}">{}{}</span>"#,
+        class(like),
+        glyph(like),
+        capital(reach_state_words(state))
+    )
 }
 
 /// The text with its first letter large.

@@ -11,6 +11,7 @@ mod cause_words;
 mod doubt_words;
 mod judge;
 mod phrases;
+mod reach_words;
 mod reason_words;
 mod words;
 
@@ -20,6 +21,9 @@ pub use judge::{Facts, Part, RULESET, judge};
 
 pub use cause_words::cause_name;
 pub use phrases::grouped;
+pub use reach_words::{
+    bracket_words, disruption_sentence, reach_sentence, reach_state_words, signal_sentence, spot_name,
+};
 pub use reason_words::{explain, explained, limits, silence_sentence, would_change};
 pub use words::{
     Names, confidence_meaning, confidence_words, extent_words, headline, place_name, sentence, source_words,

@@ -28,3 +28,6 @@ pub(super) fn number(value: &Value, name: &str) -> Option<i64> {
     let value = field(value, name);
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
+
+/// The tag of what is of an innocent name, tried for comparison.
+pub(super) const CONTROL_NAME: &str = "brownout.control_name";

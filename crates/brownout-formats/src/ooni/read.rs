@@ -15,7 +15,7 @@ use url::Url;
 use super::body::response_in;
 use super::control::{control_in, endpoint_of};
 use super::failure::failure_in;
-use super::fields::{field, list, number, text};
+use super::fields::{CONTROL_NAME, field, list, number, text};
 
 /// Why a document is no measurement that can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,6 +157,11 @@ fn hop_in(entry: &Value) -> Option<u8> {
     Some(depth.min(REDIRECTS_MAX))
 }
 
+/// Whether an entry is of an innocent name that was tried for comparison, as this program writes it.
+fn is_control_name(entry: &Value) -> bool {
+    list(entry, "tags").iter().any(|tag| tag.as_str() == Some(CONTROL_NAME))
+}
+
 /// Hosts by their hop, for programs that tag nothing: the target's, and those of its redirects.
 fn hosts_by_hop(keys: &Value, target: &Target) -> Vec<(String, u8)> {
     let mut hosts = vec![(target.host.clone(), 0)];
@@ -201,7 +206,7 @@ fn lookup_in(query: &Value, hosts: &[(String, u8)]) -> Option<Lookup> {
         family,
         answers: list(query, "answers").iter().filter_map(answer_in).collect(),
         failure: failure_in(field(query, "failure")),
-        is_control_name: false,
+        is_control_name: is_control_name(query),
         second: Vec::new(),
         millis: millis_in(query),
     })
@@ -234,7 +239,7 @@ fn handshake_in(entry: &Value, transport: Transport, hosts: &[(String, u8)]) -> 
         endpoint: text(entry, "address").and_then(endpoint_of)?,
         transport,
         server_name: server_name.to_owned(),
-        is_control_name: false,
+        is_control_name: is_control_name(entry),
         is_verified: field(entry, "no_tls_verify").as_bool() != Some(true),
         failure: failure_in(field(entry, "failure")),
         certificates: Vec::new(),

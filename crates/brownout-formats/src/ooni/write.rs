@@ -1,5 +1,6 @@
 //! A measurement as OONI's programs would have written it.
 
+use super::fields::CONTROL_NAME;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use brownout_core::reach::{
@@ -142,6 +143,14 @@ fn tags(hop: u8) -> Value {
     json!([format!("depth={hop}")])
 }
 
+/// The same of what may be for an innocent name, which the form has no field for.
+fn tags_of(hop: u8, is_control_name: bool) -> Value {
+    match is_control_name {
+        true => json!([format!("depth={hop}"), CONTROL_NAME]),
+        false => tags(hop),
+    }
+}
+
 fn seconds(millis: Option<u32>) -> Option<f64> {
     millis.map(|millis| f64::from(millis) / 1000.0)
 }
@@ -170,7 +179,7 @@ fn queries(lookup: &Lookup) -> Vec<Value> {
             "resolver_port": null,
             "t0": lookup.millis.map(|_| 0.0),
             "t": seconds(lookup.millis),
-            "tags": tags(lookup.hop),
+            "tags": tags_of(lookup.hop, lookup.is_control_name),
         })
     };
     let second = (!lookup.second.is_empty()).then(|| query(&lookup.second, None));
@@ -211,7 +220,7 @@ fn handshake(shake: &Handshake) -> Value {
         "server_name": shake.server_name,
         "t0": shake.millis.map(|_| 0.0),
         "t": seconds(shake.millis),
-        "tags": tags(shake.hop),
+        "tags": tags_of(shake.hop, shake.is_control_name),
         "tls_version": "",
     })
 }

@@ -4,6 +4,7 @@
 mod causes;
 mod located;
 mod part;
+mod reach;
 mod status;
 mod wire;
 

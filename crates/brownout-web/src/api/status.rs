@@ -5,6 +5,7 @@ use brownout_core::verdict::silence_sentence;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::reach::Disruption;
 use super::wire::{Incident, Scope, figure, time};
 use crate::view::View;
 
@@ -24,6 +25,8 @@ pub(crate) struct Status {
     /// Channels and countries from which next to nothing comes in, so that silence says nothing there;
     /// the world when nothing comes in at all.
     silences: Vec<Silence>,
+    /// Countries and networks that are or were cut off by their measurements, latest first.
+    disruptions: Vec<Disruption>,
 }
 
 /// Reports that did not come.
@@ -73,6 +76,12 @@ pub(crate) struct Totals {
     over_subnet_cap: u64,
     /// Of these, of so busy a service that their order was settled before the lateness bound.
     settled_early: u64,
+    /// Measurements of whether targets are reached, since the log began.
+    measurements: u64,
+    /// Of these, too late to be judged on.
+    measurements_late: u64,
+    /// Of these, of no target of a service, or from nobody knows where.
+    measurements_left_out: u64,
 }
 
 impl Status {
@@ -91,6 +100,9 @@ impl Status {
                 late: totals.late,
                 over_subnet_cap: totals.over_subnet_cap,
                 settled_early: totals.settled_early,
+                measurements: totals.measurements,
+                measurements_late: totals.measurements_late,
+                measurements_left_out: totals.measurements_left_out,
             },
             ongoing: snapshot
                 .incidents
@@ -99,6 +111,7 @@ impl Status {
                 .filter_map(|one| Incident::new(view, one))
                 .collect(),
             silences: snapshot.silences.iter().map(|one| Silence::new(view, one)).collect(),
+            disruptions: snapshot.disruptions.iter().rev().map(|one| Disruption::new(view, one)).collect(),
         }
     }
 }

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::located::Located;
 use super::part::Part;
+use super::reach::Reachability;
 use crate::chart::bar_start;
 use crate::view::{View, is_learning};
 
@@ -299,6 +300,8 @@ pub(crate) struct ServiceDetail {
     page_views: u32,
     /// Incidents of the last seven days, latest first.
     incidents: Vec<String>,
+    /// How it is reached, where that is measured.
+    reachability: Option<Reachability>,
 }
 
 impl ServiceDetail {
@@ -321,6 +324,7 @@ impl ServiceDetail {
             channels: status.channels.iter().map(|(id, count)| share(Facet::Channel(*id), *count)).collect(),
             page_views: status.page_views,
             incidents: status.incidents.iter().filter_map(|id| view.incident_name(*id)).collect(),
+            reachability: status.reach.as_ref().map(|reach| Reachability::new(view, reach)),
         }
     }
 }

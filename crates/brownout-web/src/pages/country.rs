@@ -1,9 +1,10 @@
 //! The page of one country: what is not calm there.
 
 use askama::Template;
-use brownout_core::model::{CountryCode, Facet};
+use brownout_core::model::{CountryCode, Facet, Service};
+use brownout_core::reach::{Disruption, ReachPlace, Spot};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
-use brownout_core::verdict::silence_sentence;
+use brownout_core::verdict::{disruption_sentence, silence_sentence};
 
 use super::{render, unknown};
 use crate::marks;
@@ -33,6 +34,18 @@ struct CountryPage {
     rows: Vec<Row>,
     places: Vec<Places>,
     unknown: String,
+    /// Services that are measured from here, those that fail first.
+    reach: Vec<ReachRow>,
+    reach_more: Vec<ReachRow>,
+    /// That the country or a network in it seems to be cut off.
+    disruptions: Vec<String>,
+}
+
+/// One service as it is reached from here.
+struct ReachRow {
+    name: String,
+    href: String,
+    row: super::reach::Row,
 }
 
 /// Places of one kind, each with the service that is reported there.
@@ -90,6 +103,8 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
         1 => format!("One service is not calm in {name}."),
         many => format!("{many} services are not calm in {name}."),
     };
+    let mut reach = reach_rows(view, country);
+    let reach_more = reach.split_off(PLACES_SHOWN.min(reach.len()));
     render(&CountryPage {
         shell: view.shell(&format!("{name} - {}", view.site.options.title), "*"),
         name,
@@ -106,7 +121,40 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
             .filter(|table| !table.rows.is_empty())
             .collect(),
         unknown: unknown(),
+        reach,
+        reach_more,
+        disruptions: disruptions(view, country),
     })
+}
+
+fn reach_rows(view: &View, country: CountryCode) -> Vec<ReachRow> {
+    let mut places = Vec::new();
+    for status in &view.snapshot.services {
+        let Some(reach) = &status.reach else { continue };
+        let here = reach.countries.iter().find(|one| one.place == Spot::Country(country));
+        let Some((here, service)) = here.zip(view.snapshot.catalogue.get(status.service)) else { continue };
+        places.push((here, service));
+    }
+    places.sort_by_key(|(here, service)| {
+        (std::cmp::Reverse(here.state.severity()), std::cmp::Reverse(here.day.measured), service.id)
+    });
+    places.truncate(PLACES_MAX);
+    let row = |(here, service): (&ReachPlace, &Service)| ReachRow {
+        name: service.name.clone(),
+        href: format!("{}#reach", view.service_link(service)),
+        row: super::reach::Row::new(view, here),
+    };
+    places.into_iter().map(row).collect()
+}
+
+fn disruptions(view: &View, country: CountryCode) -> Vec<String> {
+    let now = view.snapshot.at;
+    let is_here = |one: &&Disruption| {
+        let is_recent = one.ended.is_none_or(|ended| now.millis_since(ended.latest) < 7 * 86_400_000);
+        one.place.country() == Some(country) && is_recent
+    };
+    let here = view.snapshot.disruptions.iter().rev().filter(is_here);
+    here.take(PLACES_SHOWN).map(|one| disruption_sentence(one, view.names(), now)).collect()
 }
 
 fn regions(view: &View, country: CountryCode) -> Places {

@@ -3,6 +3,7 @@
 pub(crate) mod country;
 pub(crate) mod incident;
 pub(crate) mod info;
+pub(crate) mod reach;
 pub(crate) mod report;
 pub(crate) mod service;
 pub(crate) mod world;

@@ -5,6 +5,7 @@ use brownout_core::model::{Facet, Service};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
 use brownout_core::verdict::{confidence_words, explained, headline, limits, would_change};
 
+use super::reach::Reach;
 use super::{render, unknown, world};
 use crate::chart::{self, Marks, Row};
 use crate::map::{self, STEPS, Spot};
@@ -45,6 +46,7 @@ struct ServicePage {
     rows: Vec<Row>,
     spark: String,
     unknown: String,
+    reach: Option<Reach>,
     reasons: Vec<String>,
     limits: String,
     would_change: &'static str,
@@ -103,6 +105,7 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         rows: chart::rows(&status.chart, &view.zone, status.learning),
         spark: chart::sparkline(&status.chart),
         unknown: unknown(),
+        reach: status.reach.as_ref().map(|reach| Reach::new(view, reach)),
         reasons: explained(verdict, names).iter().map(|reason| marks::capital(reason)).collect(),
         limits: limits(verdict),
         would_change: would_change(verdict),
