@@ -160,7 +160,7 @@ pub fn limits(verdict: &Verdict) -> String {
         return String::new();
     }
     format!(
-        "This rests on {} alone. Not looked at: {}; they count neither for nor against.",
+        "This rests on {} alone. Not weighed: {}; they count neither for nor against.",
         listed(&looked),
         listed(&missing)
     )

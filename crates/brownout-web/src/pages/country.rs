@@ -2,7 +2,7 @@
 
 use askama::Template;
 use brownout_core::model::{CountryCode, Facet, Service};
-use brownout_core::reach::{Disruption, ReachPlace, Spot};
+use brownout_core::reach::{Disruption, ReachPlace, ReachView, Spot};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
 use brownout_core::verdict::{disruption_sentence, silence_sentence};
 
@@ -97,8 +97,13 @@ pub(crate) fn page(view: &View, country: CountryCode) -> Result<String, Failure>
     if rows.is_empty() && silence.is_some() {
         worst = State::Insufficient;
     }
+    let fails = newly_failing(view, country);
+    if rows.is_empty() && !fails.is_empty() {
+        worst = State::Possible;
+    }
     let sentence = match rows.len() {
-        0 if silence.is_some() => format!("Not enough data on {name}."),
+        0 if silence.is_some() && fails.is_empty() => format!("Not enough data on {name}."),
+        0 if !fails.is_empty() => format!("{} from {name}, by measurements.", not_reached(&fails)),
         0 => format!("No problems detected in {name}."),
         1 => format!("One service is not calm in {name}."),
         many => format!("{many} services are not calm in {name}."),
@@ -145,6 +150,24 @@ fn reach_rows(view: &View, country: CountryCode) -> Vec<ReachRow> {
         row: super::reach::Row::new(view, here),
     };
     places.into_iter().map(row).collect()
+}
+
+/// Services that newly are not reached from a country, or not as elsewhere.
+fn newly_failing(view: &View, country: CountryCode) -> Vec<String> {
+    let now = view.snapshot.at;
+    let fails = |reach: &ReachView| reach.news(now).any(|one| one.place == Spot::Country(country));
+    let services =
+        view.snapshot.services.iter().filter(|one| one.reach.as_ref().is_some_and(|reach| fails(reach)));
+    services.filter_map(|one| Some(view.snapshot.catalogue.get(one.service)?.name.clone())).collect()
+}
+
+fn not_reached(names: &[String]) -> String {
+    match names {
+        [one] => format!("{one} is not reached as usual"),
+        [one, other] => format!("{one} and {other} are not reached as usual"),
+        [one, rest @ ..] => format!("{one} and {} more services are not reached as usual", rest.len()),
+        [] => String::new(),
+    }
 }
 
 fn disruptions(view: &View, country: CountryCode) -> Vec<String> {

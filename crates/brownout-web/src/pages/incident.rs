@@ -467,7 +467,7 @@ pub(crate) fn markdown(view: &View, service: &Service, incident: &IncidentView) 
             let _ = writeln!(out, "- {}", plain(&reason));
         }
         for source in &verdict.not_looked_at {
-            let _ = writeln!(out, "- Not looked at: {}", source_words(*source));
+            let _ = writeln!(out, "- Not weighed: {}", source_words(*source));
         }
         let _ = writeln!(
             out,

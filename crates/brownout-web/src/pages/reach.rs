@@ -2,6 +2,7 @@
 
 use brownout_core::model::Facet;
 use brownout_core::reach::{ReachPlace, ReachView, Reachability, Spot};
+use brownout_core::snapshot::State;
 use brownout_core::verdict::{bracket_words, reach_sentence, signal_sentence};
 
 use crate::marks;
@@ -69,6 +70,24 @@ impl Reach {
             rows: places().take(ROWS_MAX).map(|place| Row::new(view, place)).collect(),
             changes: changes.map(|one| signal_sentence(one, view.names(), now)).collect(),
         }
+    }
+}
+
+/// What it means that people and measurements agree, or do not; nothing where one of them says nothing.
+pub(crate) fn beside(people: State, measured: Reachability) -> Option<&'static str> {
+    let is_reported = matches!(people, State::Possible | State::Confirmed);
+    match measured {
+        Reachability::Insufficient => None,
+        Reachability::Ok if is_reported => Some(
+            "People report problems while measurements reach it: the fault lies where nobody measures, or behind the \
+             first page, such as in signing in.",
+        ),
+        Reachability::Ok => (people == State::Calm).then_some("People and measurements agree: it works."),
+        _ if is_reported => {
+            Some("People and measurements agree: it fails, at least where measurements say so.")
+        }
+        Reachability::Impaired => Some("Measurements find it impaired somewhere, and few people report it."),
+        _ => Some("Measurements fail somewhere, and few people report it: see below where."),
     }
 }
 

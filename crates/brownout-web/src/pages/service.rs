@@ -5,7 +5,7 @@ use brownout_core::model::{Facet, Service};
 use brownout_core::snapshot::{PlaceView, ServiceView, State};
 use brownout_core::verdict::{confidence_words, explained, headline, limits, would_change};
 
-use super::reach::Reach;
+use super::reach::{Reach, beside};
 use super::{render, unknown, world};
 use crate::chart::{self, Marks, Row};
 use crate::map::{self, STEPS, Spot};
@@ -47,6 +47,8 @@ struct ServicePage {
     spark: String,
     unknown: String,
     reach: Option<Reach>,
+    /// Whether people and measurements agree.
+    beside: Option<&'static str>,
     reasons: Vec<String>,
     limits: String,
     would_change: &'static str,
@@ -105,6 +107,7 @@ pub(crate) fn page(view: &View, service: &Service, status: &ServiceView) -> Resu
         rows: chart::rows(&status.chart, &view.zone, status.learning),
         spark: chart::sparkline(&status.chart),
         unknown: unknown(),
+        beside: status.reach.as_ref().and_then(|reach| beside(status.state, reach.state(view.snapshot.at))),
         reach: status.reach.as_ref().map(|reach| Reach::new(view, reach)),
         reasons: explained(verdict, names).iter().map(|reason| marks::capital(reason)).collect(),
         limits: limits(verdict),
