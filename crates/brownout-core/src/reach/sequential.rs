@@ -215,7 +215,7 @@ impl Sequential {
         let is_alone = lately.all(|look| Some(look.vantage) == one);
         let is_old = self.is_rule && told_at.seconds() - bracket.likeliest.seconds() >= ALONE_SECONDS;
         let shows = votes.is_unknown || self.shown_without(votes.most, question, looks);
-        if !(votes.is_majority() && shows) && !(is_alone && is_old) {
+        if !(votes.is_majority() && shows || is_alone && is_old) {
             return None;
         }
         let change = Change {

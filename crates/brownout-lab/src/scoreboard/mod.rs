@@ -12,6 +12,7 @@ mod manipulation;
 mod nab;
 mod page;
 mod promise;
+mod reachability;
 mod spectrum;
 mod speed;
 
@@ -38,6 +39,8 @@ pub enum Section {
     Manipulation,
     /// False calls of the whole engine in calm years.
     Promise,
+    /// Interference in a simulated network.
+    Reachability,
     /// What a tick costs.
     Speed,
     /// What each part contributes.
@@ -54,6 +57,7 @@ impl Section {
         Section::Echoes,
         Section::Manipulation,
         Section::Promise,
+        Section::Reachability,
         Section::Speed,
         Section::Ablations,
     ];
@@ -68,6 +72,7 @@ impl Section {
             Section::Echoes => "echoes",
             Section::Manipulation => "manipulation",
             Section::Promise => "promise",
+            Section::Reachability => "reachability",
             Section::Speed => "speed",
             Section::Ablations => "ablations",
         }
@@ -83,6 +88,7 @@ impl Section {
             Section::Echoes => "Echoes",
             Section::Manipulation => "Manipulation",
             Section::Promise => "The promise",
+            Section::Reachability => "Reachability",
             Section::Speed => "Speed",
             Section::Ablations => "Ablations",
         }
@@ -104,6 +110,7 @@ impl Section {
             Section::Echoes => echoes::add_to(board, settings, progress),
             Section::Manipulation => manipulation::add_to(board, settings, progress),
             Section::Promise => promise::add_to(board, settings, progress),
+            Section::Reachability => reachability::add_to(board, settings, progress),
             Section::Speed => speed::add_to(board, settings, progress),
             Section::Ablations => ablations::add_to(board, settings, progress),
         }
@@ -129,6 +136,8 @@ pub struct Settings {
     pub attacked_lives: u32,
     /// Engines that live through simulated episodes of failures and echoes; none leaves the published pairs.
     pub echo_engines: u32,
+    /// Plays of each scenario of interference.
+    pub reach_plays: u32,
     /// Active series of the measurement of speed; ten times as many are shown at rest.
     pub series: u32,
     /// Whether detectors of other people's programs are run, which takes minutes.
@@ -153,6 +162,7 @@ impl Settings {
             daily_runs: 100,
             daily_calm_runs: 400,
             daily_peer_runs: 3,
+            reach_plays: 50,
             series: 1_000_000,
             peers: true,
             restarts: true,
@@ -172,6 +182,7 @@ impl Settings {
             daily_runs: 4,
             daily_calm_runs: 24,
             daily_peer_runs: 0,
+            reach_plays: 2,
             series: 20_000,
             peers: false,
             restarts: false,

@@ -7,12 +7,13 @@ use brownout_lab::scoreboard::{Page, Section, Settings};
 
 const USAGE: &str = "usage: brownout-lab scoreboard [--quick] [--write FILE] [--seed N] [--threads N]
                                [--months N] [--daily-runs N] [--calm-runs N] [--peer-runs N]
-                               [--echo-engines N] [--attacked-lives N] [--service-years N] [--series N] [SECTION...]
+                               [--echo-engines N] [--attacked-lives N] [--service-years N] [--series N]
+                               [--reach-plays N] [SECTION...]
 
   Compares our detectors with those of others on the same seeded data. Without a SECTION all are measured,
   and docs/scoreboard.md is written after each. With --write only the sections that are measured are
   replaced in FILE, so that the long ones can be measured one by one. Sections:
-  five-minutes daily nab spectrum echoes manipulation promise speed ablations.
+  five-minutes daily nab spectrum echoes manipulation promise reachability speed ablations.
   --months and --service-years say how much is simulated: 2000 series-months a class and 3000 years if
   nothing is said, which take some ten and some eighty minutes on two cores.
   --daily-runs: runs of each signal of daily counts, 100 if nothing is said; the rate of false alarms is
@@ -113,6 +114,7 @@ fn size<'a>(settings: &'a mut Settings, option: &str) -> Option<&'a mut u32> {
         "--attacked-lives" => &mut settings.attacked_lives,
         "--service-years" => &mut settings.service_years,
         "--series" => &mut settings.series,
+        "--reach-plays" => &mut settings.reach_plays,
         _ => return None,
     })
 }
