@@ -356,7 +356,7 @@ mod tests {
         let find = |slug: &str| entries.iter().find(|entry| entry.slug == slug);
         let x = find("x").expect("x");
         assert_eq!(x.name, "X, formerly Twitter");
-        assert_eq!(x.targets, ["x.com", "api.x.com"], "what is not given stays");
+        assert_eq!(x.targets, ["x.com", "api.x.com", "twitter.com"], "what is not given stays");
         assert!(x.depends_on.is_empty(), "nothing depends on what is gone: {:?}", x.depends_on);
         assert!(find("cloudflare").is_none());
         assert_eq!(find("city-portal").map(|entry| entry.category), Some(Category::Public));

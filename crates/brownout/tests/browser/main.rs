@@ -206,7 +206,7 @@ fn walk(browser: &Browser<'_>, page: &str) {
         if !browser.ask(FOCUS).is_null() {
             break;
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(std::time::Duration::from_millis(200));
         browser.press_tab();
     }
     let mut stops = 0;
