@@ -203,7 +203,7 @@ fn walk(browser: &Browser<'_>, page: &str) {
     browser.press_tab();
     // A busy machine's browser may not have made a new page the one that keys go to yet.
     for _ in 0..5 {
-        if !browser.ask(FOCUS).is_null() {
+        if browser.ask("return document.activeElement !== document.body") == true {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(200));
