@@ -1,7 +1,9 @@
 //! Measurements, from the log to what is said of services and countries.
 
+use std::collections::BTreeSet;
+
 use super::EngineState;
-use crate::model::{Seq, ServiceId, UtcTime};
+use crate::model::{CountryCode, Seq, ServiceId, UtcTime};
 use crate::reach::{Fingerprints, Look, Measurement, ReachView, analyse};
 
 impl EngineState {
@@ -39,6 +41,27 @@ impl EngineState {
 
     pub(super) fn reach_view(&self, service: ServiceId, at: UtcTime) -> Option<ReachView> {
         let reach = self.shards[self.shard_of(service)].reach.get(&service)?;
-        ReachView::draw(reach, &self.countries, at)
+        let mut view = ReachView::draw(reach, &self.countries, at)?;
+        let failing = view.signals.iter().filter(|one| one.is_open()).filter_map(|one| one.place.country());
+        let failing: BTreeSet<CountryCode> = failing.collect();
+        let shared = failing.into_iter().map(|country| (country, self.neighbours(service, country)));
+        view.shared = shared.filter(|(_, neighbours)| !neighbours.is_empty()).collect();
+        Some(view)
+    }
+
+    /// Other services that fail in a country at one of the same addresses.
+    fn neighbours(&self, service: ServiceId, country: CountryCode) -> Vec<ServiceId> {
+        let all = || self.shards.iter().flat_map(|shard| &shard.reach);
+        let own =
+            all().find(|(known, _)| **known == service).map_or(&[][..], |(_, reach)| reach.refused(country));
+        if own.is_empty() {
+            return Vec::new();
+        }
+        let others = all().filter(|(known, reach)| {
+            **known != service && reach.refused(country).iter().any(|address| own.contains(address))
+        });
+        let mut others: Vec<ServiceId> = others.map(|(known, _)| *known).collect();
+        others.sort_unstable();
+        others
     }
 }

@@ -180,7 +180,16 @@ mod tests {
     fn look(minutes: i64, network: u32, state: Reachability) -> Look {
         let country = "UG".parse().expect("a country");
         let network = Asn::new(network);
-        Look { at: at(minutes), vantage: None, country, network, state, how: None, layer: None }
+        Look {
+            at: at(minutes),
+            vantage: None,
+            country,
+            network,
+            state,
+            how: None,
+            layer: None,
+            address: None,
+        }
     }
 
     /// Half-hourly rounds of six services in two networks.

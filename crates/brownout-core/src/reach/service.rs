@@ -1,6 +1,7 @@
 //! What measurements of one service say, place by place, and where that departs.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct Look {
     pub how: Option<Mechanism>,
     /// At which stage.
     pub layer: Option<Layer>,
+    /// The address to which no connection stood, where that is how it failed.
+    pub address: Option<IpAddr>,
 }
 
 impl Look {
@@ -41,8 +44,16 @@ impl Look {
             state: analysis.state,
             how: analysis.mechanism,
             layer: analysis.decided_by.map(|by| by.layer),
+            address: refused_address(measurement, analysis),
         })
     }
+}
+
+fn refused_address(measurement: &Measurement, analysis: &Analysis) -> Option<IpAddr> {
+    let by = analysis.decided_by.filter(|by| by.mechanism == Some(Mechanism::TcpIpBlock))?;
+    let connects = measurement.run.connects.iter().filter(|one| one.hop == by.hop && one.failure.is_some());
+    // Of several the one of the older family, which sites behind one network share.
+    connects.map(|one| one.endpoint.ip()).min_by_key(|address| address.is_ipv6())
 }
 
 /// Measurements of one service: its targets, from everywhere.
@@ -53,6 +64,8 @@ pub struct ServiceReach {
     /// By target and place.
     cells: BTreeMap<(u16, Spot), Cell>,
     strips: BTreeMap<Spot, Strip>,
+    /// By country, the newest addresses to which no connection stood, oldest first.
+    refused: BTreeMap<CountryCode, Vec<IpAddr>>,
     /// Oldest first.
     signals: Vec<Signal>,
     /// Measurements that found no room for their place.
@@ -67,6 +80,8 @@ const CELLS_MAX: usize = 20_000;
 const IDLE_DAYS: i64 = 60;
 /// Signals that are over and remembered.
 const ENDED_MAX: usize = 64;
+/// Addresses of one country that are remembered: content networks give a few.
+const REFUSED_MAX: usize = 8;
 /// What can depart.
 const KINDS: [Reachability; 3] = [Reachability::Blocked, Reachability::Down, Reachability::Impaired];
 /// After what was down everywhere is over, places have so long to come back.
@@ -79,6 +94,13 @@ impl ServiceReach {
     pub fn look(&mut self, host: &str, look: &Look, witness: Seq) {
         self.chart(look);
         let Some(host) = self.host(host) else { return };
+        if let Some(address) = look.address {
+            let refused = self.refused.entry(look.country).or_default();
+            refused.retain(|known| *known != address);
+            refused.push(address);
+            let surplus = refused.len().saturating_sub(REFUSED_MAX);
+            refused.drain(..surplus);
+        }
         let country = Some(u64::from(u16::from_le_bytes(look.country.bytes())));
         // Measurements that do not tell their network are one network of it, whoever made them.
         let network = Some(look.network.map_or(0, |network| u64::from(network.0.get())));
@@ -247,6 +269,17 @@ impl ServiceReach {
         last.map_or(now, |change| change.bracket)
     }
 
+    /// Addresses to which no connection stands from a country, while that is why it fails there.
+    pub fn refused(&self, country: CountryCode) -> &[IpAddr] {
+        let is_open = |one: &Signal| {
+            one.is_open() && one.place == Spot::Country(country) && one.how == Some(Mechanism::TcpIpBlock)
+        };
+        match self.signals.iter().any(is_open) {
+            true => self.refused.get(&country).map_or(&[], Vec::as_slice),
+            false => &[],
+        }
+    }
+
     /// What departed, oldest first: all that goes on, and the newest that are over.
     pub fn signals(&self) -> &[Signal] {
         &self.signals
@@ -362,6 +395,7 @@ mod tests {
                             state,
                             how,
                             layer: how.map(|_| Layer::Tls),
+                            address: None,
                         };
                         self.seq += 1;
                         self.reach.look("x.com", &look, Seq(self.seq));

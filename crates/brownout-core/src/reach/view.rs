@@ -2,7 +2,7 @@
 
 use super::service::ServiceReach;
 use super::{Change, Countries, Mechanism, Reachability, Signal, Slot, Spot};
-use crate::model::UtcTime;
+use crate::model::{CountryCode, ServiceId, UtcTime};
 
 /// Most countries, and most networks of each, that are shown.
 const COUNTRIES_MAX: usize = 250;
@@ -23,6 +23,9 @@ pub struct ReachView {
     pub countries: Vec<ReachPlace>,
     /// What departed: all that goes on and the newest that are over, latest first.
     pub signals: Vec<Signal>,
+    /// Countries in which connections to its addresses fail, and the other services that fail there at one of the
+    /// same addresses: who blocks one of them blocks all, and it may be any that is meant.
+    pub shared: Vec<(CountryCode, Vec<ServiceId>)>,
 }
 
 /// One country or network.
@@ -89,6 +92,7 @@ impl ReachView {
             networks_measured,
             countries,
             signals,
+            shared: Vec::new(),
         })
     }
 

@@ -58,6 +58,19 @@ pub fn reach_sentence(view: &ReachView, names: Names<'_>, now: UtcTime) -> Strin
     } else if news.is_empty() {
         sentences.push("Too little was measured to say whether it is reached.".to_owned());
     }
+    sentences.extend(view.shared.iter().take(NAMED_MAX).map(|(country, others)| {
+        let named = others.iter().take(NAMED_MAX).filter_map(|id| names.catalogue.get(*id));
+        let mut named: Vec<String> = named.map(|service| service.name.clone()).collect();
+        if others.len() > NAMED_MAX {
+            named.push(format!("{} more", others.len() - NAMED_MAX));
+        }
+        format!(
+            "In {} it fails at an address that it shares with {}: who blocks one of them blocks all, and it may be \
+             any of them that is meant.",
+            place_name(Facet::Country(*country), names),
+            listed(&named)
+        )
+    }));
     let standing: Vec<String> = view
         .signals
         .iter()
@@ -199,6 +212,7 @@ mod tests {
             networks_measured: 4,
             countries: Vec::new(),
             signals,
+            shared: Vec::new(),
         };
         let standing = Signal { is_standing: true, ..blocked.clone() };
         let words = reach_sentence(&view(vec![standing]), names, at("11:00"));

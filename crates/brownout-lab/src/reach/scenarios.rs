@@ -33,6 +33,8 @@ pub enum Expected {
     Signal(&'static str, Spot, bool, Reachability, Option<Mechanism>),
     /// Of a place: that no measurements come from it.
     Silence(Spot),
+    /// Of a service: that it fails in a country at an address that so many others have, which fail too.
+    Shared(&'static str, CountryCode, usize),
 }
 
 /// What was said.
@@ -129,10 +131,13 @@ pub fn scenarios() -> Vec<Scenario> {
         Scenario {
             interferences: SHARED.map(|host| here(How::TcpDrop, Some(host))).to_vec(),
             expected: SHARED
-                .map(|host| {
-                    Expected::Signal(host, Spot::Country(PK), true, R::LikelyBlocked, Some(M::TcpIpBlock))
+                .iter()
+                .flat_map(|host| {
+                    let how = Some(M::TcpIpBlock);
+                    let signal = Expected::Signal(host, Spot::Country(PK), true, R::LikelyBlocked, how);
+                    [signal, Expected::Shared(host, PK, 2)]
                 })
-                .to_vec(),
+                .collect(),
             ..quiet("an address of a content network is blocked")
         },
         Scenario {
@@ -225,10 +230,14 @@ pub fn play(scenario: &Scenario, seed: u64) -> Option<Outcome> {
         }
     }
     let (during, after) = (during?, direct.engine.snapshot());
+    // That an address is shared is told only while it lasts.
+    let mut all = told(&after, false);
+    all.extend(told(&during, false).into_iter().filter(|one| matches!(one, Expected::Shared(..))));
+    all.sort();
     let signals =
         || during.services.iter().filter_map(|view| view.reach.as_ref()).flat_map(|reach| &reach.signals);
     Some(Outcome {
-        told: told(&after, false),
+        told: all,
         delay_minutes,
         is_bracketed: signals()
             .all(|one| one.began.earliest <= onset && one.began.latest >= onset.plus_seconds(-3600)),
@@ -254,6 +263,8 @@ fn told(snapshot: &Snapshot, only_open: bool) -> Vec<Expected> {
                 .filter(|one| !only_open || one.is_open())
                 .map(|one| Expected::Signal(host, one.place, one.is_whole, one.state, one.how)),
         );
+        let shared = view.reach.iter().flat_map(|reach| &reach.shared);
+        told.extend(shared.map(|(country, others)| Expected::Shared(host, *country, others.len())));
     }
     let silences = snapshot.disruptions.iter().filter(|one| !only_open || one.ended.is_none());
     told.extend(

@@ -122,6 +122,7 @@ fn words(expected: &Expected) -> String {
             };
             format!("{host} {} {part}{}: {}", state.word(), place(spot), how.map_or("", |how| how.word()))
         }
+        Expected::Shared(host, code, others) => format!("{host} at an address of {others} others in {code}"),
         Expected::Silence(spot) => format!("no measurements from {}", place(spot)),
     }
 }

@@ -1,6 +1,6 @@
 //! How services are reached, on the wire.
 
-use brownout_core::model::{Asn, Facet, Minute};
+use brownout_core::model::{Asn, CountryCode, Facet, Minute, ServiceId};
 use brownout_core::reach::{
     Bracket as CoreBracket, Disruption as CoreDisruption, ReachPlace as CorePlace, ReachView, SLOT_MINUTES,
     Sign, Signal as CoreSignal, Slot as CoreSlot, Spot,
@@ -28,6 +28,16 @@ pub(crate) struct Reachability {
     countries: Vec<ReachPlace>,
     /// What departed, latest first.
     signals: Vec<ReachSignal>,
+    /// Countries in which it fails at an address that it shares with other services that fail there.
+    shared_addresses: Vec<SharedAddress>,
+}
+
+/// Services that fail in a country at one address: who blocks one of them blocks all.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SharedAddress {
+    scope: Scope,
+    /// The others, by slug.
+    services: Vec<String>,
 }
 
 /// Measurements by what they said.
@@ -143,6 +153,11 @@ impl Reachability {
             day: Counts::new(&reach.day),
             countries: reach.countries.iter().map(|place| ReachPlace::new(view, place)).collect(),
             signals: reach.signals.iter().map(|one| ReachSignal::new(view, one)).collect(),
+            shared_addresses: reach
+                .shared
+                .iter()
+                .map(|(country, others)| shared(view, *country, others))
+                .collect(),
         }
     }
 }
@@ -157,6 +172,14 @@ impl Counts {
             down: slot.down,
             insufficient: slot.insufficient,
         }
+    }
+}
+
+fn shared(view: &View, country: CountryCode, others: &[ServiceId]) -> SharedAddress {
+    let slug = |id: &ServiceId| Some(view.snapshot.catalogue.get(*id)?.slug.clone());
+    SharedAddress {
+        scope: Scope::new(view, Facet::Country(country)),
+        services: others.iter().filter_map(slug).collect(),
     }
 }
 
