@@ -86,6 +86,9 @@ const REFUSED_MAX: usize = 8;
 const KINDS: [Reachability; 3] = [Reachability::Blocked, Reachability::Down, Reachability::Impaired];
 /// After what was down everywhere is over, places have so long to come back.
 const COMING_BACK_SECONDS: i64 = 6 * 3600;
+/// Countries that must have been measured before what most of them find and the control does not is the
+/// service's or the control's, and no filtering.
+const COUNTRIES_MIN: usize = 5;
 /// What was last seen longer ago than so many hours says nothing of now.
 const STALE_HOURS: i64 = 48;
 
@@ -132,12 +135,22 @@ impl ServiceReach {
         }
     }
 
-    /// Forgets places from which nothing came for long, unless something goes on there.
+    /// Forgets places from which nothing came for long, and what went on there.
     pub fn forget_idle(&mut self, now: UtcTime) {
         let is_recent =
             |at: Option<UtcTime>| at.is_some_and(|at| now.seconds() - at.seconds() < IDLE_DAYS * 86_400);
         self.cells.retain(|_, cell| is_recent(cell.last_at()));
         self.strips.retain(|_, strip| !strip.is_idle(now));
+        for index in 0..self.signals.len() {
+            let (place, state) = (self.signals[index].place, self.signals[index].kind());
+            let goes_on = self.cells_of(place).any(|(_, _, cell)| cell.is_rule(state));
+            let signal = &mut self.signals[index];
+            if signal.is_open() && !goes_on {
+                // Nobody looked any more: it ended at some time since it was told.
+                signal.ended =
+                    Some((super::Bracket { earliest: signal.told_at, likeliest: now, latest: now }, now));
+            }
+        }
     }
 
     fn host(&mut self, host: &str) -> Option<u16> {
@@ -174,24 +187,20 @@ impl ServiceReach {
     /// What departs at a place, by what its cells say now.
     fn follow(&mut self, place: Spot, at: UtcTime, witness: Seq) {
         for state in KINDS {
-            // Where one measures from is no matter of the whole world.
-            if place == Spot::World && state != Reachability::Down {
+            if place == Spot::World && state == Reachability::Impaired {
                 continue;
             }
             let now = self.departure(place, state).filter(|now| !self.is_of_the_world(now, at));
             let open = self
                 .signals
                 .iter()
-                .position(|one| one.is_open() && one.place == place && kind(one.state) == state);
+                .position(|one| one.is_open() && one.place == place && one.kind() == state);
             match (now, open) {
                 (Some(now), Some(open)) => self.signals[open].go_on(now),
                 (Some(now), None) => {
                     self.signals.push(Signal { told_at: at, witness, ..now });
                     if place == Spot::World {
-                        // What is down everywhere is not down in a country.
-                        self.signals.retain(|one| {
-                            !one.is_open() || one.place == Spot::World || one.state != Reachability::Down
-                        });
+                        self.absorb(state);
                     }
                 }
                 (None, Some(open)) => {
@@ -212,9 +221,13 @@ impl ServiceReach {
     /// Whether what departs in a country is what departs everywhere, or what is left of it: places come back
     /// one after the other.
     fn is_of_the_world(&self, departure: &Signal, at: UtcTime) -> bool {
-        let is_down = departure.place != Spot::World && departure.state == Reachability::Down;
-        is_down
-            && self.signals.iter().filter(|one| one.place == Spot::World).any(|world| match world.ended {
+        let is_same = |world: &&Signal| {
+            world.place == Spot::World
+                && world.kind() == departure.kind()
+                && (departure.state == Reachability::Down || departure.began.latest >= world.began.earliest)
+        };
+        departure.place != Spot::World
+            && self.signals.iter().filter(is_same).any(|world| match world.ended {
                 None => true,
                 Some((ended, told_at)) => {
                     departure.began.likeliest <= ended.latest
@@ -223,10 +236,24 @@ impl ServiceReach {
             })
     }
 
+    /// What departs everywhere is no departure of a country, but for those in which it began before.
+    fn absorb(&mut self, state: Reachability) {
+        let world = self.signals.last().map(|world| world.began.earliest);
+        self.signals.retain(|one| {
+            let is_before = state != Reachability::Down && Some(one.began.latest) < world;
+            !one.is_open() || one.place == Spot::World || one.kind() != state || is_before
+        });
+    }
+
     fn departure(&self, place: Spot, state: Reachability) -> Option<Signal> {
         let failing: Vec<_> = self.cells_of(place).filter(|(_, _, cell)| cell.is_rule(state)).collect();
         let begun = failing.iter().filter_map(|(_, _, cell)| cell.newest(state, true));
         let first = *begun.min_by_key(|change| change.bracket.likeliest)?;
+        // Two countries may block the same; nearly all of many do not.
+        let is_world = place == Spot::World && state == Reachability::Blocked;
+        if is_world && self.vantages_since(place, first.bracket.earliest) < COUNTRIES_MIN {
+            return None;
+        }
         let whole = failing.iter().find(|(_, spot, _)| *spot == place);
         let mut networks: Vec<Asn> = failing.iter().filter_map(|(_, spot, _)| spot.network()).collect();
         networks.sort_unstable();
@@ -240,10 +267,11 @@ impl ServiceReach {
             None => failing.iter().any(|(_, _, cell)| cell.state() == state),
         };
         Some(Signal {
-            state: if plainly || state != Reachability::Blocked {
-                state
-            } else {
-                Reachability::LikelyBlocked
+            state: match state {
+                // What nearly all find and the control does not is filtering nowhere.
+                Reachability::Blocked if place == Spot::World => Reachability::Impaired,
+                Reachability::Blocked if !plainly => Reachability::LikelyBlocked,
+                state => state,
             },
             how: most.and_then(|(_, _, cell)| cell.mechanism()),
             place,
@@ -332,6 +360,16 @@ impl ServiceReach {
 }
 
 impl Signal {
+    /// What is tested for in it: blocked and likely blocked are one; what is impaired for the whole world is
+    /// what would be blocked in a country.
+    fn kind(&self) -> Reachability {
+        match self.state {
+            Reachability::LikelyBlocked => Reachability::Blocked,
+            Reachability::Impaired if self.place == Spot::World => Reachability::Blocked,
+            state => state,
+        }
+    }
+
     /// Takes over what goes on: its extent as it is now, its beginning where that is earlier than was known.
     fn go_on(&mut self, now: Signal) {
         (self.state, self.how) = (now.state, now.how);
@@ -348,14 +386,6 @@ impl Signal {
         if now.hits > self.hits {
             (self.looks, self.hits, self.vantages) = (now.looks, now.hits, now.vantages);
         }
-    }
-}
-
-/// Blocked and likely blocked are one kind.
-const fn kind(state: Reachability) -> Reachability {
-    match state {
-        Reachability::LikelyBlocked => Reachability::Blocked,
-        state => state,
     }
 }
 
@@ -443,6 +473,38 @@ mod tests {
     }
 
     #[test]
+    fn what_nearly_all_countries_find_and_the_control_does_not_is_no_block() {
+        let mut reach = ServiceReach::default();
+        let codes = ["DE", "FR", "GB", "US", "BR", "IN", "PK", "TR"];
+        let mut look = |round: i64, differs: &[&str]| {
+            for (index, code) in (0..).zip(codes) {
+                for network in 1..=2 {
+                    let is_hit = differs.contains(&code);
+                    let look = Look {
+                        at: at(30 * round + index),
+                        vantage: None,
+                        country: country(code),
+                        network: Asn::new(network),
+                        state: if is_hit { Reachability::LikelyBlocked } else { Reachability::Ok },
+                        how: is_hit.then_some(Mechanism::HttpDiff),
+                        layer: None,
+                        address: None,
+                    };
+                    reach.look("x.com", &look, Seq(1));
+                }
+            }
+        };
+        // Pakistan blocks it; later the site changes its page for all but the control.
+        (0..40).for_each(|round| look(round, &[]));
+        (40..60).for_each(|round| look(round, &["PK"]));
+        (60..80).for_each(|round| look(round, &codes));
+        let open: Vec<(Spot, Reachability)> =
+            reach.signals().iter().filter(|one| one.is_open()).map(|one| (one.place, one.state)).collect();
+        let pk = Spot::Country(country("PK"));
+        assert_eq!(open, [(pk, Reachability::LikelyBlocked), (Spot::World, Reachability::Impaired)]);
+    }
+
+    #[test]
     fn one_network_is_no_country() {
         let mut world = World::new();
         (0..40).for_each(|round| world.round(30 * round, |_, _| OK));
@@ -469,5 +531,12 @@ mod tests {
         (0..4).for_each(|round| world.round(30 * round, |_, _| OK));
         world.reach.forget_idle(at(61 * 24 * 60));
         assert!(world.reach.cells.is_empty() && world.reach.strips.is_empty());
+        (0..40).for_each(|round| world.round(30 * round + 90_000, |_, _| OK));
+        (40..50).for_each(|round| {
+            world.round(30 * round + 90_000, |code, _| if code == "PK" { RESET } else { OK })
+        });
+        assert!(world.reach.signals().iter().any(Signal::is_open));
+        world.reach.forget_idle(at(90_000 + 1500 + 61 * 24 * 60));
+        assert!(!world.reach.signals().iter().any(Signal::is_open));
     }
 }

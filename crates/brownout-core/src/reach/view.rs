@@ -83,7 +83,20 @@ impl ReachView {
         worst_first(&mut countries, COUNTRIES_MAX);
         let mut signals = reach.signals().to_vec();
         signals.sort_by_key(|one| (!one.is_open(), std::cmp::Reverse(one.told_at), one.place));
-        let is_down = signals.iter().any(|one| one.is_open() && one.place == Spot::World);
+        let of_the_world = |state| {
+            move |one: &Signal| {
+                one.is_open() && one.place == Spot::World && (one.state == Reachability::Down) == state
+            }
+        };
+        let is_down = signals.iter().any(of_the_world(true));
+        if signals.iter().any(of_the_world(false)) {
+            for country in &mut countries {
+                let is_own = signals.iter().any(|one| one.is_open() && one.place == country.place);
+                if !is_own {
+                    country.differ_as_all();
+                }
+            }
+        }
         let is_anything = !countries.is_empty() || !signals.is_empty();
         is_anything.then_some(ReachView {
             day,
@@ -117,6 +130,14 @@ impl ReachView {
 }
 
 impl ReachPlace {
+    /// It finds what nearly all find and the control does not.
+    fn differ_as_all(&mut self) {
+        if matches!(self.state, Reachability::Blocked | Reachability::LikelyBlocked) {
+            self.state = Reachability::Impaired;
+        }
+        self.networks.iter_mut().for_each(ReachPlace::differ_as_all);
+    }
+
     fn draw(reach: &ServiceReach, all: &Countries, place: Spot, slots: Vec<Slot>, now: UtcTime) -> Self {
         let (how, since) = reach.course(place, now);
         let mut day = Slot::default();

@@ -23,7 +23,8 @@ pub const fn reach_state_words(state: Reachability) -> &'static str {
 /// What measurements say of a service as a whole, in one or a few sentences.
 pub fn reach_sentence(view: &ReachView, names: Names<'_>, now: UtcTime) -> String {
     let open = |signal: &&Signal| signal.is_open();
-    if let Some(down) = view.signals.iter().filter(open).find(|one| one.place == Spot::World) {
+    let is_down = |one: &&Signal| one.place == Spot::World && one.state == Reachability::Down;
+    if let Some(down) = view.signals.iter().filter(open).find(is_down) {
         return format!(
             "{} The controls fail as well: this is the service's own, and no filtering in a country.",
             signal_sentence(down, names, now)
@@ -100,6 +101,9 @@ pub fn signal_sentence(signal: &Signal, names: Names<'_>, now: UtcTime) -> Strin
         }
     };
     let what = match signal.state {
+        Reachability::Impaired if signal.place == Spot::World => {
+            "Found otherwise than by the controls, which is the service's or the controls' and no filtering, nearly"
+        }
         Reachability::Down => "Down",
         Reachability::Impaired => "Impaired",
         Reachability::LikelyBlocked => "Likely blocked",
