@@ -80,6 +80,8 @@ pub struct Totals {
     pub measurements_late: u64,
     /// Of these, of a host that is no target of any service, or from nobody knows where.
     pub measurements_left_out: u64,
+    /// How often a measurement found no room for its place: more hosts or places than a service may have.
+    pub measurements_crowded_out: u64,
     /// Series that exist.
     pub series: u64,
     /// Series that hold counts of the last hour.

@@ -516,6 +516,7 @@ pub fn snapshot() -> Snapshot {
             measurements: 0,
             measurements_late: 0,
             measurements_left_out: 0,
+            measurements_crowded_out: 0,
             sources_15_minutes: 29_747,
             series: 4_120,
             series_active: 61,

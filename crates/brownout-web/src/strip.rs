@@ -75,11 +75,12 @@ fn columns(place: &ReachPlace, first: u32, last: u32) -> Vec<(u32, Slot)> {
 }
 
 fn cell(out: &mut String, (x, y): (u32, u32), slot: &Slot) {
-    let step = (slot.failed() * 4).div_ceil(slot.told().max(1)).min(4);
+    let (failed, told) = (u64::from(slot.failed()), u64::from(slot.told().max(1)));
+    let step = (failed * 4).div_ceil(told).min(4);
     let _ =
         write!(out, r#"<rect class="m{step}" x="{x}" y="{y}" width="{}" height="{}"/>"#, CELL - 1, ROW - 2);
     // A letter where at least half fails: a single failure is luck.
-    if let Some(layer) = slot.layer().filter(|_| 2 * slot.failed() >= slot.told()) {
+    if let Some(layer) = slot.layer().filter(|_| 2 * failed >= told) {
         let ink = if step >= 3 { "ink-light" } else { "ink-dark" };
         let _ = write!(out, r#"<text class="{ink}" x="{}" y="{}">{}</text>"#, x + 2, y + 14, layer.letter());
     }

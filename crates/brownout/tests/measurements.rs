@@ -98,10 +98,6 @@ fn measurements_are_imported_in_their_order_and_shown() {
     );
     assert!(!Path::new(&format!("{data}.sorting")).exists());
 
-    // The log says the same again.
-    let again = brownout(&["replay", &data, "--digest-only"]);
-    assert!(again.status.success(), "{}", text(&again.stderr));
-    assert_eq!(again.stdout, brownout(&["replay", &data, "--digest-only"]).stdout);
     let kept =
         text(&brownout(&["log", "cat", "--kind", "measurement", "--limit", "1", "--data", &data]).stdout);
     assert!(kept.contains("x.com") || kept.contains("www.facebook.com"), "{kept}");
@@ -123,6 +119,16 @@ fn measurements_are_imported_in_their_order_and_shown() {
     let facebook = get(program.address, "/api/v1/services/facebook").expect("an answer").text();
     let facebook: Value = serde_json::from_str(&facebook).expect("JSON");
     assert_eq!(facebook["reachability"]["state"], "ok");
+    program.stop().expect("it stops");
+
+    // The log alone says the same again.
+    for checkpoint in fs::read_dir(plan.data.join("checkpoints")).expect("a folder") {
+        fs::remove_file(checkpoint.expect("a file").path()).expect("removed");
+    }
+    let program = plan.start().unwrap_or_else(|error| panic!("{error}"));
+    let again = get(program.address, "/api/v1/services/x").expect("an answer").text();
+    let again: Value = serde_json::from_str(&again).expect("JSON");
+    assert_eq!(again["reachability"], *reach);
     program.stop().expect("it stops");
 
     let later = brownout(&["import", "ooni", &file.display().to_string(), "--into", &data]);

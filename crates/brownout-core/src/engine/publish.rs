@@ -12,6 +12,7 @@ use super::gaps::Gaps;
 use super::recent::Series;
 use super::subject::Subject;
 use crate::model::{CountryCode, Facet, Minute, Policy, ServiceId, UtcTime};
+use crate::reach::ServiceReach;
 use crate::series::ln_per_year;
 use crate::series::negative_binomial::quantile;
 use crate::series::{DayRing, Expected, whole};
@@ -99,6 +100,8 @@ impl Publisher {
             totals.series += subject.series.len() as u64;
             totals.series_active += subject.active().len() as u64;
         }
+        let reach = state.shards.iter().flat_map(|shard| shard.reach.values());
+        totals.measurements_crowded_out = reach.map(ServiceReach::crowded_out).sum();
         Arc::new(Snapshot {
             serial: self.serial,
             at,

@@ -266,7 +266,8 @@ impl From<Catalogue> for Vec<Service> {
     }
 }
 
-fn bare_host(host: &str) -> String {
+/// A host as targets are compared: in small letters, without `www.` and the root's dot.
+pub fn bare_host(host: &str) -> String {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host.strip_prefix("www.").map(str::to_owned).unwrap_or(host)
 }

@@ -13,7 +13,7 @@ mod scope;
 mod time;
 
 pub use calendar::{Holiday, HolidayError, is_holiday, minutes_ahead, week_ahead};
-pub use catalogue::{Catalogue, CatalogueError, Category, Service};
+pub use catalogue::{Catalogue, CatalogueError, Category, Service, bare_host};
 pub use evidence::{Evidence, OperatorAction, PageViews, Record};
 pub use geography::{City, Country, Geography, GeographyError, Region};
 pub use ids::{ChannelId, IncidentId, IncidentIdError, Seq, ServiceId};

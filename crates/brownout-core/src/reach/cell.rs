@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::sequential::{Change, Question, Seen, Sequential};
+use super::sequential::{Change, Seen, Sequential};
 use super::{Mechanism, Reachability};
 use crate::model::UtcTime;
 
@@ -62,9 +62,9 @@ impl Cell {
         }
         self.remember(look);
         let told = [
-            (Reachability::Blocked, self.blocked.look(Question::Blocked, &self.looks)),
-            (Reachability::Down, self.down.look(Question::Down, &self.looks)),
-            (Reachability::Impaired, self.impaired.look(Question::Impaired, &self.looks)),
+            (Reachability::Blocked, self.blocked.look(Reachability::Blocked, &self.looks)),
+            (Reachability::Down, self.down.look(Reachability::Down, &self.looks)),
+            (Reachability::Impaired, self.impaired.look(Reachability::Impaired, &self.looks)),
         ];
         let mut is_changed = false;
         for (what, change) in told {
@@ -81,7 +81,7 @@ impl Cell {
             }
             self.changes.push((what, change));
         }
-        if !self.blocked.is_rule() && !is_blocked(state) {
+        if !self.blocked.is_rule() && state.kind() != Reachability::Blocked {
             (self.plainly, self.seemingly) = (0, 0);
         }
         is_changed
@@ -91,11 +91,10 @@ impl Cell {
     fn is_the_same(&self, look: Seen) -> bool {
         let since = look.at.plus_seconds(-ONE_LOOK_SECONDS);
         let before = self.looks.iter().rev().take_while(|one| one.at >= since);
-        let kind = |state| if is_blocked(state) { Reachability::Blocked } else { state };
         before
             .filter(|one| one.vantage == look.vantage)
             .take(1)
-            .any(|one| kind(one.state) == kind(look.state))
+            .any(|one| one.state.kind() == look.state.kind())
     }
 
     fn remember(&mut self, look: Seen) {
@@ -171,11 +170,11 @@ impl Cell {
 
     /// Whether this is the rule: blocked, down or impaired.
     pub(super) fn is_rule(&self, what: Reachability) -> bool {
-        match what {
-            Reachability::Blocked | Reachability::LikelyBlocked => self.blocked.is_rule(),
+        match what.kind() {
+            Reachability::Blocked => self.blocked.is_rule(),
             Reachability::Down => self.down.is_rule(),
             Reachability::Impaired => self.impaired.is_rule(),
-            Reachability::Ok | Reachability::Insufficient => false,
+            _ => false,
         }
     }
 
@@ -191,10 +190,6 @@ impl Cell {
         let looks = self.looks.iter().rev().take_while(|look| look.at >= since);
         looks.map(|look| look.vantage).collect::<BTreeSet<_>>().len()
     }
-}
-
-fn is_blocked(state: Reachability) -> bool {
-    matches!(state, Reachability::Blocked | Reachability::LikelyBlocked)
 }
 
 #[cfg(test)]

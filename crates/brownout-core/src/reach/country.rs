@@ -84,12 +84,11 @@ impl Countries {
         {
             back.push(Spot::Network(look.country, network));
         }
-        let is_hit =
-            matches!(look.state, Reachability::Down | Reachability::Blocked | Reachability::LikelyBlocked);
-        let state = match look.state {
-            Reachability::Insufficient => Reachability::Insufficient,
-            _ if is_hit => Reachability::Blocked,
-            _ => Reachability::Ok,
+        // Whatever the reason is: a country that is cut off from the world often still answers to itself.
+        let state = match look.state.kind() {
+            Reachability::Down | Reachability::Blocked => Reachability::Blocked,
+            Reachability::Impaired => Reachability::Ok,
+            state => state,
         };
         let is_changed = country.all.look(look.at, Some(u64::from(service.0)), state, None);
         let change = country.all.since().copied().filter(|_| is_changed);

@@ -6,7 +6,7 @@ use super::measurement::{
     Baseline, Connect, Fetch, Handshake, Lookup, Measurement, Resolver, Response, Transport,
 };
 use super::{Failure, Fingerprints};
-use crate::model::CountryCode;
+use crate::model::{CountryCode, bare_host};
 
 /// A measurement and what is known to judge it by.
 #[derive(Clone, Copy)]
@@ -122,8 +122,7 @@ impl<'a> Scene<'a> {
 
 /// Whether a host is another's, or a part of it: with or without `www.`, or below it.
 fn is_same_site(from: &str, to: &str) -> bool {
-    let bare = |host: &str| host.trim_start_matches("www.").to_ascii_lowercase();
-    let (from, to) = (bare(from), bare(to));
+    let (from, to) = (bare_host(from), bare_host(to));
     !from.is_empty() && (to == from || to.ends_with(&format!(".{from}")))
 }
 

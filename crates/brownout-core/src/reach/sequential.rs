@@ -21,22 +21,10 @@ pub(super) struct Seen {
     pub how: Option<Mechanism>,
 }
 
-/// What is tested for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
-    Blocked,
-    Down,
-    Impaired,
-}
-
-impl Question {
-    /// Whether a look that showed this failed in the way that is tested for.
-    fn is_hit(self, look: &Seen) -> bool {
-        match self {
-            Question::Blocked => matches!(look.state, Reachability::Blocked | Reachability::LikelyBlocked),
-            Question::Down => look.state == Reachability::Down,
-            Question::Impaired => look.state == Reachability::Impaired,
-        }
+impl Seen {
+    /// Whether it showed a kind of failure.
+    fn is(&self, kind: Reachability) -> bool {
+        self.state.kind() == kind
     }
 }
 
@@ -68,7 +56,7 @@ pub struct Change {
     pub vantages: u32,
 }
 
-/// The test of one cell for one question. The looks themselves are the cell's, for all its tests.
+/// The test of one cell for one kind of failure, which is the question. The looks themselves are the cell's, for all its tests.
 ///
 /// Looks are taken for independent, failing with p0 while failures are an exception and with p1 while they are
 /// the rule. The sum of ln(P1 / P0) since it was last 0 (Page 1954) is compared with ln(A): the mean number of
@@ -163,7 +151,7 @@ impl Sequential {
     }
 
     /// Takes the newest of the looks, which are in the order of their times. Tells if that shows a change.
-    pub(super) fn look(&mut self, question: Question, looks: &[Seen]) -> Option<Change> {
+    pub(super) fn look(&mut self, question: Reachability, looks: &[Seen]) -> Option<Change> {
         let newest = looks.last()?;
         self.sum = (self.sum + self.step(question, newest)).max(0.0);
         if !self.is_rule && self.sum <= 0.0 {
@@ -183,17 +171,17 @@ impl Sequential {
 
     /// What a look adds to the sum: for a beginning where failures are an exception, for an end where they are
     /// the rule.
-    fn step(&self, question: Question, look: &Seen) -> f64 {
+    fn step(&self, question: Reachability, look: &Seen) -> f64 {
         let exception = self.exception(look.vantage);
         let towards_rule =
-            if question.is_hit(look) { log(RULE / exception) } else { log((1.0 - RULE) / (1.0 - exception)) };
+            if look.is(question) { log(RULE / exception) } else { log((1.0 - RULE) / (1.0 - exception)) };
         if self.is_rule { -towards_rule } else { towards_rule }
     }
 
     /// What does not look like a beginning any more was an exception.
-    fn learn(&mut self, question: Question, looks: &[Seen]) {
+    fn learn(&mut self, question: Reachability, looks: &[Seen]) {
         for look in &looks[usize::from(self.settled).min(looks.len())..] {
-            let is_hit = question.is_hit(look);
+            let is_hit = look.is(question);
             self.all.learn(is_hit);
             if self.each.len() < VANTAGES_MAX || self.each.contains_key(&look.vantage) {
                 self.each.entry(look.vantage).or_default().learn(is_hit);
@@ -203,11 +191,11 @@ impl Sequential {
         self.settled = looks.len().saturating_sub(1) as u16;
     }
 
-    fn change(&mut self, question: Question, looks: &[Seen]) -> Option<Change> {
+    fn change(&mut self, question: Reachability, looks: &[Seen]) -> Option<Change> {
         let told_at = looks.last()?.at;
         let (bracket, first) = self.bracket(question, looks);
         let since = &looks[first..];
-        let votes = Votes::of(since, |look| question.is_hit(look) != self.is_rule);
+        let votes = Votes::of(since, |look| look.is(question) != self.is_rule);
         let lately =
             looks.iter().rev().take_while(|look| told_at.seconds() - look.at.seconds() < ALONE_SECONDS);
         let mut lately = lately.peekable();
@@ -223,7 +211,7 @@ impl Sequential {
             told_at,
             bracket,
             looks: since.len() as u32,
-            hits: since.iter().filter(|look| question.is_hit(look)).count() as u32,
+            hits: since.iter().filter(|look| look.is(question)).count() as u32,
             vantages: votes.vantages as u32,
         };
         self.is_rule = !self.is_rule;
@@ -238,7 +226,7 @@ impl Sequential {
 
     /// Whether there is a change for all but one vantage point: by the same sum over their looks, with less to
     /// show. One that fails all the time takes nobody else with it, whenever it began.
-    fn shown_without(&self, one: Option<u64>, question: Question, looks: &[Seen]) -> bool {
+    fn shown_without(&self, one: Option<u64>, question: Reachability, looks: &[Seen]) -> bool {
         let others =
             looks[usize::from(self.settled).min(looks.len())..].iter().filter(|look| look.vantage != one);
         let sum = others.fold(0.0, |sum: f64, look| (sum + self.step(question, look)).max(0.0));
@@ -246,7 +234,7 @@ impl Sequential {
     }
 
     /// When it changed, by the likelihood of each look to be the first after it; and the likeliest of them.
-    fn bracket(&self, question: Question, looks: &[Seen]) -> (Bracket, usize) {
+    fn bracket(&self, question: Reachability, looks: &[Seen]) -> (Bracket, usize) {
         let from = usize::from(self.settled).min(looks.len().saturating_sub(1));
         let mut after = 0.0;
         let mut likelihoods: Vec<(usize, f64)> = Vec::new();

@@ -360,13 +360,11 @@ impl ServiceReach {
 }
 
 impl Signal {
-    /// What is tested for in it: blocked and likely blocked are one; what is impaired for the whole world is
-    /// what would be blocked in a country.
+    /// What is tested for in it: what is impaired for the whole world is what would be blocked in a country.
     fn kind(&self) -> Reachability {
         match self.state {
-            Reachability::LikelyBlocked => Reachability::Blocked,
             Reachability::Impaired if self.place == Spot::World => Reachability::Blocked,
-            state => state,
+            state => state.kind(),
         }
     }
 

@@ -33,6 +33,14 @@ impl Reachability {
         }
     }
 
+    /// What is tested for in it: blocked and likely blocked are one.
+    pub const fn kind(self) -> Self {
+        match self {
+            Reachability::LikelyBlocked => Reachability::Blocked,
+            state => state,
+        }
+    }
+
     /// The word for it in files and interfaces.
     pub const fn word(self) -> &'static str {
         match self {

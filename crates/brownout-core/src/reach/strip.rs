@@ -16,19 +16,19 @@ pub struct Slot {
     /// First minute of the slot, divided by [`SLOT_MINUTES`].
     pub number: u32,
     /// All measurements.
-    pub measured: u16,
+    pub measured: u32,
     /// Of these, how many could say nothing.
-    pub insufficient: u16,
+    pub insufficient: u32,
     /// Reached.
-    pub ok: u16,
+    pub ok: u32,
     /// Reached, but not as elsewhere.
-    pub impaired: u16,
+    pub impaired: u32,
     /// Blocked, plainly or by all appearances.
-    pub blocked: u16,
+    pub blocked: u32,
     /// Down for the control as well.
-    pub down: u16,
+    pub down: u32,
     /// Of those that failed, at which stage: DNS, TCP, TLS, HTTP, QUIC.
-    pub layers: [u16; 5],
+    pub layers: [u32; 5],
 }
 
 impl Slot {
@@ -39,12 +39,12 @@ impl Slot {
 
     /// Measurements that say anything.
     pub fn told(&self) -> u32 {
-        u32::from(self.measured - self.insufficient.min(self.measured))
+        self.measured.saturating_sub(self.insufficient)
     }
 
     /// Measurements that did not get what others get elsewhere.
     pub fn failed(&self) -> u32 {
-        u32::from(self.impaired) + u32::from(self.blocked) + u32::from(self.down)
+        self.impaired.saturating_add(self.blocked).saturating_add(self.down)
     }
 
     /// The stage at which most of those failed that did.
@@ -55,7 +55,7 @@ impl Slot {
 
     /// Takes in what another slot counts.
     pub fn add(&mut self, other: &Slot) {
-        let sum = |into: &mut u16, from: u16| *into = into.saturating_add(from);
+        let sum = |into: &mut u32, from: u32| *into = into.saturating_add(from);
         sum(&mut self.measured, other.measured);
         sum(&mut self.insufficient, other.insufficient);
         sum(&mut self.ok, other.ok);

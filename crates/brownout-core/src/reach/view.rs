@@ -132,7 +132,7 @@ impl ReachView {
 impl ReachPlace {
     /// It finds what nearly all find and the control does not.
     fn differ_as_all(&mut self) {
-        if matches!(self.state, Reachability::Blocked | Reachability::LikelyBlocked) {
+        if self.state.kind() == Reachability::Blocked {
             self.state = Reachability::Impaired;
         }
         self.networks.iter_mut().for_each(ReachPlace::differ_as_all);

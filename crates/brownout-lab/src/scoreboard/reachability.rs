@@ -12,7 +12,7 @@ fn is_innocent(scenario: &Scenario) -> bool {
 }
 
 fn is_block(told: &Expected) -> bool {
-    matches!(told, Expected::Signal(_, _, _, Reachability::Blocked | Reachability::LikelyBlocked, _))
+    matches!(told, Expected::Signal(_, _, _, state, _) if state.kind() == Reachability::Blocked)
 }
 
 pub(super) fn add_to(board: &mut Board, settings: &Settings, progress: &mut impl FnMut(&str)) {

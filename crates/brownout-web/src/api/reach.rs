@@ -43,15 +43,15 @@ pub(crate) struct SharedAddress {
 /// Measurements by what they said.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Counts {
-    measured: u16,
-    ok: u16,
-    impaired: u16,
+    measured: u32,
+    ok: u32,
+    impaired: u32,
     /// Plainly blocked, or by all appearances.
-    blocked: u16,
+    blocked: u32,
     /// The control failed as well.
-    down: u16,
+    down: u32,
     /// Nothing could be said.
-    insufficient: u16,
+    insufficient: u32,
 }
 
 /// Ten minutes of a place.

@@ -82,6 +82,8 @@ pub(crate) struct Totals {
     measurements_late: u64,
     /// Of these, of no target of a service, or from nobody knows where.
     measurements_left_out: u64,
+    /// How often one found no room for its place: more hosts or places than a service may have.
+    measurements_crowded_out: u64,
 }
 
 impl Status {
@@ -103,6 +105,7 @@ impl Status {
                 measurements: totals.measurements,
                 measurements_late: totals.measurements_late,
                 measurements_left_out: totals.measurements_left_out,
+                measurements_crowded_out: totals.measurements_crowded_out,
             },
             ongoing: snapshot
                 .incidents

@@ -1,13 +1,13 @@
 //! `brownout import ooni`: measurements in any order, played by their time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use brownout_core::model::{Asn, Evidence, Geography, UtcTime};
+use brownout_core::model::{Asn, Evidence, Geography, UtcTime, bare_host};
 use brownout_core::reach::{Disruption, Fingerprints, Measurement, Mechanism, Sign, Signal, Spot};
-use brownout_core::snapshot::{Snapshot, Totals};
+use brownout_core::snapshot::Snapshot;
 use brownout_formats::ooni::{Documents, read};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let services = check::services(config).map_err(|problems| Failure::new(problems.join("\n")))?;
     let hosts = services.into_iter().flat_map(|service| service.targets);
-    let hosts: std::collections::BTreeSet<String> = hosts.map(|host| bare(&host)).collect();
+    let hosts: BTreeSet<String> = hosts.map(|host| bare_host(&host)).collect();
     let of_folder = |error: io::Error| Failure::new(format!("{}: {error}", args.into.display()));
     let mut sorter = Sorter::new(sorting(args)).map_err(of_folder)?;
     let mut counts = Counts::default();
@@ -64,7 +64,7 @@ pub(super) fn run(
     read_files(args, &mut counts, &mut |measurement, counts| {
         if measurement.vantage.country.is_none() {
             counts.refuse(NO_COUNTRY);
-        } else if !hosts.contains(&bare(&measurement.target.host)) {
+        } else if !hosts.contains(&bare_host(&measurement.target.host)) {
             counts.refuse(NO_SERVICE);
         } else if measurement.started_at > latest {
             counts.refuse(AHEAD);
@@ -80,12 +80,12 @@ pub(super) fn run(
         Ok(())
     })?;
     let Some(first) = first else {
-        say(&counts, None, console);
+        say(&counts, console);
         return Err(Failure::new("no measurement can be imported"));
     };
     let sorted = sorter.sorted().map_err(of_folder)?;
     let snapshot = play(args, sorted, (UtcTime::from_millis(first), counts.kept), config, geography)?;
-    say(&counts, Some(snapshot.totals), console);
+    say(&counts, console);
     print(&snapshot, geography, console)?;
     console.say(&format!(
         "{} can be looked at with `brownout serve`, or run again with `brownout replay`",
@@ -98,11 +98,6 @@ fn sorting(args: &Measurements) -> PathBuf {
     let mut folder = args.into.clone().into_os_string();
     folder.push(SORTING);
     folder.into()
-}
-
-fn bare(host: &str) -> String {
-    let host = host.to_ascii_lowercase();
-    host.strip_prefix("www.").map(str::to_owned).unwrap_or(host)
 }
 
 type Take<'a> = dyn FnMut(Measurement, &mut Counts) -> Result<(), Failure> + 'a;
@@ -173,13 +168,10 @@ fn play(
     Ok(snapshot.load_full())
 }
 
-fn say(counts: &Counts, totals: Option<Totals>, console: &mut Console<'_>) {
+fn say(counts: &Counts, console: &mut Console<'_>) {
     if matches!(console.format, Format::Table | Format::Csv) {
         console.say(&format!("{:>9}  documents", counts.documents));
-        console.say(&format!(
-            "{:>9}  measurements kept",
-            totals.map_or(counts.kept, |totals| totals.measurements)
-        ));
+        console.say(&format!("{:>9}  measurements kept", counts.kept));
     }
     for (reason, count) in &counts.refused {
         console.say(&format!("{count:>9}  left out: {reason}"));
