@@ -7,14 +7,19 @@ use brownout_core::reach::{ReachPlace, SLOT_MINUTES, Slot};
 
 use crate::zone::Zone;
 
-/// Columns of a strip: half an hour each, for a day. Ten minutes are too narrow for a letter on a phone.
-const COLUMNS: u32 = 48;
+/// Columns of a strip: an hour each, for a day. A phone shows all of them at a size at which letters are read,
+/// and the newest with them: what had to be scrolled to would be missed.
+const COLUMNS: u32 = 24;
 const SLOTS_PER_COLUMN: u32 = 24 * 60 / SLOT_MINUTES / COLUMNS;
 /// Sizes in units of the drawing.
 const CELL: u32 = 14;
+const NAME: u32 = 16;
 const ROW: u32 = 20;
-const NAMES: u32 = 190;
-const TOP: u32 = 18;
+const TOP: u32 = 16;
+/// Letters of a name that fit above a row.
+const NAME_LETTERS_MAX: usize = 50;
+/// Columns between two times at the top.
+const TIMES: usize = 6;
 
 /// One row.
 pub(crate) struct StripRow<'a> {
@@ -28,30 +33,29 @@ pub(crate) struct StripRow<'a> {
 
 /// Draws rows up to an instant. Where nothing was measured it is hatched, never empty.
 pub(crate) fn draw(rows: &[StripRow<'_>], now: UtcTime, zone: &Zone, title: &str) -> String {
-    let (width, height) = (NAMES + COLUMNS * CELL, TOP + rows.len() as u32 * ROW);
+    let (width, height) = (COLUMNS * CELL, TOP + rows.len() as u32 * (NAME + ROW));
     let last = now.minute().0 / SLOT_MINUTES / SLOTS_PER_COLUMN;
     let first = (last + 1).saturating_sub(COLUMNS);
     let mut out = format!(
         r#"<svg class="chart strip" viewBox="0 0 {width} {height}" role="img" aria-label="{}">"#,
         escape(title)
     );
-    for column in (0..COLUMNS).step_by(8) {
+    for column in (0..COLUMNS).step_by(TIMES) {
         let at = brownout_core::model::Minute((first + column) * SLOTS_PER_COLUMN * SLOT_MINUTES).start();
-        let _ = write!(out, r#"<text x="{}" y="12">{}</text>"#, NAMES + column * CELL, zone.clock(at));
+        let _ = write!(out, r#"<text x="{}" y="12">{}</text>"#, column * CELL, zone.clock(at));
     }
     for (index, row) in rows.iter().enumerate() {
-        let y = TOP + index as u32 * ROW;
-        let indent = if row.is_part { 10 } else { 0 };
+        let y = TOP + index as u32 * (NAME + ROW) + NAME;
         let _ = write!(
             out,
-            r#"<text x="{indent}" y="{}">{}</text><rect class="gap" fill="url(#hatch)" x="{NAMES}" y="{y}" width="{}" height="{}"/>"#,
-            y + 14,
-            escape(&shortened(&row.name, if row.is_part { 27 } else { 29 })),
-            COLUMNS * CELL,
+            r#"<text class="place" x="{}" y="{}">{}</text><rect class="gap" fill="url(#hatch)" x="0" y="{y}" width="{width}" height="{}"/>"#,
+            if row.is_part { CELL } else { 0 },
+            y - 4,
+            escape(&shortened(&row.name, NAME_LETTERS_MAX)),
             ROW - 2
         );
         for (column, slot) in columns(row.place, first, last) {
-            cell(&mut out, (NAMES + (column - first) * CELL, y), &slot);
+            cell(&mut out, ((column - first) * CELL, y), &slot);
         }
     }
     out.push_str("</svg>");
@@ -95,4 +99,41 @@ fn shortened(text: &str, letters_max: usize) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use brownout_core::reach::{Layer, Reachability, Spot, Strip};
+
+    use super::*;
+
+    #[test]
+    fn the_newest_hour_is_at_the_end_and_only_what_mostly_fails_has_a_letter() {
+        let now: UtcTime = "2025-03-10T12:30:00Z".parse().expect("a time");
+        let ago = |minutes: i64| now.plus_seconds(-60 * minutes);
+        let mut strip = Strip::default();
+        (0..9).for_each(|_| strip.count(ago(300), Reachability::Ok, None));
+        strip.count(ago(300), Reachability::Blocked, Some(Layer::Dns));
+        strip.count(ago(20), Reachability::Blocked, Some(Layer::Tls));
+        strip.count(ago(600), Reachability::Insufficient, None);
+        let place = ReachPlace {
+            place: Spot::World,
+            state: Reachability::Ok,
+            how: None,
+            since: None,
+            is_doubted: false,
+            is_cut_off: false,
+            vantages: 1,
+            day: strip.sum(now),
+            slots: strip.day(now).copied().collect(),
+            networks: Vec::new(),
+        };
+        let rows = [StripRow { name: "A<B".to_owned(), is_part: false, place: &place }];
+        let svg = draw(&rows, now, &Zone::utc(), "A title");
+        // What says nothing is hatched like what was not measured.
+        assert_eq!(svg.matches(r#"<rect class="m"#).count(), 2, "{svg}");
+        let last = format!(r#"<rect class="m4" x="{}""#, (COLUMNS - 1) * CELL);
+        assert!(svg.contains(&last) && svg.contains(">S</text>") && !svg.contains(">D</text>"), "{svg}");
+        assert!(svg.contains("A&lt;B") && svg.contains(r#"<rect class="m1""#), "{svg}");
+    }
 }

@@ -109,9 +109,10 @@ impl ReachView {
         })
     }
 
-    /// Signals that go on and are no state of things.
+    /// Signals that go on and are no state of things; what is so everywhere never is one.
     pub fn news(&self, now: UtcTime) -> impl Iterator<Item = &Signal> {
-        self.signals.iter().filter(move |one| one.is_open() && !one.is_standing_at(now))
+        let is_news = move |one: &&Signal| one.place == Spot::World || !one.is_standing_at(now);
+        self.signals.iter().filter(|one| one.is_open()).filter(is_news)
     }
 
     /// How things stand in one word: down where it is down everywhere, otherwise blocked where it newly is,

@@ -75,7 +75,7 @@ pub fn reach_sentence(view: &ReachView, names: Names<'_>, now: UtcTime) -> Strin
     let standing: Vec<String> = view
         .signals
         .iter()
-        .filter(|one| one.is_open() && one.is_standing_at(now))
+        .filter(|one| one.is_open() && one.place != Spot::World && one.is_standing_at(now))
         .map(|one| spot_name(one.place, names))
         .collect();
     if !standing.is_empty() {
@@ -141,21 +141,25 @@ pub fn bracket_words(bracket: Bracket, now: UtcTime) -> String {
 /// That a country or network is cut off by all appearances.
 pub fn disruption_sentence(disruption: &Disruption, names: Names<'_>, now: UtcTime) -> String {
     let place = spot_name(disruption.place, names);
-    let until = |words: String| match disruption.ended {
-        None => words,
-        Some(ended) => format!("{words} It was over at {}.", bracket_words(ended, now)),
+    let since = |what: &str, goes_on: &str, was: &str| match disruption.ended {
+        None => format!("{what} {place} {goes_on} since {}", bracket_words(disruption.began, now)),
+        Some(ended) => format!(
+            "{what} {place} {was} from {} until {}",
+            bracket_words(disruption.began, now),
+            bracket_words(ended, now)
+        ),
     };
-    until(match disruption.sign {
+    match disruption.sign {
         Sign::Silence { due } => format!(
-            "No measurement has come from {place} since {}, where {} were due when that was told: it may be cut off, or those who measure are gone.",
-            clock(disruption.began.likeliest, now),
+            "{}, where {} were due when that was told: it may be cut off, or those who measure are gone.",
+            since("No measurement from", "has come", "came"),
             due.round()
         ),
         Sign::AllTargets { services, looks, hits } => format!(
-            "Most of what is measured in {place} fails since {}: {hits} of {looks} looks at {services} services. That is the country's, and not one service's.",
-            bracket_words(disruption.began, now)
+            "{}: {hits} of {looks} looks at {services} services. That is the country's, and not one service's.",
+            since("Most of what is measured in", "fails", "failed")
         ),
-    })
+    }
 }
 
 /// The name of a place; of a network its number and country.
@@ -221,9 +225,39 @@ mod tests {
         let standing = Signal { is_standing: true, ..blocked.clone() };
         let words = reach_sentence(&view(vec![standing]), names, at("11:00"));
         assert!(words.contains("for long already in Pakistan") && !words.contains("Blocked in"), "{words}");
+        // What is so everywhere is told, however long it is so.
+        let differs = Signal { is_standing: true, ..signal(Spot::World, Reachability::Impaired) };
+        let words = reach_sentence(&view(vec![differs]), names, at("11:00"));
+        assert!(words.contains("no filtering, nearly everywhere") && !words.contains("the world"), "{words}");
         let down = Signal { how: Some(Mechanism::SiteTcp), ..signal(Spot::World, Reachability::Down) };
         let words = reach_sentence(&view(vec![down, blocked]), names, at("11:00"));
         assert!(words.starts_with("Down everywhere that is measured since about 09:45 UTC"), "{words}");
         assert!(words.ends_with("no filtering in a country."), "{words}");
+    }
+
+    #[test]
+    fn a_disruption_is_told_in_the_tense_it_is_in() {
+        let (catalogue, geography) = (Catalogue::default(), Geography::embedded());
+        let names = Names { catalogue: &catalogue, geography: &geography };
+        let bracket = |text| Bracket { earliest: at(text), likeliest: at(text), latest: at(text) };
+        let silence = Disruption {
+            place: Spot::Country("UG".parse().expect("a country")),
+            sign: Sign::Silence { due: 24.2 },
+            began: bracket("09:00"),
+            told_at: at("10:00"),
+            ended: None,
+            witness: None,
+        };
+        assert_eq!(
+            disruption_sentence(&silence, names, at("11:00")),
+            "No measurement from Uganda has come since 09:00 UTC, where 24 were due when that was told: it may be cut \
+             off, or those who measure are gone."
+        );
+        let over = Disruption { ended: Some(bracket("10:30")), ..silence };
+        let words = disruption_sentence(&over, names, at("11:00"));
+        assert!(
+            words.starts_with("No measurement from Uganda came from 09:00 UTC until 10:30 UTC,"),
+            "{words}"
+        );
     }
 }
