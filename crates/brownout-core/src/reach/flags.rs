@@ -194,7 +194,7 @@ impl<'a> Judge<'a> {
 
     fn pages(&self, blocking: &mut u32, null_null: &mut u32) -> Page {
         let mut page = Page::default();
-        for fetch in &self.measurement.run.fetches {
+        for fetch in self.measurement.run.usual_fetches() {
             match (fetch.failure, &fetch.response) {
                 (Some(failure), _) if failure.tells() && self.ended_well() == Some(true) => *blocking |= HTTP,
                 (None, Some(response)) if !response.is_redirect() => {

@@ -9,6 +9,8 @@ use crate::model::{Asn, CountryCode, UtcTime};
 
 /// Most redirects that a run follows; the hop of what comes after the n-th is n.
 pub const REDIRECTS_MAX: u8 = 10;
+/// How much of a body is searched for its title.
+const TITLE_WITHIN_BYTES: usize = 32_768;
 
 /// One run: what a vantage point found when it tried to reach a target, and what the control found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +105,13 @@ pub struct Run {
     /// Echoes that were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pings: Vec<Ping>,
+}
+
+impl Run {
+    /// Requests as most programs make them: over TCP. HTTP/3 is another way to the same page, and tells of QUIC.
+    pub fn usual_fetches(&self) -> impl Iterator<Item = &Fetch> {
+        self.fetches.iter().filter(|fetch| fetch.transport == Transport::Tcp)
+    }
 }
 
 /// Who was asked for a name's addresses.
@@ -207,14 +216,21 @@ pub struct Handshake {
     pub millis: Option<u32>,
 }
 
-/// What a handshake goes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a handshake or a request goes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// TLS over TCP.
+    #[default]
     Tcp,
     /// QUIC.
     Quic,
+}
+
+impl Transport {
+    fn is_tcp(&self) -> bool {
+        *self == Transport::Tcp
+    }
 }
 
 /// One request and its answer.
@@ -226,6 +242,9 @@ pub struct Fetch {
     pub url: String,
     /// Whether it went over TLS.
     pub is_tls: bool,
+    /// Over TCP, or over QUIC as HTTP/3.
+    #[serde(default, skip_serializing_if = "Transport::is_tcp")]
+    pub transport: Transport,
     /// Where it went.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<SocketAddr>,
@@ -235,6 +254,9 @@ pub struct Fetch {
     /// What came of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
+    /// How the body came: milliseconds since the request, and all bytes by then. It never falls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<(u32, u64)>,
     /// Milliseconds that it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u32>,
@@ -268,6 +290,18 @@ impl Response {
             .iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
+    }
+
+    /// The title of a page, without the space around it; it is looked for near the beginning.
+    pub fn title_of(body: &[u8]) -> Option<String> {
+        let head = &body[..body.len().min(TITLE_WITHIN_BYTES)];
+        let head = String::from_utf8_lossy(head);
+        let lower = head.to_ascii_lowercase();
+        let open = lower.find("<title")?;
+        let begin = open + lower[open..].find('>')? + 1;
+        let end = begin + lower[begin..].find("</title")?;
+        let title = head.get(begin..end)?.trim();
+        (!title.is_empty()).then(|| title.to_owned())
     }
 
     /// Whether it sends elsewhere.
@@ -338,4 +372,17 @@ pub struct BaselineFetch {
     /// What came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Response>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_found_in_any_case() {
+        let title_of = Response::title_of;
+        assert_eq!(title_of(b"<HTML><Title lang=en>\n A site </TITLE>").as_deref(), Some("A site"));
+        assert_eq!(title_of("<title>İ".as_bytes()), None);
+        assert_eq!(title_of(b""), None);
+    }
 }

@@ -85,7 +85,7 @@ impl<'a> Scene<'a> {
             Resolver::Https(_) => false,
         };
         let (usual, others): (Vec<&Lookup>, Vec<&Lookup>) = of_hop.into_iter().partition(is_usual);
-        let fetch = run.fetches.iter().find(|fetch| fetch.hop == number);
+        let fetch = run.usual_fetches().find(|fetch| fetch.hop == number);
         let target = &self.measurement.target;
         let named = usual.first().map(|lookup| lookup.host.as_str());
         let shaken = run.handshakes.iter().find(|shake| shake.hop == number && !shake.is_control_name);
@@ -101,16 +101,16 @@ impl<'a> Scene<'a> {
     /// Whether nobody on the way can have sent a run to a hop: every redirect before it came under the site's
     /// certificate, or stayed with its host.
     fn is_own_way(self, number: u8) -> bool {
-        let fetches = &self.measurement.run.fetches;
+        let run = &self.measurement.run;
         (0..number).all(|before| {
-            let Some(fetch) = fetches.iter().find(|fetch| fetch.hop == before) else { return false };
+            let Some(fetch) = run.usual_fetches().find(|fetch| fetch.hop == before) else { return false };
             fetch.is_tls || is_same_site(self.hop(before).host, self.hop(before + 1).host)
         })
     }
 
     /// Whether the redirect before a hop leads to TLS.
     fn sent_to_tls(self, number: u8) -> Option<bool> {
-        let before = self.measurement.run.fetches.iter().find(|fetch| fetch.hop + 1 == number)?;
+        let before = self.measurement.run.usual_fetches().find(|fetch| fetch.hop + 1 == number)?;
         let location = before.response.as_ref()?.header("location")?.to_ascii_lowercase();
         match () {
             () if location.starts_with("https:") => Some(true),
@@ -169,9 +169,9 @@ impl<'a> Hop<'a> {
             .filter(move |one| one.hop == self.number && one.transport == transport && !one.is_control_name)
     }
 
-    /// The fetches of the hop.
+    /// The fetches of the hop, over TCP.
     pub(super) fn fetches(&self) -> impl Iterator<Item = &'a Fetch> + '_ {
-        self.scene.measurement.run.fetches.iter().filter(move |one| one.hop == self.number)
+        self.scene.measurement.run.usual_fetches().filter(move |one| one.hop == self.number)
     }
 
     /// How the control fared at a stage of this hop, told by what it found at the same endpoint, `known`. It

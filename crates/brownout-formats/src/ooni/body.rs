@@ -9,8 +9,6 @@ use super::fields::{field, list, number, pairs};
 
 /// How much of a body is kept for fingerprints, in bytes.
 const BODY_KEPT_MAX: usize = 65_536;
-/// How much of a body is searched for its title, in bytes.
-const TITLE_WITHIN: usize = 32_768;
 
 /// The answer in a request's `response`; `None` where none came.
 pub(super) fn response_in(value: &Value) -> Option<Response> {
@@ -18,7 +16,7 @@ pub(super) fn response_in(value: &Value) -> Option<Response> {
         number(value, "code").and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 100)?;
     let body = bytes_in(field(value, "body"));
     let is_truncated = field(value, "body_is_truncated").as_bool().unwrap_or(false);
-    let title = body.as_deref().and_then(title_of);
+    let title = body.as_deref().and_then(Response::title_of);
     let body_length = body.as_ref().map(|body| body.len() as u64);
     let mut body = body.unwrap_or_default();
     body.truncate(BODY_KEPT_MAX);
@@ -53,18 +51,6 @@ fn bytes_in(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// The title of a page, without the space around it.
-pub(super) fn title_of(body: &[u8]) -> Option<String> {
-    let head = &body[..body.len().min(TITLE_WITHIN)];
-    let head = String::from_utf8_lossy(head);
-    let lower = head.to_ascii_lowercase();
-    let open = lower.find("<title")?;
-    let begin = open + lower[open..].find('>')? + 1;
-    let end = begin + lower[begin..].find("</title")?;
-    let title = head.get(begin..end)?.trim();
-    (!title.is_empty()).then(|| title.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,12 +65,5 @@ mod tests {
         assert_eq!(body(json!({"format": "base64", "data": "aGk="})).as_deref(), Some(b"hi".as_slice()));
         assert_eq!(body(json!({"format": "base64", "data": "?"})).as_deref(), Some(b"".as_slice()));
         assert_eq!(response_in(&json!({"body": "hi"})), None);
-    }
-
-    #[test]
-    fn a_title_is_found_in_any_case() {
-        assert_eq!(title_of(b"<HTML><Title lang=en>\n A site </TITLE>").as_deref(), Some("A site"));
-        assert_eq!(title_of("<title>İ".as_bytes()), None);
-        assert_eq!(title_of(b""), None);
     }
 }

@@ -247,6 +247,12 @@ fn handshake_in(entry: &Value, transport: Transport, hosts: &[(String, u8)]) -> 
     })
 }
 
+/// Whether a request went over QUIC.
+fn transport_in(entry: &Value, request: &Value) -> Transport {
+    let is_quic = text(request, "x_transport") == Some("quic") || text(entry, "network") == Some("udp");
+    if is_quic { Transport::Quic } else { Transport::Tcp }
+}
+
 /// Requests, which stand in the file with the last first.
 fn fetches_in(keys: &Value) -> Vec<Fetch> {
     let entries: Vec<&Value> = entries(keys, "requests").collect();
@@ -259,6 +265,8 @@ fn fetches_in(keys: &Value) -> Vec<Fetch> {
             hop,
             url: url.to_owned(),
             is_tls: url.starts_with("https:"),
+            transport: transport_in(entry, request),
+            curve: Vec::new(),
             endpoint: text(entry, "address").and_then(endpoint_of),
             failure: failure_in(field(entry, "failure")),
             response: response_in(field(entry, "response")),

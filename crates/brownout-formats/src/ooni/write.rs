@@ -103,7 +103,7 @@ fn verdict(measurement: &Measurement, flags: &Flags) -> Value {
     let consistency = measurement.control.found().map(|_| {
         if flags.dns.0 == 0 && flags.verdict != Some("dns") { "consistent" } else { "inconsistent" }
     });
-    let http_failure = run.fetches.iter().max_by_key(|fetch| fetch.hop).and_then(|fetch| fetch.failure);
+    let http_failure = run.usual_fetches().max_by_key(|fetch| fetch.hop).and_then(|fetch| fetch.failure);
     let Likeness { status, length, headers, title } = flags.likeness.unwrap_or_default();
     json!({
         "accessible": flags.accessible,
@@ -125,8 +125,7 @@ fn verdict(measurement: &Measurement, flags: &Flags) -> Value {
 fn proportion(measurement: &Measurement) -> f64 {
     let ours = measurement
         .run
-        .fetches
-        .iter()
+        .usual_fetches()
         .max_by_key(|fetch| fetch.hop)
         .and_then(|fetch| fetch.response.as_ref());
     let theirs = measurement.control.found().and_then(|found| found.fetch.as_ref()?.response.as_ref());
@@ -226,8 +225,12 @@ fn handshake(shake: &Handshake) -> Value {
 }
 
 fn request(fetch: &Fetch) -> Value {
+    let (network, transport) = match fetch.transport {
+        Transport::Tcp => ("tcp", "tcp"),
+        Transport::Quic => ("udp", "quic"),
+    };
     json!({
-        "network": "tcp",
+        "network": network,
         "address": fetch.endpoint.map(|endpoint| endpoint.to_string()).unwrap_or_default(),
         "alpn": "",
         "failure": fetch.failure.map(text_of),
@@ -239,7 +242,7 @@ fn request(fetch: &Fetch) -> Value {
             "method": "GET",
             "tor": {"exit_ip": null, "exit_name": null, "is_tor": false},
             "url": fetch.url,
-            "x_transport": "tcp",
+            "x_transport": transport,
         },
         "response": fetch.response.as_ref().map(response),
         "t0": fetch.millis.map(|_| 0.0),

@@ -228,6 +228,8 @@ impl Stage {
             hop: 0,
             url: format!("https://{}/", self.site.host),
             is_tls: true,
+            transport: Transport::Tcp,
+            curve: Vec::new(),
             endpoint: Some(endpoint),
             failure: is_slow.then_some(Failure::Timeout),
             response: Some(self.response(status, if is_slow { 4_000 } else { length })),
