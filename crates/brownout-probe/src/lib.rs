@@ -25,5 +25,6 @@ mod tls;
 pub use control::{ControlAnswer, ControlPoint, ControlQuestion, software};
 pub use guard::Guard;
 pub use prober::{Prober, SetupError};
+pub use rustls::pki_types::CertificateDer;
 pub use settings::{Depth, Resolvers, Settings, Timeouts, roots_in, system_resolvers};
 pub use target::{TargetError, parse_target};

@@ -83,7 +83,7 @@ pub enum Command {
     Log(log::Log),
     /// Bring in reports from a file, into a data folder of their own
     Import(import::Import),
-    /// Measurements of whether targets are reached: judge files of them
+    /// Measure whether targets are reached; be a vantage point; judge measurements
     Probe(probe::Probe),
     /// Run a stored evidence log again and print what is concluded
     Replay(replay::Replay),

@@ -1,4 +1,4 @@
-//! `brownout probe`.
+//! `brownout probe judge`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,38 +9,23 @@ use brownout_core::reach::{
     Analysis, Cell, Fingerprints, Measurement, Mechanism, RULESET, Reachability, analyse,
 };
 use brownout_formats::ooni::{Documents, Refusal, read};
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::packed;
-use super::progress::Progress;
-use super::{Console, Exit, Failure, Format, Table};
-
-/// Measurements of whether targets are reached.
-#[derive(Args, Debug)]
-pub struct Probe {
-    /// What to do.
-    #[command(subcommand)]
-    pub action: Action,
-}
-
-/// What can be done with measurements.
-#[derive(Debug, Subcommand)]
-pub enum Action {
-    /// Say what measurements in files tell: reached, blocked, down, and since when
-    #[command(after_help = "Examples:\n  brownout probe judge measurements.jsonl.gz\n  \
-        brownout probe judge 2025-05-*.jsonl.gz --output ndjson > judged.ndjson\n  \
-        zstdcat raw.jsonl.zst | brownout probe judge -\n\n\
-        Reads measurements of OONI's web connectivity test, one a line or one a file, gzipped or not;\n\
-        nothing is stored and nothing is sent. The table has a line for each target, country and network:\n\
-        how many measurements said what, what is the rule there by now, and since when, with the earliest\n\
-        and the latest time at which that can have changed. ndjson and csv have a line for each measurement,\n\
-        with the rule that decided. Ends with 3 when not one measurement could be read.")]
-    Judge(Judge),
-}
+use crate::cli::packed;
+use crate::cli::progress::Progress;
+use crate::cli::{Console, Exit, Failure, Format, Table};
 
 /// Which files.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  brownout probe judge measurements.jsonl.gz\n  \
+    brownout probe judge 2025-05-*.jsonl.gz --output ndjson > judged.ndjson\n  \
+    zstdcat raw.jsonl.zst | brownout probe judge -\n\n\
+    Reads measurements of OONI's web connectivity test, one a line or one a file, gzipped or not;\n\
+    nothing is stored and nothing is sent. The table has a line for each target, country and network:\n\
+    how many measurements said what, what is the rule there by now, and since when, with the earliest\n\
+    and the latest time at which that can have changed. ndjson and csv have a line for each measurement,\n\
+    with the rule that decided. Ends with 3 when not one measurement could be read.")]
 pub struct Judge {
     /// Files with measurements; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -51,12 +36,6 @@ pub struct Judge {
     /// Only measurements from this country
     #[arg(long, value_name = "CODE")]
     pub country: Option<CountryCode>,
-}
-
-pub(super) fn run(args: &Probe, console: &mut Console<'_>) -> Result<Exit, Failure> {
-    match &args.action {
-        Action::Judge(args) => judge(args, console),
-    }
 }
 
 /// A target at a place.
@@ -86,7 +65,7 @@ struct Found {
 const COLUMNS: [&str; 9] =
     ["at", "target", "country", "network", "state", "mechanism", "rule", "control", "ruleset"];
 
-fn judge(args: &Judge, console: &mut Console<'_>) -> Result<Exit, Failure> {
+pub(super) fn run(args: &Judge, console: &mut Console<'_>) -> Result<Exit, Failure> {
     let mut found = Found::default();
     let by_line = matches!(console.format, Format::Ndjson | Format::Csv);
     let total =
@@ -277,7 +256,7 @@ mod tests {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut console = Console { out: &mut out, err: &mut err, format };
         let args = Judge { files: vec![file], host: None, country: None };
-        let exit = judge(&args, &mut console).expect("an end");
+        let exit = run(&args, &mut console).expect("an end");
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (exit, text(out), text(err))
     }
