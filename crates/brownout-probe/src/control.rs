@@ -7,8 +7,7 @@ use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use crate::http::{Ask, ask};
-use crate::target::{authority_of, parse_target, path_of};
+use crate::target::parse_target;
 use crate::{Guard, Prober, TargetError};
 
 /// Most endpoints that a control tries because a probe asks for it.
@@ -76,37 +75,13 @@ impl Prober {
         point: &ControlPoint,
         question: ControlQuestion,
     ) -> Option<Baseline> {
-        let asking = async {
-            let target = &point.target;
-            let address = match target.address() {
-                Some(address) => address,
-                None => self.address_of(&target.host).await?,
-            };
-            let connecting = tokio::net::TcpStream::connect(SocketAddr::new(address, target.port));
-            let stream = connecting.await.map_err(|error| crate::failure::of_io(&error))?;
-            let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            headers.extend(point.authorization.clone().map(|value| (AUTHORIZATION, value)));
-            let request = Ask {
-                is_tls: target.is_tls,
-                authority: authority_of(target),
-                path: path_of(target),
-                headers,
-                body: Some(Bytes::from(serde_json::to_vec(&question).map_err(|_| Failure::Local)?)),
-            };
-            let patience = self.settings.timeouts.control;
-            let answered = if target.is_tls {
-                let secured = self.secure(stream, &target.host).await.0?;
-                ask(secured.stream, secured.is_h2, request, patience).await
-            } else {
-                ask(stream, false, request, patience).await
-            };
-            match (answered.failure, answered.response) {
-                (None, Some(response)) if response.status == 200 => Ok(response.body),
-                (failure, _) => Err(failure.unwrap_or(Failure::HttpInvalid)),
-            }
-        };
-        let body = tokio::time::timeout(self.settings.timeouts.control, asking).await.ok()?.ok()?;
-        serde_json::from_slice::<ControlAnswer>(&body).ok().map(|answer| answer.found)
+        let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        headers.extend(point.authorization.clone().map(|value| (AUTHORIZATION, value)));
+        let body = Bytes::from(serde_json::to_vec(&question).ok()?);
+        let posted = self.post(&point.target, headers, body, self.settings.timeouts.control).await.ok()?;
+        let answer =
+            (posted.status == 200).then(|| serde_json::from_slice::<ControlAnswer>(&posted.body).ok())?;
+        answer.map(|answer| answer.found)
     }
 }
 

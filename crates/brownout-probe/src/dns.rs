@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{timeout, timeout_at};
 
 use crate::failure::of_io;
-use crate::http::{Ask, ask};
+use crate::http::{Ask, BODY_KEPT_BYTES_MAX, ask};
 use crate::target::{authority_of, parse_target, path_of};
 use crate::tcp::millis_since;
 use crate::{Guard, Prober};
@@ -256,6 +256,7 @@ impl Prober {
                 path: path_of(&target),
                 headers: vec![(CONTENT_TYPE, DNS_MESSAGE), (ACCEPT, DNS_MESSAGE)],
                 body: Some(Bytes::copy_from_slice(&question.bytes)),
+                kept_bytes_max: BODY_KEPT_BYTES_MAX,
             };
             let patience = self.settings.timeouts.lookup;
             let answered = if target.is_tls {

@@ -19,8 +19,8 @@ use tokio::time::timeout_at;
 use crate::failure::of_http;
 use crate::tcp::millis_since;
 
-/// How much of a body is kept, for its title and for fingerprints.
-const BODY_KEPT_BYTES_MAX: usize = 65_536;
+/// How much of a page is kept, for its title and for fingerprints.
+pub(crate) const BODY_KEPT_BYTES_MAX: usize = 65_536;
 /// How much of a body is read; what is longer is cut off.
 const BODY_READ_BYTES_MAX: u64 = 1 << 20;
 /// Most points of a curve; after that they are thinned out.
@@ -39,6 +39,8 @@ pub(crate) struct Ask {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// What is sent: then it is a POST.
     pub(crate) body: Option<Bytes>,
+    /// How much of the answer's body is kept.
+    pub(crate) kept_bytes_max: usize,
 }
 
 /// What came of a request.
@@ -65,12 +67,16 @@ where
 {
     let deadline = tokio::time::Instant::now() + patience;
     let Some(request) = request_of(&ask, is_h2) else { return Answered::failed(Failure::Local) };
+    let kept_max = ask.kept_bytes_max;
     let io = TokioIo::new(stream);
     if is_h2 {
         let shaking = http2::Builder::new(TokioExecutor::new()).handshake(io);
         match timeout_at(deadline, shaking).await {
             Ok(Ok((mut sender, connection))) => {
-                alongside(connection, async { converse(sender.send_request(request), deadline).await }).await
+                alongside(connection, async {
+                    converse(sender.send_request(request), kept_max, deadline).await
+                })
+                .await
             }
             Ok(Err(error)) => Answered::failed(of_http(&error)),
             Err(_) => Answered::failed(Failure::Timeout),
@@ -78,7 +84,10 @@ where
     } else {
         match http1::Builder::new().handshake(io).await {
             Ok((mut sender, connection)) => {
-                alongside(connection, async { converse(sender.send_request(request), deadline).await }).await
+                alongside(connection, async {
+                    converse(sender.send_request(request), kept_max, deadline).await
+                })
+                .await
             }
             Err(error) => Answered::failed(of_http(&error)),
         }
@@ -127,6 +136,7 @@ async fn alongside<T>(connection: impl Future, work: impl Future<Output = T>) ->
 
 async fn converse(
     sending: impl Future<Output = Result<hyper::Response<Incoming>, hyper::Error>>,
+    kept_bytes_max: usize,
     deadline: tokio::time::Instant,
 ) -> Answered {
     let begin = Instant::now();
@@ -136,7 +146,7 @@ async fn converse(
         Err(_) => return Answered::failed(Failure::Timeout),
     };
     let mut body = pin!(body);
-    let mut reading = Reading::new(begin);
+    let mut reading = Reading::new(begin, kept_bytes_max);
     let failure = loop {
         let frame = match timeout_at(deadline, body.frame()).await {
             Ok(None) => break None,
@@ -157,6 +167,7 @@ async fn converse(
 pub(crate) struct Reading {
     begin: Instant,
     kept: Vec<u8>,
+    kept_bytes_max: usize,
     length: u64,
     is_truncated: bool,
     curve: Vec<(u32, u64)>,
@@ -165,13 +176,21 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn new(begin: Instant) -> Self {
-        Reading { begin, kept: Vec::new(), length: 0, is_truncated: false, curve: Vec::new(), step: 1 }
+    pub(crate) fn new(begin: Instant, kept_bytes_max: usize) -> Self {
+        Reading {
+            begin,
+            kept: Vec::new(),
+            kept_bytes_max,
+            length: 0,
+            is_truncated: false,
+            curve: Vec::new(),
+            step: 1,
+        }
     }
 
     /// Takes what came; false when it is enough.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
-        let room = BODY_KEPT_BYTES_MAX - self.kept.len();
+        let room = self.kept_bytes_max - self.kept.len();
         self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.length += bytes.len() as u64;
         if self.length - self.curve.last().map_or(0, |(_, by_then)| *by_then) >= self.step {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::Prober;
 use crate::failure::{of_quic, of_tls};
-use crate::http::{Answered, Reading};
+use crate::http::{Answered, BODY_KEPT_BYTES_MAX, Reading};
 use crate::target::{authority_of, path_of};
 use crate::tcp::millis_since;
 
@@ -115,7 +115,7 @@ async fn ask_h3(
         let mut stream = sender.send_request(request).await.map_err(|_| Failure::HttpInvalid)?;
         stream.finish().await.map_err(|_| Failure::HttpInvalid)?;
         let head = stream.recv_response().await.map_err(|_| Failure::HttpInvalid)?;
-        let mut reading = Reading::new(begin);
+        let mut reading = Reading::new(begin, BODY_KEPT_BYTES_MAX);
         let failure = loop {
             match stream.recv_data().await {
                 Ok(Some(mut bytes)) => {

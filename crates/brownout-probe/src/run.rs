@@ -11,7 +11,7 @@ use hyper::header::{COOKIE, HeaderValue};
 use tokio::net::TcpStream;
 
 use crate::dns::Asked;
-use crate::http::{Answered, Ask, ask};
+use crate::http::{Answered, Ask, BODY_KEPT_BYTES_MAX, ask};
 use crate::target::{authority_of, path_of, sent_to};
 use crate::tcp::millis_since;
 use crate::tls::Secured;
@@ -270,6 +270,7 @@ impl Prober {
             path: path_of(target),
             headers,
             body: None,
+            kept_bytes_max: BODY_KEPT_BYTES_MAX,
         };
         let patience = self.settings.timeouts.fetch;
         match link {

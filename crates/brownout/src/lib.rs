@@ -11,4 +11,6 @@ pub mod intake;
 pub mod listener;
 pub mod logging;
 pub mod reference;
+pub mod secret;
 pub mod serving;
+pub mod vantage;

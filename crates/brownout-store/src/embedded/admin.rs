@@ -13,7 +13,7 @@ use crate::port::StoreError;
 use super::derived::{InDb, move_aside};
 use super::file::At;
 use super::folder::{FolderLock, Layout};
-use super::orders;
+use super::{orders, probes};
 
 const TOKEN_COLUMNS: &str = "hash, name, channel, created, expires, revoked, weight, virtual_clock";
 const TABLES: &str = "
@@ -104,6 +104,7 @@ impl Admin {
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.execute_batch(TABLES)?;
             connection.execute_batch(orders::TABLE)?;
+            connection.execute_batch(probes::TABLES)?;
             Ok(connection)
         };
         let connection = open().in_db(path)?;

@@ -24,6 +24,7 @@ mod ledger;
 mod log;
 mod maintenance;
 mod orders;
+mod probes;
 mod reader;
 mod rows;
 mod sealed;
@@ -55,6 +56,7 @@ pub use ledger::LedgerEntry;
 pub use log::{EmbeddedLog, Rolling};
 pub use maintenance::{Maintenance, Retention, Sealing};
 pub use orders::{Order, OrderKind, Progress};
+pub use probes::{Enrolment, Invitation, Probe};
 pub use reader::{BatchHead, Batches, LogReader, Records};
 pub use verify::{FolderStats, VerifyReport, cat, read_comments, stats, verify};
 

@@ -148,7 +148,7 @@ pub fn run(cli: Cli, console: &mut Console<'_>) -> Result<Exit, Failure> {
         Command::Export(args) => export::run(&args, console),
         Command::Log(args) => log::run(&args, settings, console),
         Command::Import(args) => import::run(&args, settings, console),
-        Command::Probe(args) => probe::run(&args, console),
+        Command::Probe(args) => probe::run(&args, settings, console),
         Command::Replay(args) => replay::run(&args, console),
         Command::Scenario(args) => scenario::run(&args, settings, console),
         Command::Backup(args) => backup::run(&args, settings, console),

@@ -84,6 +84,8 @@ pub struct Config {
     pub log: Log,
     /// What pages say about their operator.
     pub site: Site,
+    /// Who measures for the observatory.
+    pub probes: Probes,
     /// The program's own figures.
     pub metrics: Metrics,
 }
@@ -262,6 +264,45 @@ impl Default for Site {
     }
 }
 
+/// Section `[probes]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Probes {
+    /// Whether probes are let in.
+    pub enabled: bool,
+    /// Slugs of the services that probes measure; empty is all.
+    pub services: Vec<String>,
+    /// Minutes between two measurements of a target, 1 to 1440.
+    pub every_minutes: u32,
+    /// Where probes ask the control; empty is nowhere.
+    pub control_url: String,
+    /// The file with the control's token.
+    pub control_token_file: Option<PathBuf>,
+    /// A name that exists and is blocked nowhere.
+    pub innocent_name: String,
+    /// Other resolvers on port 53 that probes compare with.
+    pub other_resolvers: Vec<SocketAddr>,
+    /// Another resolver over HTTPS; empty is none.
+    pub doh_url: String,
+    /// Most measurements of one probe in an hour, 1 to 1,000,000.
+    pub measurements_per_hour_max: u32,
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Probes {
+            enabled: false,
+            services: Vec::new(),
+            every_minutes: 20,
+            control_url: String::new(),
+            control_token_file: None,
+            innocent_name: "example.org".into(),
+            other_resolvers: Vec::new(),
+            doh_url: String::new(),
+            measurements_per_hour_max: 5_000,
+        }
+    }
+}
+
 /// Section `[metrics]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metrics {
@@ -286,8 +327,19 @@ impl Config {
     pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         let mut reader = Reader::new(text);
-        let Config { data, listen, proxies, intake, policy, catalogue, addresses, log, site, metrics } =
-            &mut config;
+        let Config {
+            data,
+            listen,
+            proxies,
+            intake,
+            policy,
+            catalogue,
+            addresses,
+            log,
+            site,
+            probes,
+            metrics,
+        } = &mut config;
         reader.section("data", |s| {
             let mut folder = Some(data.folder.clone());
             s.path("folder", &mut folder);
@@ -332,6 +384,17 @@ impl Config {
         reader.section("site", |s| {
             s.text("title", &mut site.title, 80);
             s.text("contact", &mut site.contact, 200);
+        });
+        reader.section("probes", |s| {
+            s.flag("enabled", &mut probes.enabled);
+            s.list("services", &mut probes.services);
+            s.whole("every_minutes", &mut probes.every_minutes, 1..=1440);
+            s.text("control_url", &mut probes.control_url, 400);
+            s.path("control_token_file", &mut probes.control_token_file);
+            s.text("innocent_name", &mut probes.innocent_name, 253);
+            s.list("other_resolvers", &mut probes.other_resolvers);
+            s.text("doh_url", &mut probes.doh_url, 400);
+            s.whole("measurements_per_hour_max", &mut probes.measurements_per_hour_max, 1..=1_000_000);
         });
         reader.section("metrics", |s| {
             s.flag("enabled", &mut metrics.enabled);

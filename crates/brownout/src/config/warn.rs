@@ -30,6 +30,19 @@ impl Config {
             warnings
                 .push("[intake] proof_of_work = \"off\" leaves floods to the rate limits alone".to_owned());
         }
+        let probes = &self.probes;
+        if probes.enabled && probes.control_url.is_empty() {
+            warnings.push(
+                "[probes] control_url is empty: without a control a block cannot be told from an outage"
+                    .to_owned(),
+            );
+        }
+        let urls = [("control_url", &probes.control_url), ("doh_url", &probes.doh_url)];
+        for (key, url) in urls.into_iter().filter(|(_, url)| !url.is_empty()) {
+            if let Err(error) = brownout_probe::parse_target(url, brownout_probe::Guard::Any) {
+                warnings.push(format!("[probes] {key} = \"{url}\" cannot be asked: {error}"));
+            }
+        }
         if self.log.retention_days == 0 && self.log.retention_gib_max == 0 {
             warnings
                 .push("[log] keeps everything for ever: the disk is the only limit of the log".to_owned());

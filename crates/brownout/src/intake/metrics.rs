@@ -24,6 +24,8 @@ pub struct IntakeMetrics {
     pub accepted_batch: Counter,
     /// Batches accepted.
     pub batches: Counter,
+    /// Measurements accepted from probes.
+    pub measurements: Counter,
     /// Challenges given out.
     pub challenges: Counter,
     /// Reports with a valid proof of work.
@@ -75,6 +77,7 @@ impl IntakeMetrics {
             ("accepted", "Reports accepted from people", &self.accepted),
             ("accepted_batch", "Reports accepted from batches", &self.accepted_batch),
             ("batches", "Batches accepted", &self.batches),
+            ("measurements", "Measurements accepted from probes", &self.measurements),
             ("challenges", "Challenges given out", &self.challenges),
             ("proofs", "Reports with a valid proof of work", &self.proofs),
             ("weight_lowered", "Reports that count less for want of a proof", &self.weight_lowered),

@@ -13,6 +13,7 @@ mod limits;
 mod lines;
 mod metrics;
 mod openapi;
+mod probes;
 mod problem;
 mod proof;
 mod salts;
@@ -57,6 +58,7 @@ pub use limits::Rate;
 pub use lines::{BatchLine, Line};
 pub use metrics::IntakeMetrics;
 pub use openapi::openapi;
+pub use probes::{ProbeDesk, ProbePlan};
 pub use problem::{Problem, Reason};
 pub use salts::{FillRandom, SaltBox, Salts, Turned, system_random};
 pub use single::{CityField, Receipt, ReportRequest, parse_report};
@@ -152,6 +154,8 @@ pub struct IntakeParts {
     pub settings: IntakeSettings,
     /// Counters, registered by the host.
     pub metrics: IntakeMetrics,
+    /// Who deals with probes, where they are let in.
+    pub probes: Option<ProbeDesk>,
 }
 
 /// Takes reports. All its memory is bounded.
@@ -174,6 +178,7 @@ pub struct Intake {
     proofs: Proofs,
     agents: Agents,
     answers: Answers,
+    probes: Option<ProbeDesk>,
 }
 
 /// Whose request it is. It lives as long as the request and is never stored.
@@ -215,6 +220,7 @@ impl Intake {
             proofs: Proofs::new(system_random)?,
             agents: Agents::default(),
             answers: Answers::default(),
+            probes: parts.probes,
             settings,
         })
     }
@@ -339,6 +345,7 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .route("/api/v1/reports/batch", post(report_batch))
         .route("/api/v1/reports/challenge", get(challenge))
         .route("/s/{slug}/report", post(report_form))
+        .merge(probes::router())
         .method_not_allowed_fallback(wrong_method)
         .with_state(intake)
 }

@@ -91,6 +91,30 @@ reasons! {
     TokenInvalid, "token_invalid", 401, "The token is not valid";
     /// A token that was taken back.
     TokenRevoked, "token_revoked", 403, "The token was revoked";
+    /// A token that is good once and was used.
+    TokenUsed, "token_used", 403, "The token was used before";
+    /// Probes are not let in here.
+    ProbesOff, "probes_off", 404, "No probes are let in here";
+    /// No probe has this number.
+    ProbeUnknown, "probe_unknown", 401, "No such probe";
+    /// A probe that was taken back.
+    ProbeRevoked, "probe_revoked", 403, "The probe was revoked";
+    /// A signature that is not of the key, or over something else.
+    BadSignature, "bad_signature", 401, "The signature is not valid";
+    /// A key that is none, or another probe's.
+    BadKey, "bad_key", 422, "The key cannot be taken";
+    /// A probe's clock that is far from ours.
+    ClockWrong, "clock_wrong", 422, "The probe's clock is wrong";
+    /// A batch of measurements that came before.
+    MeasurementsReplayed, "measurements_replayed", 409, "These measurements came before";
+    /// A measurement that is too old.
+    MeasurementStale, "measurement_stale", 422, "The measurement is too old";
+    /// A measurement of what is on no schedule.
+    NotScheduled, "not_scheduled", 422, "The target is not on the schedule";
+    /// More measurements than one probe may send.
+    TooManyMeasurements, "too_many_measurements", 429, "Too many measurements from one probe";
+    /// It is not known where a probe is.
+    PlaceUnknown, "place_unknown", 422, "It is not known where this probe is";
     /// A clock was sent where none may be.
     ClockNotAllowed, "clock_not_allowed", 403, "This token may not set the clock";
     /// The virtual clock only moves on.

@@ -23,8 +23,8 @@ use crate::config::{self, Config, ForwardedHeader, ProofOfWork};
 use crate::host::{Instance, Setup};
 use crate::intake::{
     self, ChannelNames, ForwardedBy, Intake, IntakeMetrics, IntakeParts, IntakeSettings, Network,
-    PageViewCounter, ProofMode, Rate, SaltBox, Sink, TokenCheck, TokenGrant, TokenLookup, TrustedProxies,
-    World, system_random,
+    PageViewCounter, ProbeDesk, ProbePlan, ProofMode, Rate, SaltBox, Sink, TokenCheck, TokenGrant,
+    TokenLookup, TrustedProxies, World, system_random,
 };
 use crate::reference::addresses::AddressBook;
 use crate::reference::catalogue::ServiceEntry;
@@ -148,6 +148,7 @@ impl Observatory {
             salts,
             settings,
             metrics: shared.metrics.clone(),
+            probes: probes(&plan.folder, instance.admin.clone(), config)?,
         })
         .map_err(|error| format!("no randomness to be had: {error}"))?;
         let intake = Arc::new(intake);
@@ -221,6 +222,26 @@ fn salts(folder: &Path, is_degraded: bool, config: &Config) -> Result<SaltBox, S
     let folder = folder.join("secrets");
     SaltBox::open(&folder, overlap, now, system_random)
         .map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Who deals with probes, with the key that schedules are signed with: kept beside the salts.
+fn probes(folder: &Path, admin: Option<Arc<Admin>>, config: &Config) -> Result<Option<ProbeDesk>, String> {
+    let (Some(admin), true) = (admin, config.probes.enabled) else { return Ok(None) };
+    let file = folder.join("secrets").join("probes.key");
+    let identity = crate::secret::identity(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let probes = &config.probes;
+    let named = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let plan = ProbePlan {
+        services: probes.services.clone(),
+        every_seconds: probes.every_minutes * 60,
+        control_url: named(&probes.control_url),
+        control_token_file: probes.control_token_file.clone(),
+        innocent_name: probes.innocent_name.clone(),
+        other_resolvers: probes.other_resolvers.iter().map(ToString::to_string).collect(),
+        https_resolvers: named(&probes.doh_url).into_iter().collect(),
+        measurements_per_hour_max: probes.measurements_per_hour_max,
+    };
+    Ok(Some(ProbeDesk::new(admin, identity, plan)))
 }
 
 /// Looks tokens up by their hash at each request, so that taking one back works at once.

@@ -57,15 +57,10 @@ impl How {
         if system.is_empty() {
             return Err(Failure::new("/etc/resolv.conf names no resolver; name one with --resolver"));
         }
-        let timeouts = self.stage_seconds.map_or_else(Timeouts::default, |seconds| {
-            let usual = Timeouts::default();
-            let stage = Duration::from_secs(seconds.into());
-            Timeouts { second_answer: usual.second_answer, ..Timeouts::all(stage) }
-        });
         Ok(Settings {
             resolvers: Resolvers { system, plain: self.others.clone(), https: self.https.clone() },
             innocent_name: Some(self.innocent.to_ascii_lowercase()),
-            timeouts,
+            timeouts: timeouts(self.stage_seconds),
             guard: self.guard(),
             roots: self.roots.as_deref().map_or(Ok(Vec::new()), authorities)?,
             connections_per_second_max: self.per_second,
@@ -75,17 +70,26 @@ impl How {
     }
 }
 
+/// The usual patience, or the same for every stage.
+pub(super) fn timeouts(stage_seconds: Option<u32>) -> Timeouts {
+    let usual = Timeouts::default();
+    stage_seconds.map_or(usual, |seconds| {
+        let stage = Duration::from_secs(seconds.into());
+        Timeouts { second_answer: usual.second_answer, ..Timeouts::all(stage) }
+    })
+}
+
 /// A prober; inside a runtime.
 pub(super) fn prober(settings: Settings) -> Result<Prober, Failure> {
     Prober::new(settings).map_err(|error| Failure::usage(error.to_string()))
 }
 
-fn authorities(file: &Path) -> Result<Vec<brownout_probe::CertificateDer<'static>>, Failure> {
+pub(super) fn authorities(file: &Path) -> Result<Vec<brownout_probe::CertificateDer<'static>>, Failure> {
     roots_in(file).map_err(|error| Failure::new(format!("{}: {error}", file.display())))
 }
 
 /// An address with or without a port; without, it is 53.
-fn parse_resolver(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn parse_resolver(text: &str) -> Result<SocketAddr, String> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
     address.or_else(|_| text.parse()).map_err(|_| "an address such as 9.9.9.9 or [2620:fe::fe]:53".to_owned())

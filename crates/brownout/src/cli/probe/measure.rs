@@ -72,7 +72,7 @@ pub enum Asked {
     Full,
 }
 
-fn parse_network(text: &str) -> Result<Asn, String> {
+pub(super) fn parse_network(text: &str) -> Result<Asn, String> {
     let digits = text.strip_prefix("AS").or_else(|| text.strip_prefix("as")).unwrap_or(text);
     digits.parse().ok().and_then(Asn::new).ok_or_else(|| "a number such as 17557".to_owned())
 }

@@ -157,6 +157,7 @@ fn stand(settings: IntakeSettings) -> Stand {
         salts: SaltBox::open(folder.path(), 75, sink.now(), system_random).unwrap(),
         settings,
         metrics: IntakeMetrics::default(),
+        probes: None,
     });
     Stand { intake: Arc::new(intake.unwrap()), sink, _folder: folder }
 }

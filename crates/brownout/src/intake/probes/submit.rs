@@ -1,0 +1,136 @@
+//! Measurements of probes.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use brownout_core::model::{Catalogue, Evidence, UtcTime};
+use brownout_core::reach::{Answer, Control, Fingerprints, Measurement, Signs, Vantage};
+use brownout_core::report::FUTURE_MINUTES_MAX;
+use brownout_probe::Purpose;
+use brownout_probe::wire::{Batch, MEASUREMENTS_MAX, Received};
+use brownout_store::embedded::Probe;
+
+use super::super::problem::{Problem, Reason};
+use super::super::sink::Submission;
+use super::super::{AddressFacts, Intake};
+use super::{Asked, Asking, BATCH_BYTES_MAX, ProbeDesk, on_disk, parse, told};
+
+/// How old a measurement may be, in days: a probe may have been offline.
+const AGE_DAYS_MAX: i64 = 7;
+
+/// `POST /api/v1/probes/measurements`.
+pub(super) async fn answer(State(intake): Asking, request: Request) -> Response<Body> {
+    intake.probe_request(request, BATCH_BYTES_MAX, submit).await
+}
+
+async fn submit(intake: Arc<Intake>, asked: Asked) -> Result<Response<Body>, Problem> {
+    if !intake.settings.is_live {
+        return Err(Problem::new(Reason::NotLive, "It takes no measurements either."));
+    }
+    let (probe, _) = intake.signer(&asked, Purpose::Measurements).await?;
+    let facts = (intake.lookup)(asked.client.address);
+    // A probe that goes away while its batch is written must not leave it half done.
+    let dealt = tokio::spawn(async move { keep(&intake, &probe, facts, &asked.body).await });
+    dealt.await.map_err(|_| Problem::new(Reason::Internal, "Nothing was kept; please send it again."))?
+}
+
+async fn keep(
+    intake: &Intake,
+    probe: &Probe,
+    facts: AddressFacts,
+    body: &[u8],
+) -> Result<Response<Body>, Problem> {
+    let desk = intake.desk()?;
+    // What one probe sends is dealt with in its order, or a batch could be kept twice.
+    let turn = &desk.turns[probe.id as usize % desk.turns.len()];
+    let _turn = turn.lock().await;
+    let id = probe.id;
+    let last =
+        on_disk(&desk.admin, move |admin| admin.probe(id)).await?.map_or(u64::MAX, |probe| probe.sequence);
+    let batch: Batch = parse(body)?;
+    if batch.sequence <= last {
+        let detail = format!("The last batch kept has the sequence {last}.");
+        return Err(Problem::new(Reason::MeasurementsReplayed, detail));
+    }
+    let count = batch.measurements.len();
+    if count > MEASUREMENTS_MAX {
+        return Err(Problem::new(Reason::TooManyLines, format!("At most {MEASUREMENTS_MAX} measurements.")));
+    }
+    let now = intake.sink.now();
+    if !desk.count(id, u32::try_from(count).unwrap_or(u32::MAX), now) {
+        let problem = Problem::new(Reason::TooManyMeasurements, "Please wait for the next hour.");
+        return Err(Problem { retry_after_seconds: Some(900), ..problem });
+    }
+    let country = probe.country.or(facts.place.country);
+    let network = probe.network.or(facts.network);
+    let Some(country) = country else {
+        let detail = "The operator can say so: brownout probe invite --country.";
+        return Err(Problem::new(Reason::PlaceUnknown, detail));
+    };
+    let id = Some(operator_number(&probe.operator));
+    let vantage =
+        Vantage { country: Some(country), network, resolver_network: None, id, software: String::new() };
+    let catalogue = Arc::clone(&intake.world.load().catalogue);
+    let (mut evidence, mut refused) = (Vec::new(), Vec::new());
+    for (place, measurement) in (0..).zip(batch.measurements) {
+        match judge(&measurement, desk, &catalogue, now) {
+            Ok(()) => evidence.push(Evidence::Measurement(Box::new(taken(intake, measurement, &vantage)))),
+            Err(reason) => {
+                intake.metrics.refuse_lines(reason, 1);
+                refused.push((place, reason.slug().to_owned()));
+            }
+        }
+    }
+    let accepted = evidence.len();
+    if accepted > 0 {
+        intake.sink.submit(Submission { evidence, comment: None, clock: None }).await?;
+    }
+    // After the log has them: should the program end between the two, they come again rather than never.
+    let (id, sequence) = (probe.id, batch.sequence);
+    on_disk(&desk.admin, move |admin| admin.note_probe_sequence(id, sequence, now)).await?;
+    intake.metrics.measurements.inc_by(accepted as u64);
+    let accepted = u32::try_from(accepted).unwrap_or(u32::MAX);
+    Ok(told(&Received { accepted, refused, country: Some(country), network }))
+}
+
+fn judge(
+    measurement: &Measurement,
+    desk: &ProbeDesk,
+    catalogue: &Catalogue,
+    now: UtcTime,
+) -> Result<(), Reason> {
+    let at = measurement.started_at;
+    match () {
+        () if at > now.plus_seconds(FUTURE_MINUTES_MAX * 60) => Err(Reason::InTheFuture),
+        () if at < now.plus_seconds(-AGE_DAYS_MAX * 86_400) => Err(Reason::MeasurementStale),
+        () => match catalogue.service_at(&measurement.target.host) {
+            Some(service) if desk.is_scheduled(service) => Ok(()),
+            _ => Err(Reason::NotScheduled),
+        },
+    }
+}
+
+/// What is kept of a measurement: its place is ours to say, and so are signs and the networks of addresses.
+fn taken(intake: &Intake, mut measurement: Measurement, vantage: &Vantage) -> Measurement {
+    let software = std::mem::take(&mut measurement.vantage.software);
+    measurement.vantage = Vantage { software, ..vantage.clone() };
+    measurement.signs = Signs::default();
+    let name = |answer: &mut Answer| answer.network = (intake.lookup)(answer.address).network;
+    for lookup in &mut measurement.run.lookups {
+        lookup.answers.iter_mut().chain(&mut lookup.second).take(64).for_each(name);
+    }
+    if let Control::Found(found) = &mut measurement.control {
+        found.addresses.iter_mut().take(64).for_each(name);
+    }
+    measurement.keep(&Fingerprints::default())
+}
+
+/// A number for an operator, the same for all probes that the operator runs: they are one vantage point.
+fn operator_number(operator: &str) -> u64 {
+    let hash = blake3::hash(format!("brownout operator\0{operator}").as_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
