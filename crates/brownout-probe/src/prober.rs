@@ -1,7 +1,6 @@
 //! What measures.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::SystemTime;
 
 use brownout_core::model::UtcTime;
@@ -9,20 +8,17 @@ use brownout_core::reach::{Control, Measurement, Signs, Target, Vantage};
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderName, HeaderValue, USER_AGENT};
 use tokio::sync::Semaphore;
 
-use crate::icmp::Echoes;
 use crate::pace::Pace;
 use crate::tls::Trust;
 use crate::{ControlPoint, Depth, Settings};
 
-/// Measures targets, as many at once as it is let. It is made inside a runtime, once.
+/// Measures targets, as many at once as it is let.
 pub struct Prober {
     pub(crate) settings: Settings,
     pub(crate) trust: Trust,
     pub(crate) pace: Pace,
-    pub(crate) echoes: Echoes,
     pub(crate) runs: Semaphore,
     page_headers: Vec<(HeaderName, HeaderValue)>,
-    echo: AtomicU16,
 }
 
 /// Why there is no prober.
@@ -60,10 +56,8 @@ impl Prober {
         Ok(Prober {
             trust: Trust::new(&settings.roots)?,
             pace: Pace::new(settings.connections_per_second_max),
-            echoes: Echoes::open(),
             runs: Semaphore::new(settings.runs_open_max.max(1)),
             page_headers,
-            echo: AtomicU16::new(std::process::id() as u16),
             settings,
         })
     }
@@ -97,11 +91,6 @@ impl Prober {
     /// The header fields with which pages are asked for.
     pub(crate) fn page_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.page_headers.clone()
-    }
-
-    /// A number that no other echo under way has.
-    pub(crate) fn echo_number(&self) -> u16 {
-        self.echo.fetch_add(1, Ordering::Relaxed)
     }
 }
 

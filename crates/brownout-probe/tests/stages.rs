@@ -275,3 +275,17 @@ async fn a_plain_check_makes_one_connection() {
     assert_eq!((run.lookups.len(), run.connects.len(), run.fetches.len()), (1, 1, 1));
     assert!(run.handshakes.is_empty() && run.pings.is_empty());
 }
+
+#[tokio::test]
+async fn an_echo_is_asked_for_where_the_system_permits() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").unwrap_or_default();
+    if range.split_whitespace().collect::<Vec<_>>() != ["0", "2147483647"] {
+        println!("skip: this system permits no echoes (net.ipv4.ping_group_range = {})", range.trim());
+        return;
+    }
+    let site = web(Site::Page).await;
+    let prober = Prober::new(settings(Resolvers::default(), Vec::new())).expect("a prober");
+    let target = parse_target(&format!("http://{site}/"), Guard::Any).expect("a target");
+    let run = prober.measure(&target, Vantage::default(), None).await.run;
+    assert!(run.pings.len() == 1 && run.pings[0].millis.is_some(), "{:?}", run.pings);
+}

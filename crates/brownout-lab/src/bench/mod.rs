@@ -7,6 +7,7 @@
 mod client;
 mod flows;
 mod paper;
+mod probes;
 mod program;
 mod replays;
 mod scale;
@@ -75,6 +76,7 @@ const PARTS: &[(&str, Part)] = &[
     ("batches", flows::batches),
     ("replay", replays::replay),
     ("pages", flows::pages),
+    ("probes", probes::probes),
     ("series", scale::series),
 ];
 
