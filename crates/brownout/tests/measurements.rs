@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use brownout_core::model::{Asn, CountryCode, UtcTime};
 use brownout_lab::lab::http::get;
 use brownout_lab::lab::program::Plan;
-use brownout_lab::reach::{How, Interference, Probe, Site, World};
+use brownout_lab::reach::{Field as _, How, Interference, Probe, Site, World};
 use serde_json::Value;
 
 fn brownout(arguments: &[&str]) -> Output {
@@ -53,7 +53,7 @@ fn measurements() -> String {
         how: How::TlsResetSni,
     };
     let begin: UtcTime = "2025-03-09T00:00:00Z".parse().expect("a time");
-    let mut world = World::new(SITES.to_vec(), probes.clone(), 7);
+    let mut world = World::new(7);
     let mut lines = Vec::new();
     for round in 0..72 {
         let met: &[Interference] = if round >= 56 { &[block] } else { &[] };

@@ -6,3 +6,4 @@
 pub mod chaos;
 pub mod http;
 pub mod program;
+pub mod reach;

@@ -5,5 +5,5 @@
 mod scenarios;
 mod world;
 
-pub use scenarios::{Expected, Outcome, Scenario, play, scenarios};
-pub use world::{How, Interference, Probe, Site, World};
+pub use scenarios::{Expected, Outcome, Scenario, play, play_in, probes, scenarios, sites};
+pub use world::{Field, How, Interference, Probe, Site, World};

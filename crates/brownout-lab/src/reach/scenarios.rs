@@ -8,7 +8,7 @@ use brownout_core::model::{
 use brownout_core::reach::{Fingerprints, Mechanism, Reachability, Sign, Spot};
 use brownout_core::snapshot::Snapshot;
 
-use super::world::{How, Interference, Probe, Site, World};
+use super::world::{Field, How, Interference, Probe, Site, World};
 use crate::direct::Direct;
 
 /// One scenario.
@@ -149,7 +149,8 @@ pub fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-fn sites() -> Vec<Site> {
+/// The sites that are measured.
+pub fn sites() -> Vec<Site> {
     let own = |host, last| Site { host, address: Ipv4Addr::new(104, 244, 42, last) };
     let shared = SHARED.map(|host| Site { host, address: Ipv4Addr::new(104, 16, 7, 7) });
     let mut sites = vec![own(SITE, 1), own("other.example", 2), own("third.example", 3)];
@@ -157,7 +158,8 @@ fn sites() -> Vec<Site> {
     sites
 }
 
-fn probes(scenario: &Scenario) -> Vec<Probe> {
+/// Who measures.
+pub fn probes(scenario: &Scenario) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (index, country) in (0u32..).zip(COUNTRIES) {
         for network_of_two in 0..2 {
@@ -189,13 +191,17 @@ fn catalogue(sites: &[Site]) -> Option<Catalogue> {
     Catalogue::new((0..).zip(sites).map(service).collect()).ok()
 }
 
-/// Plays a scenario from a beginning, with a seed for its luck. Only what is told is looked at, never what was
-/// done.
+/// Plays a scenario in a simulated network, with a seed for its luck.
 pub fn play(scenario: &Scenario, seed: u64) -> Option<Outcome> {
+    play_in(&mut World::new(seed), scenario, seed)
+}
+
+/// Plays a scenario from a beginning, with a seed for the times at which probes look. Only what is told is looked
+/// at, never what was done.
+pub fn play_in(field: &mut dyn Field, scenario: &Scenario, seed: u64) -> Option<Outcome> {
     let begin: UtcTime = "2025-03-10T00:00:00Z".parse().ok()?;
     let (sites, probes) = (sites(), probes(scenario));
     let catalogue = catalogue(&sites)?;
-    let mut world = World::new(sites.clone(), probes.clone(), seed);
     let mut direct = Direct::new(catalogue, &Policy::default(), begin);
     let at = |round: i64| begin.plus_seconds(60 * ROUND_MINUTES * round);
     let onset = at(QUIET_ROUNDS);
@@ -215,7 +221,7 @@ pub fn play(scenario: &Scenario, seed: u64) -> Option<Outcome> {
             let now = at(round).plus_seconds(second);
             direct.pass(now, |_, _| {});
             for site in &sites {
-                if let Some(measurement) = world.measure(&probes[probe], site, now, met) {
+                if let Some(measurement) = field.measure(&probes[probe], site, now, met) {
                     let kept = measurement.keep(&Fingerprints::default());
                     direct.tell(now, &Evidence::Measurement(Box::new(kept)));
                 }

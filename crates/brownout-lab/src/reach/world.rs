@@ -76,13 +76,37 @@ pub enum How {
     V6Broken,
 }
 
-/// A world of probes and sites.
+impl Site {
+    /// Its other address.
+    pub fn address_v6(&self) -> Ipv6Addr {
+        let [a, b, c, d] = self.address.octets().map(u16::from);
+        Ipv6Addr::new(0x2606, 0x4700, 0, 0, a, b, c, d)
+    }
+}
+
+impl Interference {
+    /// Whether a probe is met by it, with some site at least.
+    pub fn meets(&self, probe: &Probe) -> bool {
+        self.country.is_none_or(|country| country == probe.country)
+            && self.network.is_none_or(|network| network == probe.network)
+    }
+}
+
+/// What probes find of sites while something interferes.
+pub trait Field {
+    /// What a probe finds of a site; nothing where it is cut off.
+    fn measure(
+        &mut self,
+        probe: &Probe,
+        site: &Site,
+        at: UtcTime,
+        interferences: &[Interference],
+    ) -> Option<Measurement>;
+}
+
+/// A simulated network: each stage of a run is drawn, not sent.
 #[derive(Debug)]
 pub struct World {
-    /// What is measured.
-    pub sites: Vec<Site>,
-    /// Who measures.
-    pub probes: Vec<Probe>,
     rng: Rng,
 }
 
@@ -92,23 +116,20 @@ const NAME_OF_PROBE: &str = "brownout-lab/1";
 
 impl World {
     /// A world with a seed for its luck.
-    pub fn new(sites: Vec<Site>, probes: Vec<Probe>, seed: u64) -> Self {
-        World { sites, probes, rng: Rng::new(seed, 1) }
+    pub fn new(seed: u64) -> Self {
+        World { rng: Rng::new(seed, 1) }
     }
+}
 
-    /// What a probe finds of a site; nothing where it is cut off.
-    pub fn measure(
+impl Field for World {
+    fn measure(
         &mut self,
         probe: &Probe,
         site: &Site,
         at: UtcTime,
         interferences: &[Interference],
     ) -> Option<Measurement> {
-        let met = |one: &&Interference| {
-            one.country.is_none_or(|country| country == probe.country)
-                && one.network.is_none_or(|network| network == probe.network)
-                && one.host.is_none_or(|host| host == site.host)
-        };
+        let met = |one: &&Interference| one.meets(probe) && one.host.is_none_or(|host| host == site.host);
         let mut met: Vec<How> = interferences.iter().filter(met).map(|one| one.how).collect();
         if met.contains(&How::CutOff) {
             return None;
@@ -157,8 +178,7 @@ impl Stage {
     }
 
     fn v6(&self) -> SocketAddr {
-        let [a, b, c, d] = self.site.address.octets().map(u16::from);
-        SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2606, 0x4700, 0, 0, a, b, c, d)), 443)
+        SocketAddr::new(IpAddr::V6(self.site.address_v6()), 443)
     }
 
     fn lookup(&self, host: &str, answers: &[IpAddr], failure: Option<Failure>) -> Lookup {

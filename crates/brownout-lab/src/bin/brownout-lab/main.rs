@@ -7,6 +7,8 @@
 mod bench;
 #[cfg(feature = "lab")]
 mod chaos;
+#[cfg(feature = "lab")]
+mod reach;
 mod scoreboard;
 
 use std::io::Write;
@@ -19,7 +21,8 @@ const USAGE: &str =
     "usage: brownout-lab scoreboard [OPTIONS]        compares detectors, writes docs/scoreboard.md
        brownout-lab bench [OPTIONS] [PART...]   measures the program, writes docs/benchmarks.md
        brownout-lab chaos [OPTIONS]             kills it under load, again and again
-bench and chaos are there with `--features lab`; build the program first: `cargo build --release`.";
+       brownout-lab reach [OPTIONS] [WORD...]   plays the scenarios of reachability with real packets
+bench, chaos and reach are there with `--features lab`; build the program first: `cargo build --release`.";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -30,6 +33,8 @@ fn main() -> ExitCode {
         Some("bench") => bench::run(arguments),
         #[cfg(feature = "lab")]
         Some("chaos") => chaos::run(arguments),
+        #[cfg(feature = "lab")]
+        Some("reach") => reach::run(arguments),
         _ => Err(USAGE.to_owned()),
     };
     match result {
