@@ -150,14 +150,14 @@ impl Net {
         }
     }
 
-    /// Sixteen kilobits a second for what comes from these sites.
+    /// Sixty-four kilobits a second for what comes from these sites.
     fn slow_down(&self, isp: &str, customers: &str, sites: &[Site]) -> io::Result<()> {
         let device = format!("v-{customers}");
         let tc = |words: &[&str]| self.inside(isp, &[&["tc"], words].concat()).map(|_| ());
         tc(&["qdisc", "add", "dev", &device, "root", "handle", "1:", "htb", "default", "1"])?;
         tc(&["class", "add", "dev", &device, "parent", "1:", "classid", "1:1", "htb", "rate", "1gbit"])?;
         tc(&[
-            "class", "add", "dev", &device, "parent", "1:", "classid", "1:2", "htb", "rate", "16kbit",
+            "class", "add", "dev", &device, "parent", "1:", "classid", "1:2", "htb", "rate", "64kbit",
             "burst", "8k",
         ])?;
         for site in sites {

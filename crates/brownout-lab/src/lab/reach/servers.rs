@@ -16,7 +16,7 @@ pub(super) const INNOCENT: (&str, Ipv4Addr) = ("example.org", Ipv4Addr::new(23, 
 /// Where those are sent who may not read a site.
 pub(super) const BLOCK_PAGE: Ipv4Addr = Ipv4Addr::new(23, 49, 1, 7);
 const BOGON: Ipv4Addr = Ipv4Addr::new(10, 10, 34, 35);
-/// As large as to take long at sixteen kilobits a second.
+/// As large as to take long at sixty-four kilobits a second.
 const PAGE_BYTES: usize = 48_000;
 
 /// Certificates, in files.
@@ -169,7 +169,7 @@ fn start(net: &Net, of: &str, folder: &Path, servers: &str) -> io::Result<Web> {
     let mut config = String::new();
     let _ = writeln!(
         config,
-        "daemon off; worker_processes 1; pid {path}/nginx.pid; error_log {path}/error.log; user root;\n\
+        "daemon off; master_process off; pid {path}/nginx.pid; error_log {path}/error.log; user root;\n\
          events {{ worker_connections 512; }}\n\
          http {{ access_log off; root {path}; types {{ text/html html; }}\n\
          client_body_temp_path {path}/t1; proxy_temp_path {path}/t2; fastcgi_temp_path {path}/t3;\n\
