@@ -104,7 +104,7 @@ fn full(settings: &Settings, site: SocketAddr, paper: &mut Paper) -> io::Result<
     command.args(["probe", "control", "--allow-private", "--resolver", "127.0.0.1:9", "--listen"]);
     command.arg(address.to_string()).args(["--per-second", "100000", "--at-once", "256"]);
     let control = Helper(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
-    wait_for(address, "/livez")?;
+    wait_for(address)?;
     let url = format!("http://{address}/api/v1/control");
     let (mut rates, mut memory, mut runs) = (vec![], 0, 200);
     for _ in 0..settings.rounds {
@@ -179,7 +179,7 @@ impl Peer {
         command.arg(argument("--config.file=", &config)).arg(format!("--web.listen-address={address}"));
         command.args(["--log.level=error"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = Helper(command.spawn()?);
-        wait_for(address, "/-/healthy")?;
+        wait_for(address)?;
         Ok(Peer { process, address })
     }
 
@@ -246,9 +246,9 @@ fn free() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-fn wait_for(address: SocketAddr, path: &str) -> io::Result<()> {
+fn wait_for(address: SocketAddr) -> io::Result<()> {
     for _ in 0..1_000 {
-        if client::get(address, path).is_ok_and(|answer| answer.status == 200) {
+        if std::net::TcpStream::connect(address).is_ok() {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(10));

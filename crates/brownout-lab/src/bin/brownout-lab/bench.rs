@@ -10,7 +10,7 @@ const USAGE: &str =
 
   Measures the release program (default: `brownout` beside this one; build it first with
   `cargo build --release`) and writes docs/benchmarks.md when every part was measured.
-  Parts: start reports batches replay pages series. Some 15 minutes in all; --quick only shows
+  Parts: start reports batches replay pages probes series. Some 15 minutes in all; --quick only shows
   that everything works.";
 
 /// Measures, prints, and writes the paper when every part was measured.

@@ -1,8 +1,9 @@
 //! `brownout probe measure`.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use brownout_core::model::{Asn, CountryCode};
 use brownout_core::reach::{
@@ -10,11 +11,10 @@ use brownout_core::reach::{
     analyse,
 };
 use brownout_formats::ooni::write;
-use brownout_probe::{ControlPoint, Depth, Prober, Settings, parse_target, software};
+use brownout_probe::{ControlPoint, Depth, Settings, parse_target, software};
 use clap::{Args, ValueEnum};
-use futures_util::StreamExt;
-use futures_util::stream::iter;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::how::{How, prober, token_in};
 use crate::cli::progress::Progress;
@@ -104,13 +104,22 @@ pub(super) fn run(args: &Measure, console: &mut Console<'_>) -> Result<Exit, Fai
     };
     let mut progress = Progress::new("measuring", Some(targets.len() as u64));
     let mut told = Told { table: Table::new(&COLUMNS), lines: Vec::new(), reached: 0 };
+    let how_many = targets.len();
     let ended: Result<(), Failure> = runtime()?.block_on(async {
         let at_once = args.how.at_once as usize;
-        let prober = prober(settings)?;
-        let mut coming = iter(&targets)
-            .map(|target| measure_one(&prober, target, vantage.clone(), control.as_ref()))
-            .buffer_unordered(at_once);
-        while let Some(measurement) = coming.next().await {
+        let (prober, control) = (Arc::new(prober(settings)?), control.map(Arc::new));
+        let mut targets = targets.into_iter();
+        let mut coming = JoinSet::new();
+        loop {
+            while coming.len() < at_once
+                && let Some(target) = targets.next()
+            {
+                let (prober, control, vantage) = (prober.clone(), control.clone(), vantage.clone());
+                coming.spawn(async move { prober.measure(&target, vantage, control.as_deref()).await });
+            }
+            let Some(ended) = coming.join_next().await else { return Ok(()) };
+            let measurement =
+                ended.map_err(|error| Failure::new(format!("a measurement failed: {error}")))?;
             progress.advance(1);
             if let Some((file, name)) = &mut into {
                 writeln!(file, "{}", write(&measurement))
@@ -118,12 +127,13 @@ pub(super) fn run(args: &Measure, console: &mut Console<'_>) -> Result<Exit, Fai
             }
             told.tell(&measurement, depth == Depth::Full, console)?;
         }
-        Ok(())
     });
     drop(progress);
     ended?;
-    if let Some((file, name)) = &into {
-        file.sync_all().map_err(|error| Failure::new(format!("{}: {error}", name.display())))?;
+    if let Some((mut file, name)) = into {
+        file.flush()
+            .and_then(|()| file.get_ref().sync_all())
+            .map_err(|error| Failure::new(format!("{}: {error}", name.display())))?;
     }
     if console.format != Format::Ndjson {
         console.table(&told.table)?;
@@ -131,16 +141,7 @@ pub(super) fn run(args: &Measure, console: &mut Console<'_>) -> Result<Exit, Fai
     for line in &told.lines {
         console.say(line);
     }
-    Ok(if told.reached == targets.len() { Exit::Ok } else { Exit::CheckFailed })
-}
-
-async fn measure_one(
-    prober: &Prober,
-    target: &Target,
-    vantage: Vantage,
-    control: Option<&ControlPoint>,
-) -> Measurement {
-    prober.measure(target, vantage, control).await
+    Ok(if told.reached == how_many { Exit::Ok } else { Exit::CheckFailed })
 }
 
 fn targets(args: &Measure) -> Result<Vec<Target>, Failure> {
@@ -161,10 +162,10 @@ fn targets(args: &Measure) -> Result<Vec<Target>, Failure> {
     if targets.is_empty() { Err(Failure::usage("there is no URL to measure")) } else { Ok(targets) }
 }
 
-fn open(name: &std::path::Path) -> Result<(File, PathBuf), Failure> {
+fn open(name: &std::path::Path) -> Result<(BufWriter<File>, PathBuf), Failure> {
     let file = OpenOptions::new().create(true).append(true).open(name);
     let file = file.map_err(|error| Failure::new(format!("{}: {error}", name.display())))?;
-    Ok((file, name.to_owned()))
+    Ok((BufWriter::new(file), name.to_owned()))
 }
 
 const COLUMNS: [&str; 6] = ["target", "hop", "stage", "where", "found", "millis"];
