@@ -45,6 +45,9 @@ pub(super) fn probes(settings: &Settings, paper: &mut Paper) -> io::Result<()> {
         body: [b"<!doctype html><title>A page</title>".as_slice(), &[b'x'; PAGE_BYTES]].concat(),
     };
     let site = Trivial::start(Some(&page))?;
+    let limit =
+        median((0..settings.rounds).map(|_| bare(site.address, settings.time)).collect::<io::Result<_>>()?);
+    paper.note("bare clients: connect, ask, read, close, a second", count(limit));
     let peer = Peer::start(settings).ok();
     if peer.is_none() {
         paper.explain(format!(
@@ -70,7 +73,13 @@ pub(super) fn probes(settings: &Settings, paper: &mut Paper) -> io::Result<()> {
         match (peer.is_some(), depth) {
             (true, "fetch") => paper.bar(
                 &title,
-                format!("{} ({:.1} times the peer's {})", count(rate), rate / best, count(best)),
+                format!(
+                    "{} ({:.1} times the peer's {}, {:.0}% of bare clients)",
+                    count(rate),
+                    rate / best,
+                    count(best),
+                    100.0 * rate / limit
+                ),
                 "10 times the peer",
                 rate >= 10.0 * best,
             ),
@@ -95,6 +104,36 @@ pub(super) fn probes(settings: &Settings, paper: &mut Paper) -> io::Result<()> {
         paper.note("the peer's memory at the peak", bytes(peer.memory()?));
     }
     Ok(())
+}
+
+/// What this machine can do at all: clients that only connect, ask, read the answer and close, on all cores.
+fn bare(site: SocketAddr, time: Duration) -> io::Result<f64> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let end = begun + time;
+        let client = move || async move {
+            let (mut fine, mut buffer) = (0_u64, Vec::with_capacity(16 << 10));
+            while Instant::now() < end {
+                let mut stream = TcpStream::connect(site).await?;
+                stream.write_all(b"GET /page HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+                buffer.clear();
+                while !is_whole(&buffer) {
+                    if stream.read_buf(&mut buffer).await? == 0 {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                    }
+                }
+                fine += 1;
+            }
+            Ok(fine)
+        };
+        let clients: Vec<_> = (0..AT_ONCE).map(|_| tokio::spawn(client())).collect();
+        let mut fine = 0;
+        for client in clients {
+            fine += client.await.map_err(io::Error::other)??;
+        }
+        Ok(fine as f64 / begun.elapsed().as_secs_f64())
+    })
 }
 
 /// Whole measurements, each with a control that does the same.

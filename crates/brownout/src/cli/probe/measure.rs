@@ -138,9 +138,7 @@ pub(super) fn run(args: &Measure, console: &mut Console<'_>) -> Result<Exit, Fai
     if console.format != Format::Ndjson {
         console.table(&told.table)?;
     }
-    for line in &told.lines {
-        console.say(line);
-    }
+    console.say(&told.lines.join("\n"));
     Ok(if told.reached == how_many { Exit::Ok } else { Exit::CheckFailed })
 }
 
