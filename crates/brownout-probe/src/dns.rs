@@ -1,6 +1,6 @@
 //! Names: over UDP and TCP with everything that is answered, and over HTTPS.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use brownout_core::reach::{Answer, Failure, Family, Lookup, Resolver};
@@ -13,9 +13,8 @@ use tokio::net::UdpSocket;
 use tokio::time::{timeout, timeout_at};
 
 use crate::failure::of_io;
-use crate::http::{Ask, BODY_KEPT_BYTES_MAX, ask};
-use crate::target::{authority_of, parse_target, path_of};
-use crate::tcp::millis_since;
+use crate::target::parse_target;
+use crate::tcp::{any_like, millis_since};
 use crate::{Guard, Prober};
 
 /// Most of an answer over UDP that is read.
@@ -132,7 +131,7 @@ impl Prober {
             family,
             answers,
             failure,
-            is_control_name: self.settings.innocent_name.as_deref() == Some(host),
+            is_control_name: false,
             second: heard.second.iter().map(answer).collect(),
             millis: Some(millis_since(begin)),
         }
@@ -240,41 +239,15 @@ impl Prober {
     }
 
     async fn hear_https(&self, url: &str, question: &Question) -> Heard {
-        let talk = async {
-            // A resolver is the operator's choice, and may stand in a network of its own.
-            let target = parse_target(url, Guard::Any).map_err(|_| Failure::Local)?;
-            let address = match target.address() {
-                Some(address) => address,
-                None => self.address_of(&target.host).await?,
-            };
-            let endpoint = SocketAddr::new(address, target.port);
-            self.pace.pass().await;
-            let stream = tokio::net::TcpStream::connect(endpoint).await.map_err(|error| of_io(&error))?;
-            let request = Ask {
-                is_tls: target.is_tls,
-                authority: authority_of(&target),
-                path: path_of(&target),
-                headers: vec![(CONTENT_TYPE, DNS_MESSAGE), (ACCEPT, DNS_MESSAGE)],
-                body: Some(Bytes::copy_from_slice(&question.bytes)),
-                kept_bytes_max: BODY_KEPT_BYTES_MAX,
-            };
-            let patience = self.settings.timeouts.lookup;
-            let answered = if target.is_tls {
-                let secured = self.secure(stream, &target.host).await.0?;
-                ask(secured.stream, secured.is_h2, request, patience).await
-            } else {
-                ask(stream, false, request, patience).await
-            };
-            match (answered.failure, answered.response) {
-                (None, Some(response)) if response.status == 200 => Ok(response.body),
-                (Some(failure), _) => Err(failure),
-                _ => Err(Failure::DnsServerFailure),
-            }
-        };
-        match timeout(self.settings.timeouts.lookup, talk).await {
-            Ok(Ok(bytes)) => heard_in(question, &bytes),
-            Ok(Err(failure)) => failure.into(),
-            Err(_) => Failure::Timeout.into(),
+        // A resolver is the operator's choice, and may stand in a network of its own.
+        let Ok(target) = parse_target(url, Guard::Any) else { return Failure::Local.into() };
+        self.pace.pass().await;
+        let headers = vec![(CONTENT_TYPE, DNS_MESSAGE), (ACCEPT, DNS_MESSAGE)];
+        let body = Bytes::copy_from_slice(&question.bytes);
+        match self.post(&target, headers, body, self.settings.timeouts.lookup).await {
+            Ok(posted) if posted.status == 200 => heard_in(question, &posted.body),
+            Ok(_) => Failure::DnsServerFailure.into(),
+            Err(error) => error.0.into(),
         }
     }
 
@@ -312,11 +285,7 @@ fn is_same(one: &[IpAddr], other: &[IpAddr]) -> bool {
 
 /// A socket that hears one resolver only, and has asked it.
 async fn talk_to(server: SocketAddr, bytes: &[u8]) -> std::io::Result<UdpSocket> {
-    let any = match server {
-        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+    let socket = UdpSocket::bind(any_like(server)).await?;
     socket.connect(server).await?;
     socket.send(bytes).await?;
     Ok(socket)

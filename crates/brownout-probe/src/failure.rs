@@ -50,7 +50,9 @@ fn of_certificate(why: &CertificateError) -> Failure {
             Failure::CertificateUnknownAuthority
         }
         // A certificate that is its own authority is no valid end of a chain.
-        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+        CertificateError::Other(other)
+            if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+        {
             Failure::CertificateUnknownAuthority
         }
         _ => Failure::CertificateInvalid,

@@ -1,4 +1,4 @@
-//! Talking to a control and to an observatory: on the same sockets, but not as a measurement.
+//! Talking to a resolver over HTTPS, to a control and to an observatory: on the same sockets, but not as a measurement.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use crate::Prober;
 use crate::failure::of_io;
-use crate::http::{Ask, ask};
+use crate::http::Ask;
 use crate::target::{authority_of, path_of};
+use crate::tls::Link;
 
 /// Largest answer that is read, in bytes: a schedule of two thousand targets.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -72,12 +73,11 @@ impl Prober {
                 body: Some(body),
                 kept_bytes_max: ANSWER_BYTES_MAX,
             };
-            let answered = if target.is_tls {
-                let secured = self.secure(stream, &target.host).await.0?;
-                ask(secured.stream, secured.is_h2, request, patience).await
-            } else {
-                ask(stream, false, request, patience).await
+            let link = match target.is_tls {
+                true => Link::Secured(Box::new(self.secure(stream, &target.host).await.0?)),
+                false => Link::Open(stream),
             };
+            let answered = link.ask(request, patience).await;
             match (answered.failure, answered.response) {
                 (None, Some(response)) if !response.is_truncated => {
                     Ok(Posted { status: response.status, headers: response.headers, body: response.body })

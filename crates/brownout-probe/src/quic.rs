@@ -1,7 +1,7 @@
 //! Handshakes of QUIC, and one request over HTTP/3.
 
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::Prober;
 use crate::failure::{of_quic, of_tls};
 use crate::http::{Answered, BODY_KEPT_BYTES_MAX, Reading};
 use crate::target::{authority_of, path_of};
-use crate::tcp::millis_since;
+use crate::tcp::{any_like, millis_since};
 
 impl Prober {
     /// A handshake of QUIC for the target's name at an address, and the page over HTTP/3 if it stands.
@@ -79,11 +79,7 @@ impl Prober {
             let mut transport = TransportConfig::default();
             transport.max_idle_timeout(self.settings.timeouts.handshake.try_into().ok());
             config.transport_config(Arc::new(transport));
-            let any = match endpoint {
-                SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            };
-            let socket = Endpoint::client(SocketAddr::new(any, 0)).map_err(|_| Failure::Local)?;
+            let socket = Endpoint::client(any_like(endpoint)).map_err(|_| Failure::Local)?;
             let connecting = socket.connect_with(config, endpoint, host).map_err(|_| Failure::Local)?;
             let connection = connecting.await.map_err(|error| of_quic(&error))?;
             Ok((socket, connection))

@@ -4,17 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use brownout_core::reach::{
-    Baseline, Connect, Failure, Family, Fetch, Handshake, Lookup, Ping, REDIRECTS_MAX, Run, Target, Transport,
+    Baseline, Connect, Failure, Family, Fetch, Handshake, Lookup, Ping, REDIRECTS_MAX, Resolver, Run, Target,
+    Transport,
 };
 use futures_util::future::{OptionFuture, join, join_all, join3};
 use hyper::header::{COOKIE, HeaderValue};
-use tokio::net::TcpStream;
 
 use crate::dns::Asked;
-use crate::http::{Answered, Ask, BODY_KEPT_BYTES_MAX, ask};
+use crate::http::{Answered, Ask, BODY_KEPT_BYTES_MAX};
 use crate::target::{authority_of, path_of, sent_to};
 use crate::tcp::millis_since;
-use crate::tls::Secured;
+use crate::tls::Link;
 use crate::{ControlPoint, ControlQuestion, Depth, Prober};
 
 /// Most addresses of the target that are tried, of each family, and of a hop after the first.
@@ -24,12 +24,6 @@ const ADDRESSES_LATER_MAX: usize = 2;
 const RUN_TIME_MAX: Duration = Duration::from_secs(90);
 /// Most cookies that a run carries on.
 const COOKIES_MAX: usize = 32;
-
-/// A connection over which a page can be asked for.
-enum Link {
-    Open(TcpStream),
-    Secured(Box<Secured>),
-}
 
 /// What came of one endpoint.
 struct Reached {
@@ -103,12 +97,13 @@ impl Prober {
         // That the same resolver gives another answer over TCP tells of injection.
         lookups.extend(resolvers.plain.iter().map(|at| self.look_up(hop, Asked::Tcp(*at), host, Family::V4)));
         let mut found = join_all(lookups).await;
-        let usual = found.iter().filter(|lookup| lookup.resolver == brownout_core::reach::Resolver::System);
+        let usual = found.iter().filter(|lookup| lookup.resolver == Resolver::System);
         let is_failing = usual.clone().all(|lookup| lookup.answers.is_empty());
         if let Some(innocent) =
             self.settings.innocent_name.as_deref().filter(|name| is_failing && *name != host)
         {
-            found.push(self.look_up(hop, Asked::System(&resolvers.system), innocent, Family::V4).await);
+            let lookup = self.look_up(hop, Asked::System(&resolvers.system), innocent, Family::V4).await;
+            found.push(Lookup { is_control_name: true, ..lookup });
         }
         found
     }
@@ -272,11 +267,7 @@ impl Prober {
             body: None,
             kept_bytes_max: BODY_KEPT_BYTES_MAX,
         };
-        let patience = self.settings.timeouts.fetch;
-        match link {
-            Link::Open(stream) => ask(stream, false, request, patience).await,
-            Link::Secured(secured) => ask(secured.stream, secured.is_h2, request, patience).await,
-        }
+        link.ask(request, self.settings.timeouts.fetch).await
     }
 }
 
@@ -288,7 +279,7 @@ fn endpoints_of(lookups: &[Lookup], target: &Target, of_family_max: usize) -> Ve
     let (usual, others): (Vec<&Lookup>, Vec<&Lookup>) = lookups
         .iter()
         .filter(|lookup| !lookup.is_control_name)
-        .partition(|lookup| lookup.resolver == brownout_core::reach::Resolver::System);
+        .partition(|lookup| lookup.resolver == Resolver::System);
     let mut endpoints: Vec<SocketAddr> = Vec::new();
     let mut take = |lookups: &[&Lookup], of_family_max: usize| {
         let answers = lookups.iter().flat_map(|lookup| lookup.answers.iter().chain(&lookup.second));
@@ -324,9 +315,9 @@ fn gather_cookies(host: &str, headers: &[(String, String)], cookies: &mut Vec<Co
             parts.filter_map(|part| part.split_once('=')).find(|(key, _)| key.eq_ignore_ascii_case("domain"));
         let domain = domain.map(|(_, domain)| domain.trim_start_matches('.').to_ascii_lowercase());
         let of = domain.filter(|domain| domain.contains('.') && is_for(host, domain));
-        cookies.retain(|cookie| cookie.name != name);
+        let host = of.unwrap_or_else(|| host.to_owned());
+        cookies.retain(|cookie| cookie.name != name || cookie.host != host);
         if cookies.len() < COOKIES_MAX {
-            let host = of.unwrap_or_else(|| host.to_owned());
             cookies.push(Cookie { host, name: name.to_owned(), value: value.to_owned() });
         }
     }
@@ -339,7 +330,7 @@ fn is_for(host: &str, of: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use brownout_core::reach::{Answer, Resolver};
+    use brownout_core::reach::Answer;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Connections over TCP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use brownout_core::reach::{Connect, Failure};
@@ -13,6 +13,15 @@ use crate::failure::of_io;
 /// Milliseconds since a moment.
 pub(crate) fn millis_since(begin: Instant) -> u32 {
     u32::try_from(begin.elapsed().as_millis()).unwrap_or(u32::MAX)
+}
+
+/// Where a socket is bound that is to talk to an address: to any of the same family.
+pub(crate) fn any_like(other: SocketAddr) -> SocketAddr {
+    let any = match other {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(any, 0)
 }
 
 impl Prober {

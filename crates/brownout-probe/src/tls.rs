@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brownout_core::reach::{Failure, Handshake, Transport};
 use ring::digest;
@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::Prober;
 use crate::failure::of_io;
+use crate::http::{Answered, Ask, ask};
 use crate::prober::SetupError;
 use crate::tcp::millis_since;
 
@@ -134,6 +135,24 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 pub(crate) struct Secured {
     pub(crate) stream: TlsStream<TcpStream>,
     pub(crate) is_h2: bool,
+}
+
+/// A connection over which something can be asked for.
+pub(crate) enum Link {
+    /// Without TLS.
+    Open(TcpStream),
+    /// With it.
+    Secured(Box<Secured>),
+}
+
+impl Link {
+    /// Sends a request and reads the answer, which may take so long.
+    pub(crate) async fn ask(self, request: Ask, patience: Duration) -> Answered {
+        match self {
+            Link::Open(stream) => ask(stream, false, request, patience).await,
+            Link::Secured(secured) => ask(secured.stream, secured.is_h2, request, patience).await,
+        }
+    }
 }
 
 /// The name that a handshake asks for; `None` where it can be none.

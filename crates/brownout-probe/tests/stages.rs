@@ -148,6 +148,11 @@ async fn handshakes_that_fail_are_told_apart() {
             Failure::CertificateUnknownAuthority,
             Mechanism::TlsSelfSigned,
         ),
+        (
+            Site::Tls(lab::own_authority("site.test")),
+            Failure::CertificateUnknownAuthority,
+            Mechanism::TlsSelfSigned,
+        ),
         (Site::Tls(authority.expired("site.test")), Failure::CertificateInvalid, Mechanism::TlsInvalid),
     ] {
         let here = web(site).await;
@@ -280,7 +285,10 @@ async fn a_plain_check_makes_one_connection() {
 async fn an_echo_is_asked_for_where_the_system_permits() {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").unwrap_or_default();
     if range.split_whitespace().collect::<Vec<_>>() != ["0", "2147483647"] {
-        println!("skip: this system permits no echoes (net.ipv4.ping_group_range = {})", range.trim());
+        println!(
+            "skip: this system permits no echoes (net.ipv4.ping_group_range = {})",
+            range.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
         return;
     }
     let site = web(Site::Page).await;
@@ -288,4 +296,16 @@ async fn an_echo_is_asked_for_where_the_system_permits() {
     let target = parse_target(&format!("http://{site}/"), Guard::Any).expect("a target");
     let run = prober.measure(&target, Vantage::default(), None).await.run;
     assert!(run.pings.len() == 1 && run.pings[0].millis.is_some(), "{:?}", run.pings);
+}
+
+#[tokio::test]
+async fn the_innocent_name_itself_is_measured_like_any_other() {
+    let site = web(Site::Page).await;
+    let honest = names(&[("innocent.test", &[site.ip()])]);
+    let prober = Prober::new(settings(system(honest).await, Vec::new())).expect("a prober");
+    let url = format!("http://innocent.test:{}/", site.port());
+    let target = parse_target(&url, Guard::Any).expect("a target");
+    let run = prober.measure(&target, Vantage::default(), None).await.run;
+    assert!(run.lookups.iter().all(|lookup| !lookup.is_control_name));
+    assert_eq!(run.fetches.len(), 1);
 }

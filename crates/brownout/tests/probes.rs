@@ -134,6 +134,11 @@ fn measurement(host: &str, at: UtcTime) -> Measurement {
     }
 }
 
+fn with_url(url: &str, mut measurement: Measurement) -> Measurement {
+    url.clone_into(&mut measurement.target.url);
+    measurement
+}
+
 fn now() -> UtcTime {
     let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
     UtcTime::from_seconds(i64::try_from(age.as_secs()).expect("seconds"))
@@ -194,12 +199,27 @@ fn only_what_is_signed_new_and_scheduled_is_kept() {
             measurement("not-on-the-schedule.example", now()),
             measurement("x.com", now().plus_seconds(-8 * 86_400)),
             measurement("x.com", now().plus_seconds(3600)),
+            // One that says it is of x.com and names another page, and one whose parts contradict each other.
+            with_url("https://x.com/somebody", measurement("x.com", now())),
+            Measurement {
+                target: Target { port: 22, ..measurement("x.com", now()).target },
+                ..measurement("x.com", now())
+            },
         ],
     );
     let received: Received = serde_json::from_slice(&answer.body).expect("an answer");
     assert_eq!((received.accepted, received.country), (1, "PK".parse().ok()));
     let reasons: Vec<(u32, &str)> = received.refused.iter().map(|(at, why)| (*at, why.as_str())).collect();
-    assert_eq!(reasons, [(1, "not_scheduled"), (2, "measurement_stale"), (3, "in_the_future")]);
+    assert_eq!(
+        reasons,
+        [
+            (1, "not_scheduled"),
+            (2, "measurement_stale"),
+            (3, "in_the_future"),
+            (4, "not_scheduled"),
+            (5, "not_scheduled")
+        ]
+    );
 
     let replayed = (409, "measurements_replayed".to_owned());
     assert_eq!(refusal(&probe.submit(5, fine())), replayed);

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use super::judge::http::is_challenge;
-use super::{Fingerprints, Measurement, Response, Signs};
+use super::{Fingerprints, Measurement, Resolver, Response, Signs};
 
 /// Most entries of each stage that are kept.
 const ENTRIES_MAX: usize = 64;
+/// Most points of how a body came.
+const CURVE_POINTS_MAX: usize = 80;
 /// Most header fields of an answer.
 const HEADERS_MAX: usize = 64;
 /// Most bytes of a title, a URL, a name and the version of a probe.
@@ -34,6 +36,9 @@ impl Measurement {
             lookup.answers.truncate(ENTRIES_MAX);
             lookup.second.truncate(ENTRIES_MAX);
             shorten(&mut lookup.host, NAME_BYTES_MAX);
+            if let Resolver::Plain(resolver) | Resolver::Https(resolver) = &mut lookup.resolver {
+                shorten(resolver, URL_BYTES_MAX);
+            }
         }
         for shake in &mut run.handshakes {
             shake.certificates.truncate(8);
@@ -45,6 +50,7 @@ impl Measurement {
                 cut_query(&mut fetch.url);
             }
             shorten(&mut fetch.url, URL_BYTES_MAX);
+            fetch.curve.truncate(CURVE_POINTS_MAX);
             fetch.response.iter_mut().for_each(Response::let_go);
         }
         if let super::Control::Found(control) = &mut self.control {

@@ -34,6 +34,28 @@ pub(crate) fn authority() -> Authority {
     Authority(CertifiedIssuer::self_signed(params, key).expect("an authority"))
 }
 
+/// A server whose certificate is an authority's own, for one name.
+pub(crate) fn own_authority(name: &str) -> Arc<ServerConfig> {
+    let mut params = CertificateParams::new([name.to_owned()]).expect("parameters");
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    serving(certificate.der().clone(), &key)
+}
+
+fn serving(certificate: Root, key: &KeyPair) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a configuration");
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
 impl Authority {
     pub(crate) fn root(&self) -> Root {
         self.0.der().clone()
@@ -53,16 +75,7 @@ impl Authority {
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("a configuration");
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(config)
+        serving(certificate.der().clone(), &key)
     }
 }
 

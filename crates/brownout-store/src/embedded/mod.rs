@@ -56,7 +56,7 @@ pub use ledger::LedgerEntry;
 pub use log::{EmbeddedLog, Rolling};
 pub use maintenance::{Maintenance, Retention, Sealing};
 pub use orders::{Order, OrderKind, Progress};
-pub use probes::{Enrolment, Invitation, Probe};
+pub use probes::{Invitation, Probe, TokenUse};
 pub use reader::{BatchHead, Batches, LogReader, Records};
 pub use verify::{FolderStats, VerifyReport, cat, read_comments, stats, verify};
 

@@ -69,7 +69,7 @@ pub struct Invitation {
 
 /// What became of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Enrolment {
+pub enum TokenUse {
     /// The probe is enrolled.
     Done(Box<Probe>),
     /// Nobody gave this token out.
@@ -107,27 +107,27 @@ impl Admin {
         token_hash: &[u8; 32],
         key: &[u8; 32],
         now: UtcTime,
-    ) -> Result<Enrolment, StoreError> {
+    ) -> Result<TokenUse, StoreError> {
         let (mut connection, path) = self.parts();
         let change = connection.transaction().in_db(path)?;
         let ask = format!("SELECT {COLUMNS} FROM probes WHERE token_hash = ?1");
         let found = change.query_row(&ask, [&token_hash[..]], probe_of).optional().in_db(path)?;
-        let Some(mut probe) = found else { return Ok(Enrolment::Unknown) };
+        let Some(mut probe) = found else { return Ok(TokenUse::Unknown) };
         if probe.enrolled.is_some() {
             // Who asks again with the same key has not heard the answer.
             let is_same = probe.key == Some(*key) && probe.revoked.is_none();
-            return Ok(if is_same { Enrolment::Done(Box::new(probe)) } else { Enrolment::Used });
+            return Ok(if is_same { TokenUse::Done(Box::new(probe)) } else { TokenUse::Used });
         }
         if probe.revoked.is_some() || probe.expires <= now {
-            return Ok(Enrolment::Over);
+            return Ok(TokenUse::Over);
         }
         let put = "UPDATE OR IGNORE probes SET enrolled = ?2, key = ?3 WHERE id = ?1";
         if change.execute(put, params![probe.id, now.millis(), &key[..]]).in_db(path)? == 0 {
-            return Ok(Enrolment::KeyTaken);
+            return Ok(TokenUse::KeyTaken);
         }
         change.commit().in_db(path)?;
         (probe.enrolled, probe.key) = (Some(now), Some(*key));
-        Ok(Enrolment::Done(Box::new(probe)))
+        Ok(TokenUse::Done(Box::new(probe)))
     }
 
     /// A probe by its number.
@@ -214,17 +214,17 @@ mod tests {
         assert!(admin.invite_probe(&invitation("karachi-1", 1)).expect("asked"));
         assert!(!admin.invite_probe(&invitation("karachi-1", 2)).expect("asked"), "the name is taken");
         let unknown = admin.enrol_probe(&[9; 32], &[1; 32], at(1)).expect("asked");
-        assert_eq!(unknown, Enrolment::Unknown);
-        let Ok(Enrolment::Done(probe)) = admin.enrol_probe(&[1; 32], &[1; 32], at(1)) else {
+        assert_eq!(unknown, TokenUse::Unknown);
+        let Ok(TokenUse::Done(probe)) = admin.enrol_probe(&[1; 32], &[1; 32], at(1)) else {
             panic!("not enrolled")
         };
         assert_eq!((probe.country, probe.key), ("PK".parse().ok(), Some([1; 32])));
         let again = admin.enrol_probe(&[1; 32], &[1; 32], at(2)).expect("asked");
-        assert_eq!(again, Enrolment::Done(probe.clone()), "its answer was lost");
-        assert_eq!(admin.enrol_probe(&[1; 32], &[2; 32], at(2)).expect("asked"), Enrolment::Used);
+        assert_eq!(again, TokenUse::Done(probe.clone()), "its answer was lost");
+        assert_eq!(admin.enrol_probe(&[1; 32], &[2; 32], at(2)).expect("asked"), TokenUse::Used);
         assert!(admin.invite_probe(&invitation("karachi-2", 2)).expect("asked"));
-        assert_eq!(admin.enrol_probe(&[2; 32], &[1; 32], at(2)).expect("asked"), Enrolment::KeyTaken);
-        assert_eq!(admin.enrol_probe(&[2; 32], &[2; 32], at(60)).expect("asked"), Enrolment::Over);
+        assert_eq!(admin.enrol_probe(&[2; 32], &[1; 32], at(2)).expect("asked"), TokenUse::KeyTaken);
+        assert_eq!(admin.enrol_probe(&[2; 32], &[2; 32], at(60)).expect("asked"), TokenUse::Over);
         assert!(!admin.rotate_probe(probe.id, &[7; 32], &[8; 32]).expect("asked"), "not its key");
         assert!(admin.rotate_probe(probe.id, &[1; 32], &[8; 32]).expect("asked"));
         admin.note_probe_sequence(probe.id, 5, at(3)).expect("noted");

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brownout_core::model::UtcTime;
@@ -22,7 +23,7 @@ use crate::cli::serve::runtime;
 use crate::cli::{Console, Exit, Failure};
 use crate::host::wall_clock;
 use crate::intake::system_random;
-use crate::vantage::{Client, Enrolment, Queue, Rounds, State, Trouble};
+use crate::vantage::{Client, Enrolment, QUEUED_MAX, Queue, Rounds, State, Trouble};
 
 /// How often the schedule is asked for, and how often after it could not be had.
 const SCHEDULE_SECONDS: i64 = 3600;
@@ -98,6 +99,7 @@ pub(super) fn run(args: &Run, console: &mut Console<'_>) -> Result<Exit, Failure
             settings,
             schedule,
             prober: None,
+            line: Arc::new(prober(args.folder.settings()?)?),
             rounds: Rounds::default(),
             ask_at: UtcTime::from_seconds(0),
             send_at: UtcTime::from_seconds(0),
@@ -118,7 +120,9 @@ struct Agent<'a> {
     settings: Settings,
     schedule: Option<Schedule>,
     /// Made anew with each schedule.
-    prober: Option<(Prober, Option<ControlPoint>)>,
+    prober: Option<(Arc<Prober>, Option<ControlPoint>)>,
+    /// Talks to the observatory.
+    line: Arc<Prober>,
     rounds: Rounds,
     ask_at: UtcTime,
     send_at: UtcTime,
@@ -165,9 +169,11 @@ impl Agent<'_> {
         // A round at once is a round of everything.
         let until = if self.args.once { now.plus_seconds(86_400) } else { now };
         let due = self.rounds.due(until, &mut random);
-        let measured = self.measure(due).await?;
-        for measurement in &measured {
-            self.keep(measurement)?;
+        let dropped = self.queue.dropped;
+        self.measure(&due).await?;
+        if self.queue.dropped > dropped {
+            let count = self.queue.dropped - dropped;
+            console.say(&format!("{count} measurements dropped, the oldest: more than {QUEUED_MAX} wait"));
         }
         if self.args.into.is_none() && (self.send_at <= wall_clock() || self.args.once) {
             is_fine &= self.send(console).await?;
@@ -183,8 +189,8 @@ impl Agent<'_> {
     }
 
     async fn ask_schedule(&mut self, now: UtcTime, console: &mut Console<'_>) -> Result<bool, Failure> {
-        let asking = prober(self.args.folder.settings()?)?;
-        let asked = Client::new(&asking, &self.who.observatory).schedule(&self.who, &self.key, now).await;
+        let line = Arc::clone(&self.line);
+        let asked = Client::new(&line, &self.who.observatory).schedule(&self.who, &self.key, now).await;
         let (fresh, is_fine) = match asked {
             // An old schedule that somebody kept takes no newer one's place.
             Ok(schedule) if self.schedule.as_ref().is_none_or(|old| old.issued_at <= schedule.issued_at) => {
@@ -199,7 +205,7 @@ impl Agent<'_> {
             }
             // Perhaps a new key was sent and its answer was lost.
             Err(Trouble::Refused(reason, _)) if reason == "bad_signature" && self.is_unsettled()? => {
-                let client = Client::new(&asking, &self.who.observatory);
+                let client = Client::new(&line, &self.who.observatory);
                 self.who = settle(&self.state, self.who.clone(), &client).await?;
                 self.key = self.who.identity()?;
                 (None, false)
@@ -249,17 +255,21 @@ impl Agent<'_> {
             "{} targets, each every {minutes} minutes; {left_out} left out",
             self.rounds.len()
         ));
-        self.prober = Some((prober(settings)?, control));
+        self.prober = Some((Arc::new(prober(settings)?), control));
         Ok(())
     }
 
-    async fn measure(&self, due: Vec<Target>) -> Result<Vec<Measurement>, Failure> {
-        let Some((prober, control)) = &self.prober else { return Ok(Vec::new()) };
+    /// Measures targets and keeps each measurement as it comes.
+    async fn measure(&mut self, due: &[Target]) -> Result<(), Failure> {
+        let Some((prober, control)) = self.prober.clone() else { return Ok(()) };
         let vantage = Vantage { software: software(), ..Vantage::default() };
-        let measuring = iter(due.iter())
+        let mut measuring = iter(due)
             .map(|target| prober.measure(target, vantage.clone(), control.as_ref()))
             .buffer_unordered(self.args.at_once as usize);
-        Ok(measuring.collect().await)
+        while let Some(measurement) = measuring.next().await {
+            self.keep(&measurement)?;
+        }
+        Ok(())
     }
 
     /// Puts a measurement where it survives the end of the program.
@@ -272,8 +282,8 @@ impl Agent<'_> {
 
     /// Sends what waits, the oldest first; whether the observatory took it.
     async fn send(&mut self, console: &mut Console<'_>) -> Result<bool, Failure> {
-        let asking = prober(self.args.folder.settings()?)?;
-        let client = Client::new(&asking, &self.who.observatory);
+        let (line, observatory) = (Arc::clone(&self.line), self.who.observatory.clone());
+        let client = Client::new(&line, &observatory);
         while let Some(batch) = self.queue.batch()? {
             match client.submit(&self.who, &self.key, &batch.body).await {
                 Ok(received) => {

@@ -24,7 +24,8 @@ What this machine will do as a vantage point, until you stop it or delete its fo
     among them sites that may be blocked where you are. In some places that is not safe. If you are not sure,
     do not go on.
   * It sends what it found to the observatory. The observatory sees your address while it takes it, keeps your
-    country and your provider's network number, and no address. Measurements are public, without your name.
+    country and your provider's network number, and no address. What it finds is published, added up by
+    country and network.
   * It uses some megabytes a day.
 ";
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use brownout_core::model::{Asn, CountryCode};
 use brownout_core::reach::{
-    Analysis, Failure as Reason, Fingerprints, Measurement, Mechanism, RULESET, Target, Transport, Vantage,
-    analyse,
+    Analysis, Answer, Failure as Reason, Family, Fingerprints, Measurement, Mechanism, RULESET, Reachability,
+    Resolver, Run, Target, Transport, Vantage, analyse,
 };
 use brownout_formats::ooni::write;
 use brownout_probe::{ControlPoint, Depth, Settings, parse_target, software};
@@ -188,11 +188,10 @@ impl Told {
             _ => self.table.rows.extend(rows),
         }
         let analysis = analyse(measurement, &Fingerprints::default());
-        let has_answer = |run: &brownout_core::reach::Run| {
-            run.usual_fetches().any(|fetch| fetch.failure.is_none() && fetch.response.is_some())
-        };
+        let has_answer =
+            |run: &Run| run.usual_fetches().any(|fetch| fetch.failure.is_none() && fetch.response.is_some());
         let is_reached = match is_full {
-            true => analysis.state == brownout_core::reach::Reachability::Ok,
+            true => analysis.state == Reachability::Ok,
             false if measurement.run.fetches.is_empty() => {
                 measurement.run.connects.iter().any(|one| one.failure.is_none())
             }
@@ -232,11 +231,11 @@ fn rows(measurement: &Measurement) -> Vec<Vec<Value>> {
     let outcome = |failure: Option<Reason>| json!(failure.map_or("ok", Reason::word));
     for lookup in &run.lookups {
         let at = match &lookup.resolver {
-            brownout_core::reach::Resolver::System => "system".to_owned(),
-            brownout_core::reach::Resolver::Plain(address) => address.clone(),
-            brownout_core::reach::Resolver::Https(url) => url.clone(),
+            Resolver::System => "system".to_owned(),
+            Resolver::Plain(address) => address.clone(),
+            Resolver::Https(url) => url.clone(),
         };
-        let list = |answers: &[brownout_core::reach::Answer]| {
+        let list = |answers: &[Answer]| {
             answers.iter().map(|one| one.address.to_string()).collect::<Vec<_>>().join(" ")
         };
         let mut found =
@@ -246,7 +245,7 @@ fn rows(measurement: &Measurement) -> Vec<Vec<Value>> {
         }
         let kind = match (lookup.is_control_name, lookup.family) {
             (true, _) => "name (innocent)",
-            (false, brownout_core::reach::Family::V6) => "name (IPv6)",
+            (false, Family::V6) => "name (IPv6)",
             (false, _) => "name",
         };
         row(lookup.hop, kind, at, json!(found), lookup.millis);

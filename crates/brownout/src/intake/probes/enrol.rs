@@ -1,4 +1,4 @@
-//! Enrolment, and another key for a probe that is enrolled.
+//! TokenUse, and another key for a probe that is enrolled.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use brownout_probe::wire::{Enrol, Enrolled, Rotate, from_hex, key_in, to_hex};
 use brownout_probe::{Purpose, is_signed};
-use brownout_store::embedded::Enrolment;
+use brownout_store::embedded::TokenUse;
 
 use super::super::Intake;
 use super::super::problem::{Problem, Reason};
@@ -34,15 +34,15 @@ async fn enrol(intake: Arc<Intake>, asked: Asked) -> Result<Response<Body>, Prob
     }
     let (hash, now) = (*blake3::hash(wanted.token.as_bytes()).as_bytes(), intake.sink.now());
     match on_disk(&desk.admin, move |admin| admin.enrol_probe(&hash, &key, now)).await? {
-        Enrolment::Done(probe) => {
+        TokenUse::Done(probe) => {
             tracing::info!(probe = probe.name, "a probe is enrolled");
             let observatory_key = to_hex(&desk.identity.public());
             Ok(told(&Enrolled { probe: probe.id, name: probe.name, observatory_key }))
         }
-        Enrolment::Unknown => Err(Problem::new(Reason::TokenInvalid, "Ask the operator for a token.")),
-        Enrolment::Used => Err(Problem::new(Reason::TokenUsed, "A token enrols one probe, once.")),
-        Enrolment::Over => Err(Problem::new(Reason::TokenRevoked, "Ask the operator for a new token.")),
-        Enrolment::KeyTaken => Err(Problem::new(Reason::BadKey, "Another probe has this key.")),
+        TokenUse::Unknown => Err(Problem::new(Reason::TokenInvalid, "Ask the operator for a token.")),
+        TokenUse::Used => Err(Problem::new(Reason::TokenUsed, "A token enrols one probe, once.")),
+        TokenUse::Over => Err(Problem::new(Reason::TokenRevoked, "Ask the operator for a new token.")),
+        TokenUse::KeyTaken => Err(Problem::new(Reason::BadKey, "Another probe has this key.")),
     }
 }
 

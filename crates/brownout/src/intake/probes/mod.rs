@@ -140,8 +140,8 @@ impl Intake {
             problem.reason,
             Reason::TokenInvalid | Reason::TokenUsed | Reason::ProbeUnknown | Reason::BadSignature
         );
-        match self.slow_down(client) {
-            Err(slower) if is_strange => slower,
+        match is_strange.then(|| self.slow_down(client)) {
+            Some(Err(slower)) => slower,
             _ => problem,
         }
     }
@@ -201,7 +201,11 @@ async fn on_disk<T: Send + 'static>(
 }
 
 fn told(value: &impl Serialize) -> Response<Body> {
-    let mut response = Response::new(Body::from(inert_json(value)));
+    told_text(inert_json(value))
+}
+
+fn told_text(json: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(json));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

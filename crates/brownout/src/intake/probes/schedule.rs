@@ -1,5 +1,6 @@
 //! What probes are to measure.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,8 +11,8 @@ use brownout_probe::wire::{AskSchedule, ControlAccess, SIGNATURE_HEADER, Schedul
 use brownout_probe::{Guard, Purpose, parse_target};
 
 use super::super::Intake;
-use super::super::problem::{Problem, Reason};
-use super::{Asked, Asking, CLOCK_SECONDS_MAX, ProbeDesk, REQUEST_BYTES_MAX, on_disk, parse, told};
+use super::super::problem::{Problem, Reason, inert_json};
+use super::{Asked, Asking, CLOCK_SECONDS_MAX, ProbeDesk, REQUEST_BYTES_MAX, on_disk, parse, told_text};
 
 /// How long a probe goes on with what it was told, without hearing of us.
 const SCHEDULE_SECONDS: i64 = 24 * 3600;
@@ -40,14 +41,22 @@ async fn give(intake: Arc<Intake>, asked: Asked) -> Result<Response<Body>, Probl
     })?;
     let token = token.map(|text| text.trim().to_owned());
     let schedule = schedule(desk, &catalogue, probe.id, now, token);
-    let mut response = told(&schedule);
     // The very bytes that go out are signed.
-    let body = super::inert_json(&schedule);
+    let body = inert_json(&schedule);
     let signature = to_hex(&desk.identity.sign(Purpose::Schedule, body.as_bytes()));
+    let mut response = told_text(body);
     if let Ok(value) = HeaderValue::try_from(signature) {
         response.headers_mut().insert(HeaderName::from_static(SIGNATURE_HEADER), value);
     }
     Ok(response)
+}
+
+/// The URL by which a host is measured.
+pub(super) fn url_of(host: &str) -> String {
+    match host.parse::<Ipv6Addr>() {
+        Ok(address) => format!("https://[{address}]/"),
+        Err(_) => format!("https://{host}/"),
+    }
 }
 
 fn schedule(
@@ -60,10 +69,7 @@ fn schedule(
     let plan = &desk.plan;
     let services = catalogue.iter().filter(|service| desk.is_scheduled(service));
     let hosts = services.flat_map(|service| &service.targets);
-    let urls = hosts.map(|host| match host.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V6(address)) => format!("https://[{address}]/"),
-        _ => format!("https://{host}/"),
-    });
+    let urls = hosts.map(|host| url_of(host));
     Schedule {
         probe,
         issued_at: now,
